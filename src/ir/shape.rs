@@ -1,0 +1,147 @@
+//! Types of values: element type and shape, where dimensions may be symbols or unknown.
+
+use std::fmt;
+
+use super::dtype::DType;
+
+/// One dimension of a shape.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Dim {
+    Known(i64),
+    /// A named size that is equal wherever the name occurs.
+    Symbol(String),
+    Unknown,
+}
+
+impl Dim {
+    /// The size where it is known. Exporters write −1 for "unknown"; it is not a size.
+    pub fn known(&self) -> Option<i64> {
+        match self {
+            Dim::Known(n) if *n >= 0 => Some(*n),
+            _ => None,
+        }
+    }
+
+    /// Certainly the same size.
+    pub fn same(&self, other: &Dim) -> bool {
+        match (self, other) {
+            (Dim::Known(a), Dim::Known(b)) => a == b && *a >= 0,
+            (Dim::Symbol(a), Dim::Symbol(b)) => a == b,
+            _ => false,
+        }
+    }
+}
+
+impl From<i64> for Dim {
+    fn from(n: i64) -> Self {
+        Dim::Known(n)
+    }
+}
+
+impl From<usize> for Dim {
+    fn from(n: usize) -> Self {
+        Dim::Known(n as i64)
+    }
+}
+
+impl fmt::Display for Dim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Dim::Known(n) => write!(f, "{n}"),
+            Dim::Symbol(s) => f.write_str(s),
+            Dim::Unknown => f.write_str("?"),
+        }
+    }
+}
+
+pub type Shape = Vec<Dim>;
+
+/// The sizes of a shape in which all are known.
+pub fn known_shape(shape: &[Dim]) -> Option<Vec<usize>> {
+    shape.iter().map(|d| d.known().map(|n| n as usize)).collect()
+}
+
+/// Element type and shape of a tensor value; `None` where nothing is said about it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TensorType {
+    pub dtype: Option<DType>,
+    pub shape: Option<Shape>,
+}
+
+impl TensorType {
+    pub fn new(dtype: DType, shape: impl IntoIterator<Item = impl Into<Dim>>) -> Self {
+        TensorType { dtype: Some(dtype), shape: Some(shape.into_iter().map(Into::into).collect()) }
+    }
+
+    pub fn rank(&self) -> Option<usize> {
+        self.shape.as_ref().map(Vec::len)
+    }
+
+    pub fn known_shape(&self) -> Option<Vec<usize>> {
+        known_shape(self.shape.as_ref()?)
+    }
+}
+
+impl fmt::Display for TensorType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.dtype {
+            Some(d) => write!(f, "{d}")?,
+            None => f.write_str("?")?,
+        }
+        match &self.shape {
+            Some(shape) if shape.is_empty() => Ok(()),
+            Some(shape) => {
+                let dims: Vec<_> = shape.iter().map(Dim::to_string).collect();
+                write!(f, "[{}]", dims.join(","))
+            }
+            None => f.write_str("[]"),
+        }
+    }
+}
+
+/// The declared type of a value: what `ValueInfoProto.type` can say.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Type {
+    pub kind: TypeKind,
+    pub denotation: Option<String>,
+}
+
+/// The cases of `TypeProto`. `elem` of a tensor is the code as written, so that an unknown one survives.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TypeKind {
+    Tensor { elem: Option<i32>, shape: Option<DeclaredShape> },
+    SparseTensor { elem: Option<i32>, shape: Option<DeclaredShape> },
+    Sequence(Option<Box<Type>>),
+    Optional(Option<Box<Type>>),
+    Map { key: Option<i32>, value: Option<Box<Type>> },
+    Opaque { domain: Option<String>, name: Option<String> },
+    Unset,
+}
+
+/// A shape with the denotation of each dimension ("DATA_BATCH", …) where one is given.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct DeclaredShape {
+    pub dims: Shape,
+    pub denotations: Vec<Option<String>>,
+}
+
+impl Type {
+    pub fn tensor(t: &TensorType) -> Self {
+        let shape = t.shape.clone().map(|dims| DeclaredShape { denotations: vec![None; dims.len()], dims });
+        Type { kind: TypeKind::Tensor { elem: t.dtype.map(DType::code), shape }, denotation: None }
+    }
+
+    /// The tensor type, with −1 read as unknown; `None` for sequences and the like.
+    pub fn as_tensor(&self) -> Option<TensorType> {
+        let TypeKind::Tensor { elem, shape } = &self.kind else { return None };
+        let clean = |d: &Dim| match d {
+            Dim::Known(n) if *n < 0 => Dim::Unknown,
+            Dim::Symbol(s) if s.is_empty() => Dim::Unknown,
+            d => d.clone(),
+        };
+        Some(TensorType {
+            dtype: elem.and_then(DType::from_code),
+            shape: shape.as_ref().map(|s| s.dims.iter().map(clean).collect()),
+        })
+    }
+}

@@ -1,0 +1,289 @@
+//! Tensors: dtype, shape and little-endian bytes that may lie inside the mapped file.
+//!
+//! A tensor is copy-on-write: cloning shares the bytes, and changing one means building a new one.
+//! Whatever field the file stored the numbers in, they read the same here ([`Storage`] remembers the
+//! field, so that an untouched tensor is written back as it came).
+
+use std::borrow::Cow;
+
+use bytemuck::{AnyBitPattern, NoUninit};
+use bytes::Bytes;
+use half::{bf16, f16};
+
+use super::dtype::DType;
+use crate::error::{Error, Result};
+
+/// Names and values, in file order (`metadata_props` and the like).
+pub type Props = Vec<(String, String)>;
+
+/// Which field of the file holds a tensor's numbers.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Storage {
+    /// `raw_data`, little-endian.
+    #[default]
+    Raw,
+    /// The typed field of the dtype (`float_data`, `int32_data`, …).
+    Typed,
+    /// A file beside the model; `location` as the model named it.
+    External { location: String },
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Data {
+    Bytes(Bytes),
+    Strings(Vec<Bytes>),
+}
+
+/// A dense tensor. Shape in elements; bytes little-endian, row-major, sub-byte types packed low bits first.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tensor {
+    dtype: DType,
+    shape: Vec<usize>,
+    data: Data,
+    pub storage: Storage,
+    /// `TensorProto.name` where it is not the name of a value (tensors in attributes).
+    pub name: Option<String>,
+    pub doc: Option<String>,
+    pub metadata: Props,
+}
+
+/// `SparseTensorProto`: `values` at linear or per-axis `indices` of a tensor of shape `dims`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SparseTensor {
+    pub values: Option<Tensor>,
+    pub indices: Option<Tensor>,
+    pub dims: Vec<i64>,
+}
+
+/// A Rust type that is the element of a dtype.
+pub trait Element: NoUninit + AnyBitPattern + PartialEq {
+    const DTYPE: DType;
+}
+
+macro_rules! elements {
+    ($($t:ty => $d:ident),*) => { $(impl Element for $t { const DTYPE: DType = DType::$d; })* };
+}
+elements!(f32 => F32, f64 => F64, u8 => U8, i8 => I8, u16 => U16, i16 => I16, u32 => U32, i32 => I32, u64 => U64, i64 => I64);
+
+impl Tensor {
+    /// Checks that `bytes` is exactly what `dtype` and `shape` need.
+    pub fn from_bytes(dtype: DType, shape: impl Into<Vec<usize>>, bytes: impl Into<Bytes>) -> Result<Self> {
+        let (shape, bytes) = (shape.into(), bytes.into());
+        let need = element_count(&shape).and_then(|n| dtype.byte_len(n));
+        if dtype == DType::String || need != Some(bytes.len()) {
+            return Err(Error::input(format!(
+                "a {dtype} tensor of shape {shape:?} needs {} bytes of data, there are {}",
+                need.map_or("more than memory can hold".into(), |n| n.to_string()),
+                bytes.len()
+            )));
+        }
+        Ok(Self::raw(dtype, shape, Data::Bytes(bytes)))
+    }
+
+    pub fn from_strings(shape: impl Into<Vec<usize>>, strings: Vec<Bytes>) -> Result<Self> {
+        let shape = shape.into();
+        if element_count(&shape) != Some(strings.len()) {
+            return Err(Error::input(format!(
+                "a string tensor of shape {shape:?} does not hold {} strings",
+                strings.len()
+            )));
+        }
+        Ok(Self::raw(DType::String, shape, Data::Strings(strings)))
+    }
+
+    /// From numbers; the vector becomes the tensor's bytes without a copy.
+    ///
+    /// # Panics
+    /// When `values` is not as long as `shape` says: a defect of the caller, not of the input.
+    pub fn from_vec<T: Element + Send + 'static>(shape: impl Into<Vec<usize>>, values: Vec<T>) -> Self {
+        let shape = shape.into();
+        assert_eq!(element_count(&shape), Some(values.len()), "{} values for shape {shape:?}", values.len());
+        Self::raw(T::DTYPE, shape, Data::Bytes(Bytes::from_owner(Owned(values))))
+    }
+
+    pub fn scalar<T: Element + Send + 'static>(value: T) -> Self {
+        Self::from_vec([], vec![value])
+    }
+
+    fn raw(dtype: DType, shape: Vec<usize>, data: Data) -> Self {
+        Tensor { dtype, shape, data, storage: Storage::Raw, name: None, doc: None, metadata: Vec::new() }
+    }
+
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    pub fn rank(&self) -> usize {
+        self.shape.len()
+    }
+
+    /// Number of elements.
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes of the numbers as stored (the lengths of the strings for a string tensor).
+    pub fn byte_len(&self) -> usize {
+        match &self.data {
+            Data::Bytes(b) => b.len(),
+            Data::Strings(s) => s.iter().map(Bytes::len).sum(),
+        }
+    }
+
+    /// Little-endian bytes; empty for strings.
+    pub fn bytes(&self) -> &Bytes {
+        static EMPTY: Bytes = Bytes::new();
+        match &self.data {
+            Data::Bytes(b) => b,
+            Data::Strings(_) => &EMPTY,
+        }
+    }
+
+    pub fn strings(&self) -> Option<&[Bytes]> {
+        match &self.data {
+            Data::Strings(s) => Some(s),
+            Data::Bytes(_) => None,
+        }
+    }
+
+    /// The same numbers in another shape of equal element count.
+    pub fn reshaped(&self, shape: impl Into<Vec<usize>>) -> Result<Self> {
+        let shape = shape.into();
+        if element_count(&shape) != Some(self.len()) {
+            return Err(Error::input(format!("shape {:?} cannot become {shape:?}", self.shape)));
+        }
+        Ok(Self::raw(self.dtype, shape, self.data.clone()))
+    }
+
+    /// The elements where the dtype is exactly `T`; borrowed where the bytes are aligned.
+    pub fn as_slice<T: Element>(&self) -> Option<Cow<'_, [T]>> {
+        let Data::Bytes(bytes) = &self.data else { return None };
+        if self.dtype != T::DTYPE {
+            return None;
+        }
+        Some(match bytemuck::try_cast_slice(bytes) {
+            Ok(slice) => Cow::Borrowed(slice),
+            Err(_) => Cow::Owned(bytemuck::pod_collect_to_vec(bytes)),
+        })
+    }
+
+    /// Any real numeric dtype as `f32` (rounding where it must); `None` for strings, complex and types below a byte's width of floats.
+    pub fn to_f32(&self) -> Option<Cow<'_, [f32]>> {
+        if self.dtype == DType::F32 {
+            return self.as_slice();
+        }
+        Some(Cow::Owned(match self.dtype {
+            DType::F64 => self.as_slice::<f64>()?.iter().map(|v| *v as f32).collect(),
+            DType::F16 => self.words().map(|w| f16::from_bits(w).to_f32()).collect(),
+            DType::BF16 => self.words().map(|w| bf16::from_bits(w).to_f32()).collect(),
+            _ => self.to_i64()?.iter().map(|v| *v as f32).collect(),
+        }))
+    }
+
+    /// Any integer or boolean dtype as `i64` (u64 wraps); `None` for the rest.
+    pub fn to_i64(&self) -> Option<Vec<i64>> {
+        macro_rules! widen {
+            ($t:ty) => {
+                self.as_slice::<$t>()?.iter().map(|v| *v as i64).collect()
+            };
+        }
+        Some(match self.dtype {
+            DType::I64 => self.as_slice::<i64>()?.into_owned(),
+            DType::I32 => widen!(i32),
+            DType::I16 => widen!(i16),
+            DType::I8 => widen!(i8),
+            DType::U64 => widen!(u64),
+            DType::U32 => widen!(u32),
+            DType::U16 => widen!(u16),
+            DType::U8 => widen!(u8),
+            DType::Bool => self.bytes().iter().map(|b| i64::from(*b != 0)).collect(),
+            DType::I4 | DType::U4 | DType::I2 | DType::U2 => self.unpacked(),
+            _ => return None,
+        })
+    }
+
+    /// 16-bit words.
+    fn words(&self) -> impl Iterator<Item = u16> + '_ {
+        self.bytes().chunks_exact(2).map(|c| u16::from_le_bytes([c[0], c[1]]))
+    }
+
+    fn unpacked(&self) -> Vec<i64> {
+        let bits = self.dtype.bits();
+        let (per_byte, signed) = (8 / bits, matches!(self.dtype, DType::I4 | DType::I2));
+        let (mask, sign) = ((1i64 << bits) - 1, 1i64 << (bits - 1));
+        let bytes = self.bytes();
+        (0..self.len())
+            .map(|i| {
+                let v = i64::from(bytes[i / per_byte]) >> (i % per_byte * bits) & mask;
+                if signed && v & sign != 0 { v - (mask + 1) } else { v }
+            })
+            .collect()
+    }
+
+    /// The only element of a one-element numeric tensor.
+    pub fn scalar_f32(&self) -> Option<f32> {
+        if self.len() == 1 { self.to_f32().map(|v| v[0]) } else { None }
+    }
+
+    pub fn scalar_i64(&self) -> Option<i64> {
+        if self.len() == 1 { self.to_i64().map(|v| v[0]) } else { None }
+    }
+}
+
+/// Elements of a shape; `None` on overflow.
+pub fn element_count(shape: &[usize]) -> Option<usize> {
+    shape.iter().try_fold(1usize, |n, d| n.checked_mul(*d))
+}
+
+/// Lets a vector of numbers be the owner of `Bytes`.
+struct Owned<T>(Vec<T>);
+
+impl<T: NoUninit> AsRef<[u8]> for Owned<T> {
+    fn as_ref(&self) -> &[u8] {
+        bytemuck::cast_slice(&self.0)
+    }
+}
+
+#[cfg(target_endian = "big")]
+compile_error!("tensor bytes are little-endian and are viewed in place");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vector_becomes_bytes_and_reads_back_borrowed() {
+        let t = Tensor::from_vec([2, 2], vec![1.0f32, -2.0, 3.0, 4.5]);
+        assert!(matches!(t.as_slice::<f32>(), Some(Cow::Borrowed(s)) if s == [1.0, -2.0, 3.0, 4.5]));
+        assert_eq!(t.as_slice::<i32>(), None);
+    }
+
+    #[test]
+    fn length_must_fit_the_shape() {
+        assert!(Tensor::from_bytes(DType::F32, [3], vec![0u8; 11]).is_err());
+        assert!(Tensor::from_bytes(DType::F32, [usize::MAX, 8], vec![0u8; 11]).is_err());
+        assert!(Tensor::from_bytes(DType::U4, [3], vec![0u8; 2]).is_ok());
+    }
+
+    #[test]
+    fn four_and_two_bit_integers_unpack_low_bits_first() {
+        let t = Tensor::from_bytes(DType::I4, [3], vec![0x8f, 0x07]).unwrap();
+        assert_eq!(t.to_i64().unwrap(), [-1, -8, 7]);
+        let t = Tensor::from_bytes(DType::U2, [4], vec![0b11_10_01_00]).unwrap();
+        assert_eq!(t.to_i64().unwrap(), [0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn half_floats_widen() {
+        let bytes: Vec<u8> = [f16::from_f32(1.5), f16::from_f32(-0.25)].iter().flat_map(|h| h.to_le_bytes()).collect();
+        assert_eq!(&*Tensor::from_bytes(DType::F16, [2], bytes).unwrap().to_f32().unwrap(), [1.5, -0.25]);
+    }
+}

@@ -1,0 +1,6 @@
+//! onnxpress presses trained ONNX models: smaller, faster, and measured.
+
+pub mod error;
+pub mod ir;
+
+pub use error::{Error, ErrorKind, Result};
