@@ -1,0 +1,410 @@
+//! The model: one arena of nodes, values and graphs.
+//!
+//! Every value of the main graph, of every subgraph and of every function lives in one arena, so a
+//! subgraph that captures an outer value simply reads its [`ValueId`], and the readers of a value
+//! include those inside subgraphs. Reading is free; changing goes through [`super::GraphEdit`].
+
+use std::fmt;
+
+use bytes::Bytes;
+
+use super::node::{Attr, Node};
+use super::shape::{TensorType, Type};
+use super::tensor::{Props, SparseTensor, Tensor};
+
+macro_rules! id {
+    ($name:ident) => {
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+        pub struct $name(pub(super) u32);
+
+        impl $name {
+            pub fn index(self) -> usize {
+                self.0 as usize
+            }
+        }
+    };
+}
+id!(NodeId);
+id!(ValueId);
+id!(GraphId);
+
+/// Where a value is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Use {
+    Node { node: NodeId, input: usize },
+    Output { graph: GraphId, index: usize },
+}
+
+/// Where a value comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// Output `output` of `node`.
+    Node { node: NodeId, output: usize },
+    /// An input of the graph (perhaps with an initializer as its default).
+    Input(GraphId),
+    /// An initializer of the graph.
+    Initializer(GraphId),
+    /// Nothing: only between the steps of an edit.
+    Detached,
+}
+
+#[derive(Debug, Clone)]
+pub struct Value {
+    pub(super) name: String,
+    /// What the file says of it.
+    pub(super) declared: Option<Type>,
+    /// What shape inference found; not written to the file.
+    pub(super) inferred: Option<TensorType>,
+    pub(super) origin: Origin,
+    pub(super) initializer: Option<Tensor>,
+    pub(super) sparse: Option<SparseTensor>,
+    pub(super) uses: Vec<Use>,
+    pub doc: Option<String>,
+    pub metadata: Props,
+}
+
+impl Value {
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub fn declared(&self) -> Option<&Type> {
+        self.declared.as_ref()
+    }
+
+    pub fn origin(&self) -> Origin {
+        self.origin
+    }
+
+    pub fn uses(&self) -> &[Use] {
+        &self.uses
+    }
+
+    /// The tensor stored for it: an initializer, or the default of an input (see [`Model::constant`]).
+    pub fn initializer(&self) -> Option<&Tensor> {
+        self.initializer.as_ref()
+    }
+
+    pub fn sparse_initializer(&self) -> Option<&SparseTensor> {
+        self.sparse.as_ref()
+    }
+}
+
+/// Parameters that quantize a tensor, by the names of tensors (`TensorAnnotation`).
+#[derive(Debug, Clone, PartialEq)]
+pub struct QuantAnnotation {
+    pub tensor: String,
+    pub parameters: Props,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct Graph {
+    pub name: Option<String>,
+    pub(super) nodes: Vec<NodeId>,
+    pub(super) inputs: Vec<ValueId>,
+    pub(super) outputs: Vec<ValueId>,
+    /// Dense ones, in file order; those that are also inputs are in both lists.
+    pub(super) initializers: Vec<ValueId>,
+    pub(super) sparse_initializers: Vec<ValueId>,
+    /// Values whose type the file states in `value_info`, in its order.
+    pub(super) value_info: Vec<ValueId>,
+    pub quant_annotations: Vec<QuantAnnotation>,
+    pub doc: Option<String>,
+    pub metadata: Props,
+    /// The node whose attribute holds this graph.
+    pub(super) owner: Option<NodeId>,
+    pub(crate) extra: Bytes,
+}
+
+impl Graph {
+    /// In execution order.
+    pub fn nodes(&self) -> &[NodeId] {
+        &self.nodes
+    }
+
+    pub fn inputs(&self) -> &[ValueId] {
+        &self.inputs
+    }
+
+    pub fn outputs(&self) -> &[ValueId] {
+        &self.outputs
+    }
+
+    pub fn initializers(&self) -> &[ValueId] {
+        &self.initializers
+    }
+
+    pub fn sparse_initializers(&self) -> &[ValueId] {
+        &self.sparse_initializers
+    }
+
+    pub fn value_info(&self) -> &[ValueId] {
+        &self.value_info
+    }
+
+    pub fn owner(&self) -> Option<NodeId> {
+        self.owner
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpsetImport {
+    pub domain: String,
+    pub version: i64,
+}
+
+/// An operator defined in the model by a graph of others (`FunctionProto`).
+#[derive(Debug, Clone)]
+pub struct Function {
+    pub name: String,
+    pub domain: String,
+    pub overload: String,
+    /// Attributes without a default, then those with one.
+    pub attributes: Vec<String>,
+    pub attribute_defaults: Vec<super::node::NamedAttr>,
+    pub opset_imports: Vec<OpsetImport>,
+    /// Its body; the inputs and outputs are the function's.
+    pub body: GraphId,
+    pub(crate) extra: Bytes,
+}
+
+/// What the file says of itself.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Meta {
+    pub ir_version: Option<i64>,
+    pub producer_name: Option<String>,
+    pub producer_version: Option<String>,
+    pub domain: Option<String>,
+    pub model_version: Option<i64>,
+    pub doc: Option<String>,
+    pub metadata: Props,
+}
+
+#[derive(Debug, Clone)]
+pub struct Model {
+    pub meta: Meta,
+    pub(super) opset_imports: Vec<OpsetImport>,
+    pub(super) nodes: Vec<Option<Node>>,
+    pub(super) values: Vec<Option<Value>>,
+    pub(super) graphs: Vec<Option<Graph>>,
+    pub(super) main: GraphId,
+    pub(super) functions: Vec<Function>,
+    /// Whether the file kept its weights in another one.
+    pub external_data: bool,
+    pub(crate) extra: Bytes,
+}
+
+impl Model {
+    /// An empty model with the standard's operators at `opset`.
+    pub fn new(opset: i64) -> Self {
+        Model {
+            meta: Meta { ir_version: Some(8), ..Meta::default() },
+            opset_imports: vec![OpsetImport { domain: String::new(), version: opset }],
+            nodes: Vec::new(),
+            values: Vec::new(),
+            graphs: vec![Some(Graph::default())],
+            main: GraphId(0),
+            functions: Vec::new(),
+            external_data: false,
+            extra: Bytes::new(),
+        }
+    }
+
+    pub fn main(&self) -> GraphId {
+        self.main
+    }
+
+    /// # Panics
+    /// On an id of another model or of a removed graph: ids are not user input.
+    pub fn graph(&self, id: GraphId) -> &Graph {
+        self.graphs[id.index()].as_ref().expect("a live graph: ids come from this model")
+    }
+
+    /// # Panics
+    /// On an id of another model or of a removed node: ids are not user input. See [`Model::is_live`].
+    pub fn node(&self, id: NodeId) -> &Node {
+        self.nodes[id.index()].as_ref().expect("a live node: ids come from this model")
+    }
+
+    /// # Panics
+    /// On an id of another model or of a removed value: ids are not user input.
+    pub fn value(&self, id: ValueId) -> &Value {
+        self.values[id.index()].as_ref().expect("a live value: ids come from this model")
+    }
+
+    pub fn is_live(&self, id: NodeId) -> bool {
+        self.nodes.get(id.index()).is_some_and(Option::is_some)
+    }
+
+    pub fn is_live_value(&self, id: ValueId) -> bool {
+        self.values.get(id.index()).is_some_and(Option::is_some)
+    }
+
+    pub fn name(&self, id: ValueId) -> &str {
+        &self.value(id).name
+    }
+
+    /// `"conv_7" (Conv)`, or by its first output where it has no name.
+    pub fn describe(&self, id: NodeId) -> String {
+        let node = self.node(id);
+        format!("\"{}\" ({})", self.node_label(id), node.op_type)
+    }
+
+    /// The node's name, or that of its first output where it has none.
+    pub fn node_label(&self, id: NodeId) -> &str {
+        let node = self.node(id);
+        if !node.name.is_empty() {
+            return &node.name;
+        }
+        node.outputs.iter().flatten().next().map_or("", |v| self.name(*v))
+    }
+
+    pub fn functions(&self) -> &[Function] {
+        &self.functions
+    }
+
+    pub fn opset_imports(&self) -> &[OpsetImport] {
+        &self.opset_imports
+    }
+
+    /// Version of a domain's operators; `""` is the standard's.
+    pub fn opset(&self, domain: &str) -> Option<i64> {
+        let same = |d: &str| d == domain || (domain.is_empty() && d == "ai.onnx");
+        self.opset_imports.iter().find(|o| same(&o.domain)).map(|o| o.version)
+    }
+
+    /// The standard's opset; 1 where none is imported.
+    pub fn onnx_opset(&self) -> i64 {
+        self.opset("").unwrap_or(1)
+    }
+
+    /// `root` and every graph nested in its nodes, outermost first, in execution order.
+    pub fn graphs_under(&self, root: GraphId) -> Vec<GraphId> {
+        let mut all = vec![root];
+        let mut next = 0;
+        while next < all.len() {
+            let nested: Vec<GraphId> =
+                self.graph(all[next]).nodes.iter().flat_map(|n| self.node(*n).subgraphs().map(|(_, g)| g)).collect();
+            all.extend(nested);
+            next += 1;
+        }
+        all
+    }
+
+    /// The nodes of the main graph and of every subgraph (not those of functions).
+    pub fn all_nodes(&self) -> Vec<NodeId> {
+        self.graphs_under(self.main).into_iter().flat_map(|g| self.graph(g).nodes.iter().copied()).collect()
+    }
+
+    /// The node that makes `value`.
+    pub fn producer(&self, value: ValueId) -> Option<NodeId> {
+        match self.value(value).origin {
+            Origin::Node { node, .. } => Some(node),
+            _ => None,
+        }
+    }
+
+    pub fn uses(&self, value: ValueId) -> &[Use] {
+        &self.value(value).uses
+    }
+
+    /// The node that is the only reader of `value`, which is not a graph output either.
+    pub fn single_reader(&self, value: ValueId) -> Option<NodeId> {
+        match self.uses(value) {
+            [Use::Node { node, .. }] => Some(*node),
+            _ => None,
+        }
+    }
+
+    pub fn is_output(&self, value: ValueId) -> bool {
+        self.uses(value).iter().any(|u| matches!(u, Use::Output { .. }))
+    }
+
+    /// The tensor of a value that never changes: an initializer that no input overrides, or the
+    /// output of a `Constant` node that holds a tensor.
+    ///
+    /// An initializer that is also a graph input is only its default, except below IR version 4,
+    /// which demanded that every initializer be listed as an input.
+    pub fn constant(&self, value: ValueId) -> Option<&Tensor> {
+        let v = self.value(value);
+        match v.origin {
+            Origin::Initializer(_) => v.initializer.as_ref(),
+            Origin::Input(_) if self.meta.ir_version.is_some_and(|ir| ir < 4) => v.initializer.as_ref(),
+            Origin::Node { node, .. } => {
+                let node = self.node(node);
+                if node.is("Constant") { node.tensor("value") } else { None }
+            }
+            _ => None,
+        }
+    }
+
+    /// [`Model::constant`] of an input of a node.
+    pub fn constant_input(&self, node: NodeId, index: usize) -> Option<&Tensor> {
+        self.constant(self.node(node).input(index)?)
+    }
+
+    /// What is known of a value's type: from its tensor, from inference, from the file.
+    pub fn tensor_type(&self, value: ValueId) -> TensorType {
+        if let Some(t) = self.constant(value) {
+            return TensorType::new(t.dtype(), t.shape().iter().copied());
+        }
+        let v = self.value(value);
+        let declared = v.declared.as_ref().and_then(Type::as_tensor);
+        match (&v.inferred, declared) {
+            (Some(inferred), Some(declared)) => TensorType {
+                dtype: inferred.dtype.or(declared.dtype),
+                shape: inferred.shape.clone().or(declared.shape),
+            },
+            (Some(inferred), None) => inferred.clone(),
+            (None, declared) => declared.unwrap_or_default(),
+        }
+    }
+
+    /// Inputs of the main graph that the user feeds: those without an initializer.
+    pub fn user_inputs(&self) -> Vec<ValueId> {
+        self.graph(self.main).inputs.iter().copied().filter(|v| self.value(*v).initializer.is_none()).collect()
+    }
+
+    /// Operator nodes as tools count them: subgraphs included, `Constant` not.
+    pub fn operator_count(&self) -> usize {
+        self.all_nodes().into_iter().filter(|n| !self.node(*n).is("Constant")).count()
+    }
+
+    /// Values of outer graphs that `graph` or a graph nested in it reads.
+    pub fn captures(&self, graph: GraphId) -> Vec<ValueId> {
+        let graphs = self.graphs_under(graph);
+        let inside = |v: &ValueId| match self.value(*v).origin {
+            Origin::Node { node, .. } => graphs.contains(&self.node(node).graph),
+            Origin::Input(g) | Origin::Initializer(g) => graphs.contains(&g),
+            Origin::Detached => false,
+        };
+        let mut found = Vec::new();
+        for g in &graphs {
+            let graph = self.graph(*g);
+            let reads = graph.nodes.iter().flat_map(|n| self.node(*n).inputs.iter().flatten());
+            for v in reads.chain(&graph.outputs) {
+                if !inside(v) && !found.contains(v) {
+                    found.push(*v);
+                }
+            }
+        }
+        found
+    }
+
+    /// Every tensor stored in the model: initializers, and those in attributes.
+    pub fn tensors(&self) -> impl Iterator<Item = &Tensor> {
+        let initializers = self.values.iter().flatten().filter_map(|v| v.initializer.as_ref());
+        let attrs = self.nodes.iter().flatten().flat_map(|n| &n.attrs).flat_map(|a| match &a.value {
+            Attr::Tensor(t) => std::slice::from_ref(t),
+            Attr::Tensors(ts) => ts,
+            _ => &[],
+        });
+        initializers.chain(attrs)
+    }
+}
+
+impl fmt::Display for ValueId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "%{}", self.0)
+    }
+}
