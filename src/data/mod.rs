@@ -1,0 +1,171 @@
+//! Data to run a model on: files of arrays, folders of images, or random numbers.
+//!
+//! A [`Dataset`] is opened from a [`DataOptions::spec`] against what the model wants ([`InputSpec`]); names, types,
+//! ranks and declared sizes are checked then, from headers alone. Batches are loaded one by one, on as many threads as
+//! ask, and nothing is kept of them: memory is that of the batches in flight (a deflated array is kept once inflated).
+//!
+//! | spec | samples | labels |
+//! |---|---|---|
+//! | `data.npz`, `data.safetensors` | arrays named by the inputs, samples on axis 0 | array `labels` |
+//! | `data.npy` | the only input of the model | |
+//! | folder of those | one file per batch, sorted by name, shapes may differ | array `labels` in each |
+//! | folder of images, or an image | see [`Preprocess`] | the class folders |
+//! | `random:N` | N samples of the declared shapes | |
+
+mod array;
+mod container;
+mod content;
+mod convert;
+mod fit;
+mod folder;
+mod images;
+mod npy;
+mod npz;
+mod preprocess;
+mod random;
+mod safetensors;
+mod source;
+
+use std::path::PathBuf;
+
+pub use preprocess::Preprocess;
+
+use crate::error::Result;
+use crate::ir::{Tensor, TensorType};
+
+/// What a model wants of one input.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InputSpec {
+    pub name: String,
+    pub ty: TensorType,
+}
+
+/// One run of the model.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    /// Input name → tensor in the declared type, in the order of the model's inputs. The samples are on axis 0, except
+    /// for inputs that the model declares without a sample axis.
+    pub inputs: Vec<(String, Tensor)>,
+    /// One class per sample, where known.
+    pub labels: Option<Vec<i64>>,
+    /// Number of the first sample in the dataset.
+    pub first_sample: usize,
+    pub samples: usize,
+}
+
+/// Where samples come from and what is done to them.
+#[derive(Debug, Clone)]
+pub struct DataOptions {
+    /// A path, or `random:N`.
+    pub spec: String,
+    /// The order of image classes, one per line.
+    pub synsets: Option<PathBuf>,
+    /// What is done to images; see [`Preprocess`].
+    pub preprocess: Option<String>,
+    /// Samples per run, where the model leaves that open.
+    pub batch_size: usize,
+    /// At most so many samples.
+    pub limit: Option<usize>,
+    /// Seed of random data.
+    pub seed: u64,
+    /// Sizes of random data by input name, −1 where the declared size stands.
+    pub shapes: Vec<(String, Vec<i64>)>,
+}
+
+impl Default for DataOptions {
+    fn default() -> Self {
+        DataOptions {
+            spec: String::new(),
+            synsets: None,
+            preprocess: None,
+            batch_size: 1,
+            limit: None,
+            seed: 0,
+            shapes: Vec::new(),
+        }
+    }
+}
+
+impl DataOptions {
+    /// Everything default but the spec.
+    pub fn new(spec: impl Into<String>) -> Self {
+        DataOptions { spec: spec.into(), ..Self::default() }
+    }
+}
+
+/// Samples for a model, in batches.
+#[derive(Debug)]
+pub struct Dataset {
+    source: Box<dyn Source>,
+    random: bool,
+}
+
+/// Where batches come from.
+trait Source: std::fmt::Debug + Send + Sync {
+    fn samples(&self) -> usize;
+    fn batches(&self) -> usize;
+    fn has_labels(&self) -> bool;
+    fn describe(&self) -> String;
+    fn shapes(&self, index: usize) -> Result<Vec<(String, Vec<usize>)>>;
+    fn batch(&self, index: usize) -> Result<Batch>;
+}
+
+impl Dataset {
+    /// Opens what `options` name and checks it against the model's inputs.
+    ///
+    /// # Errors
+    /// Usage for what cannot be asked for, input (naming file and array) for what does not fit the model.
+    pub fn open(options: &DataOptions, inputs: &[InputSpec]) -> Result<Dataset> {
+        source::open(options, inputs)
+    }
+
+    /// Number of samples.
+    pub fn len(&self) -> usize {
+        self.source.samples()
+    }
+
+    /// Never: opening refuses data without samples.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub fn batch_count(&self) -> usize {
+        self.source.batches()
+    }
+
+    pub fn has_labels(&self) -> bool {
+        self.source.has_labels()
+    }
+
+    /// Whether the samples are made up, so that accuracy on them means nothing.
+    pub fn is_random(&self) -> bool {
+        self.random
+    }
+
+    /// As in `100 images of calib` or `random:8 (accuracy means nothing)`.
+    pub fn describe(&self) -> String {
+        self.source.describe()
+    }
+
+    /// Shapes of the inputs in batch `index`, without loading it.
+    pub fn shapes(&self, index: usize) -> Result<Vec<(String, Vec<usize>)>> {
+        self.source.shapes(index)
+    }
+
+    /// Loads batch `index` of [`batch_count`](Self::batch_count), on any thread.
+    ///
+    /// # Errors
+    /// Input, naming file, array and sample, for values that are not finite or not of the declared type.
+    pub fn batch(&self, index: usize) -> Result<Batch> {
+        self.source.batch(index)
+    }
+}
+
+/// The candidate that a mistyped `name` probably means.
+fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    candidates
+        .map(|c| (strsim::jaro_winkler(&name.to_lowercase(), &c.to_lowercase()), c))
+        .filter(|(score, _)| *score > 0.7)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, c)| c)
+}
