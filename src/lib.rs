@@ -1,5 +1,6 @@
 //! onnxpress presses trained ONNX models: smaller, faster, and measured.
 
+pub mod calibrate;
 pub mod data;
 pub mod error;
 pub mod ir;
