@@ -146,6 +146,18 @@ mod tests {
         assert_eq!(row_major(&[], &[2, 0], 4), [0u8; 0]);
     }
 
+    proptest::proptest! {
+        #[test]
+        fn fortran_order_is_turned_as_ndarray_does(shape in proptest::collection::vec(0usize..5, 1..5)) {
+            let count = shape.iter().product::<usize>();
+            let numbers: Vec<u16> = (0..count as u16).collect();
+            let array = ndarray::ArrayD::from_shape_vec(ndarray::ShapeBuilder::f(shape.clone()), numbers.clone()).unwrap();
+            let expected: Vec<u16> = array.iter().copied().collect();
+            let ours = row_major(bytemuck::cast_slice(&numbers), &shape, 2);
+            proptest::prop_assert_eq!(ours, bytemuck::cast_slice::<u16, u8>(&expected));
+        }
+    }
+
     #[test]
     fn big_endian_words_are_swapped() {
         assert_eq!(swapped(&[1, 2, 3, 4], 2), [2, 1, 4, 3]);

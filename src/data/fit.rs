@@ -269,7 +269,9 @@ fn role_of(array: &Array, input: &InputSpec) -> Result<Role> {
     let fits =
         |dims: &[Dim], shape: &[usize]| dims.iter().zip(shape).all(|(d, n)| d.known().is_none_or(|d| d == *n as i64));
     if dims.len() + 1 == array.shape.len() && fits(dims, &array.shape[1..]) {
-        return Ok(Role::PerRun);
+        // Below an open first axis lie more samples than a run may be counted as, unless it is one.
+        let one_per_run = dims.first().is_none_or(|d| d.known().is_some() || array.shape[1] == 1);
+        return if one_per_run { Ok(Role::PerRun) } else { mismatch("") };
     }
     if dims.len() != array.shape.len() {
         return mismatch(if dims.len() == array.shape.len() + 1 { " (add the sample axis in front)" } else { "" });

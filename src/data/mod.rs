@@ -53,6 +53,13 @@ pub struct Batch {
     pub samples: usize,
 }
 
+impl Batch {
+    /// The tensor that feeds input `name`.
+    pub fn input(&self, name: &str) -> Option<&Tensor> {
+        self.inputs.iter().find(|(n, _)| n == name).map(|(_, tensor)| tensor)
+    }
+}
+
 /// Where samples come from and what is done to them.
 #[derive(Debug, Clone)]
 pub struct DataOptions {

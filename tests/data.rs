@@ -1,0 +1,459 @@
+//! Datasets as their users open them: every format, the ways arrays feed inputs, and what is refused.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use ndarray::{Array1, Array2, Array3, ArrayD, ShapeBuilder};
+use ndarray_npy::{NpzWriter, write_npy};
+use onnxpress::Result;
+use onnxpress::data::{DataOptions, Dataset, InputSpec};
+use onnxpress::ir::{DType, Dim, TensorType};
+use tempfile::TempDir;
+
+fn input(name: &str, dtype: DType, dims: &[&str]) -> InputSpec {
+    let dim = |d: &&str| match d.parse() {
+        Ok(n) => Dim::Known(n),
+        Err(_) if *d == "?" => Dim::Unknown,
+        Err(_) => Dim::Symbol(d.to_string()),
+    };
+    InputSpec { name: name.into(), ty: TensorType { dtype: Some(dtype), shape: Some(dims.iter().map(dim).collect()) } }
+}
+
+fn options(path: &Path, batch_size: usize) -> DataOptions {
+    DataOptions { batch_size, ..DataOptions::new(path.to_str().unwrap()) }
+}
+
+fn open(path: &Path, batch_size: usize, inputs: &[InputSpec]) -> Result<Dataset> {
+    Dataset::open(&options(path, batch_size), inputs)
+}
+
+fn refusal(path: &Path, inputs: &[InputSpec]) -> String {
+    let error = open(path, 1, inputs).expect_err("must be refused");
+    assert_eq!(error.exit_code(), 3, "{error}");
+    let text = error.to_string();
+    assert!(!text.contains('\n'), "{text}");
+    text.replace(&format!("{}/", path.parent().unwrap().display()), "")
+}
+
+/// `x` f32 [10, 2] holding 0..20, `ids` i32 [10], `labels` i64 [10] holding 0..10, and `extra`.
+fn sample_npz(folder: &Path, compressed: bool) -> PathBuf {
+    let path = folder.join("d.npz");
+    let file = fs::File::create(&path).unwrap();
+    let mut npz = if compressed { NpzWriter::new_compressed(file) } else { NpzWriter::new(file) };
+    npz.add_array("x", &Array2::from_shape_fn((10, 2), |(i, j)| (2 * i + j) as f32)).unwrap();
+    npz.add_array("ids", &Array1::from_shape_fn(10, |i| i as i32 - 5)).unwrap();
+    npz.add_array("labels", &Array1::from_shape_fn(10, |i| i as i64)).unwrap();
+    npz.add_array("extra", &Array1::from_elem(3, 1.0f64)).unwrap();
+    npz.finish().unwrap();
+    path
+}
+
+fn floats(dataset: &Dataset, batch: usize, name: &str) -> Vec<f32> {
+    let batch = dataset.batch(batch).unwrap();
+    batch.input(name).unwrap().to_f32().unwrap().into_owned()
+}
+
+#[test]
+fn npz_stored_and_deflated_reads_in_batches() {
+    for compressed in [false, true] {
+        let folder = TempDir::new().unwrap();
+        let path = sample_npz(folder.path(), compressed);
+        let inputs = [input("x", DType::F32, &["N", "2"]), input("ids", DType::I64, &["N"])];
+        let data = open(&path, 4, &inputs).unwrap();
+        assert_eq!((data.len(), data.batch_count(), data.has_labels(), data.is_random()), (10, 3, true, false));
+        // The last batch first: a deflated array is inflated past the earlier ones.
+        let last = data.batch(2).unwrap();
+        assert_eq!((last.first_sample, last.samples), (8, 2));
+        assert_eq!(last.labels.as_deref(), Some(&[8, 9][..]));
+        assert_eq!(last.inputs[0].1.shape(), [2, 2]);
+        assert_eq!(&*last.inputs[0].1.to_f32().unwrap(), [16.0, 17.0, 18.0, 19.0]);
+        assert_eq!(last.inputs[1].1.dtype(), DType::I64);
+        assert_eq!(last.inputs[1].1.to_i64().unwrap(), [3, 4]);
+        assert_eq!(floats(&data, 0, "x"), [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]);
+        assert_eq!(data.shapes(2).unwrap(), [("x".to_string(), vec![2, 2]), ("ids".to_string(), vec![2])]);
+        assert!(data.describe().starts_with("10 samples of "));
+    }
+}
+
+#[test]
+fn limit_and_threads() {
+    let folder = TempDir::new().unwrap();
+    let path = sample_npz(folder.path(), true);
+    let inputs = [input("x", DType::F32, &["N", "2"])];
+    let data = Dataset::open(&DataOptions { limit: Some(7), ..options(&path, 2) }, &inputs).unwrap();
+    assert_eq!((data.len(), data.batch_count()), (7, 4));
+    let sums: Vec<f32> = std::thread::scope(|s| {
+        let handles: Vec<_> = (0..4)
+            .map(|i| {
+                s.spawn({
+                    let d = &data;
+                    move || floats(d, i, "x").iter().sum()
+                })
+            })
+            .collect();
+        handles.into_iter().map(|h| h.join().unwrap()).collect()
+    });
+    assert_eq!(sums, [6.0, 22.0, 38.0, 25.0]);
+}
+
+#[test]
+fn declared_batch_size_is_kept_and_the_rest_left_out() {
+    let folder = TempDir::new().unwrap();
+    let path = sample_npz(folder.path(), false);
+    let data = open(&path, 8, &[input("x", DType::F32, &["4", "2"])]).unwrap();
+    assert_eq!((data.len(), data.batch_count()), (8, 2));
+    assert_eq!(data.batch(1).unwrap().labels.unwrap(), [4, 5, 6, 7]);
+    let data = open(&path, 8, &[input("x", DType::F32, &["-1", "2"])]).unwrap();
+    assert_eq!((data.len(), data.batch_count()), (10, 2));
+    // The model has no sample axis: one sample per run.
+    let data = open(&path, 8, &[input("x", DType::F32, &["2"]), input("ids", DType::I32, &[])]).unwrap();
+    assert_eq!(data.batch_count(), 10);
+    assert_eq!(data.batch(3).unwrap().inputs[0].1.shape(), [2]);
+    assert_eq!(data.batch(3).unwrap().inputs[1].1.scalar_i64(), Some(-2));
+    // Exactly the declared shape: one batch.
+    let data = open(&path, 1, &[input("x", DType::F32, &["10", "2"])]).unwrap();
+    assert_eq!((data.len(), data.batch_count(), data.has_labels()), (10, 1, true));
+}
+
+#[test]
+fn states_and_scalars_are_fed_whole_in_each_run() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("vad.npz");
+    let mut npz = NpzWriter::new(fs::File::create(&path).unwrap());
+    npz.add_array("input", &Array2::<f32>::zeros((6, 512))).unwrap();
+    npz.add_array("state", &Array3::<f32>::ones((2, 1, 128))).unwrap();
+    npz.add_array("sr", &ndarray::arr0(16_000i64)).unwrap();
+    npz.finish().unwrap();
+    let (state, sr) = (input("state", DType::F32, &["2", "batch", "128"]), input("sr", DType::I64, &[]));
+    let data = open(&path, 4, &[input("input", DType::F32, &["batch", "sequence"]), state, sr.clone()]).unwrap();
+    // The state's batch of one holds for the whole run.
+    assert_eq!((data.len(), data.batch_count()), (6, 6));
+    let batch = data.batch(5).unwrap();
+    assert_eq!(batch.inputs[0].1.shape(), [1, 512]);
+    assert_eq!(batch.inputs[1].1.shape(), [2, 1, 128]);
+    assert_eq!(batch.inputs[2].1.scalar_i64(), Some(16_000));
+    let fixed = input("state", DType::F32, &["2", "1", "128"]);
+    let data = open(&path, 4, &[input("input", DType::F32, &["?", "?"]), fixed, sr]).unwrap();
+    assert_eq!(data.batch(1).unwrap().inputs[1].1.shape(), [2, 1, 128]);
+    assert_eq!(data.batch_count(), 2);
+}
+
+#[test]
+fn npy_of_any_order_and_endianness() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("a.npy");
+    let c = ArrayD::from_shape_fn(vec![3, 2, 2], |i| (100 * i[0] + 10 * i[1] + i[2]) as f64);
+    let mut f = ArrayD::<f64>::zeros(vec![3, 2, 2].f());
+    f.assign(&c);
+    write_npy(&path, &f).unwrap();
+    assert!(fs::read(&path).unwrap().windows(21).any(|w| w == b"'fortran_order': True"));
+    let inputs = [input("whatever", DType::F32, &["N", "2", "2"])];
+    let data = open(&path, 2, &inputs).unwrap();
+    assert_eq!(floats(&data, 0, "whatever"), [0.0, 1.0, 10.0, 11.0, 100.0, 101.0, 110.0, 111.0]);
+    assert_eq!(floats(&data, 1, "whatever"), [200.0, 201.0, 210.0, 211.0]);
+
+    let header = format!("{:<117}\n", "{'descr': '>u2', 'fortran_order': False, 'shape': (2, 2, 1), }");
+    let mut bytes = [b"\x93NUMPY\x01\x00", &118u16.to_le_bytes()[..], header.as_bytes()].concat();
+    bytes.extend([1, 0, 0, 1, 0, 2, 0, 3]);
+    fs::write(&path, bytes).unwrap();
+    let data = open(&path, 2, &[input("x", DType::F32, &["N", "2", "1"])]).unwrap();
+    assert_eq!(floats(&data, 0, "x"), [256.0, 1.0, 2.0, 3.0]);
+    assert!(refusal(&path, &[input("a", DType::F32, &["N"]), input("b", DType::F32, &["N"])]).contains("use npz"));
+}
+
+#[test]
+fn safetensors_by_input_name() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("d.safetensors");
+    let half: Vec<u8> = (0..6).flat_map(|i| half::f16::from_f32(i as f32 / 2.0).to_le_bytes()).collect();
+    let labels: Vec<u8> = [7i64, 8, 9].iter().flat_map(|v| v.to_le_bytes()).collect();
+    let view = |d, s, b| safetensors::tensor::TensorView::new(d, s, b).unwrap();
+    let tensors = [
+        ("x", view(safetensors::Dtype::F16, vec![3, 2], &half)),
+        ("labels", view(safetensors::Dtype::I64, vec![3], &labels)),
+    ];
+    fs::write(&path, safetensors::serialize(tensors, None).unwrap()).unwrap();
+    let inputs = [input("x", DType::F32, &["N", "2"])];
+    let data = open(&path, 2, &inputs).unwrap();
+    assert_eq!(floats(&data, 1, "x"), [2.0, 2.5]);
+    assert_eq!(data.batch(0).unwrap().labels.unwrap(), [7, 8]);
+    let whole = fs::read(&path).unwrap();
+    fs::write(&path, &whole[..whole.len() - 1]).unwrap();
+    assert!(refusal(&path, &inputs).contains("the file is truncated"));
+    fs::write(&path, &whole[..20]).unwrap();
+    assert!(refusal(&path, &inputs).contains("its header is said to have"));
+}
+
+#[test]
+fn folder_of_npz_is_a_batch_each() {
+    let folder = TempDir::new().unwrap();
+    for (name, rows, columns) in [("b", 3, 5), ("a", 2, 4), ("c", 1, 9)] {
+        let mut npz = NpzWriter::new_compressed(fs::File::create(folder.path().join(format!("{name}.npz"))).unwrap());
+        npz.add_array("ids", &Array2::from_elem((rows, columns), columns as i32)).unwrap();
+        npz.add_array("mask", &Array2::from_elem((rows, columns), 1u8)).unwrap();
+        npz.finish().unwrap();
+    }
+    let inputs = [input("ids", DType::I64, &["N", "L"]), input("mask", DType::I64, &["N", "L"])];
+    let data = open(folder.path(), 1, &inputs).unwrap();
+    assert_eq!((data.len(), data.batch_count(), data.has_labels()), (6, 3, false));
+    let batch = data.batch(1).unwrap();
+    assert_eq!((batch.first_sample, batch.samples), (2, 3));
+    assert_eq!(batch.inputs[0].1.shape(), [3, 5]);
+    assert_eq!(batch.inputs[1].1.to_i64().unwrap(), [1; 15]);
+    // A declared batch of one splits the files.
+    let inputs = [input("ids", DType::I64, &["1", "L"]), input("mask", DType::I64, &["1", "L"])];
+    let data = Dataset::open(&DataOptions { limit: Some(5), ..options(folder.path(), 1) }, &inputs).unwrap();
+    assert_eq!((data.len(), data.batch_count()), (5, 5));
+    let batch = data.batch(4).unwrap();
+    assert_eq!((batch.first_sample, batch.inputs[0].1.shape()), (4, &[1, 5][..]));
+}
+
+#[test]
+fn what_does_not_fit_the_model_is_refused_on_opening() {
+    let folder = TempDir::new().unwrap();
+    let path = sample_npz(folder.path(), true);
+    assert_eq!(
+        refusal(&path, &[input("x", DType::F32, &["N", "3"])]),
+        "d.npz: array \"x\" holds float32 [10, 2]; the model declares this input as float32 [N, 3]"
+    );
+    assert_eq!(
+        refusal(&path, &[input("x", DType::F32, &["N", "3", "4", "5"])]),
+        "d.npz: array \"x\" holds float32 [10, 2]; the model declares this input as float32 [N, 3, 4, 5]"
+    );
+    assert_eq!(
+        refusal(&path, &[input("X", DType::F32, &["N", "2"])]),
+        "d.npz: there is no array \"X\", which is an input of the model; it has \"x\", \"ids\", \"labels\", \"extra\"; is it \"x\"?"
+    );
+    assert_eq!(
+        refusal(&path, &[input("x", DType::F32, &["N", "2"]), input("extra", DType::F32, &["N"])]),
+        "d.npz: array \"x\" has 10 samples on its first axis, array \"extra\" has 3"
+    );
+    assert!(refusal(&path, &[input("x", DType::String, &["N", "2"])]).contains("declares this input as string"));
+    assert!(refusal(&path, &[input("x", DType::F32, &["16", "2"])]).contains("[16, 2]"));
+    let missing = folder.path().join("no.npz");
+    assert!(refusal(&missing, &[input("x", DType::F32, &["N"])]).starts_with("no.npz: No such file"));
+    fs::write(folder.path().join("d.txt"), "").unwrap();
+    let error = open(&folder.path().join("d.txt"), 1, &[input("x", DType::F32, &["N"])]).unwrap_err();
+    assert_eq!(error.exit_code(), 2);
+}
+
+#[test]
+fn labels_must_be_as_many_as_samples() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("d.npz");
+    let mut npz = NpzWriter::new(fs::File::create(&path).unwrap());
+    npz.add_array("x", &Array2::<f32>::zeros((4, 2))).unwrap();
+    npz.add_array("labels", &Array1::<i64>::zeros(3)).unwrap();
+    npz.finish().unwrap();
+    let message = refusal(&path, &[input("x", DType::F32, &["N", "2"])]);
+    assert_eq!(message, "d.npz: array \"labels\" has 3 labels for 4 samples");
+}
+
+#[test]
+fn values_are_named_with_their_sample() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("d.npz");
+    let mut npz = NpzWriter::new(fs::File::create(&path).unwrap());
+    let mut x = Array2::<f32>::zeros((8, 3));
+    x[[5, 2]] = f32::NAN;
+    npz.add_array("x", &x).unwrap();
+    npz.finish().unwrap();
+    let data = open(&path, 4, &[input("x", DType::F32, &["N", "3"])]).unwrap();
+    assert!(data.batch(0).is_ok());
+    let error = data.batch(1).unwrap_err().to_string();
+    assert!(error.ends_with("d.npz: array \"x\" holds NaN in sample 5 (element [2])"), "{error}");
+}
+
+#[test]
+fn damaged_files_are_refused_in_one_line() {
+    let folder = TempDir::new().unwrap();
+    let inputs = [input("x", DType::F32, &["N", "2"]), input("ids", DType::I64, &["N"])];
+    for compressed in [false, true] {
+        let path = sample_npz(folder.path(), compressed);
+        let whole = fs::read(&path).unwrap();
+        let read_all = |bytes: &[u8]| {
+            fs::write(&path, bytes).unwrap();
+            let data = open(&path, 3, &inputs)?;
+            (0..data.batch_count()).try_for_each(|i| data.batch(i).map(drop))
+        };
+        assert!(read_all(&whole).is_ok());
+        for keep in (0..whole.len()).step_by(5) {
+            let error = read_all(&whole[..keep]).unwrap_err();
+            assert_eq!(error.exit_code(), 3);
+            assert!(!error.to_string().contains('\n'), "{error}");
+        }
+        for i in (0..whole.len()).step_by(3) {
+            let mut damaged = whole.clone();
+            damaged[i] ^= 0x55;
+            if let Err(error) = read_all(&damaged) {
+                assert!(!error.to_string().contains('\n'), "{error}");
+            }
+        }
+    }
+    let huge = format!("{:<117}\n", "{'descr': '<f4', 'fortran_order': False, 'shape': (4000000000, 4000000000, 2), }");
+    let path = folder.path().join("huge.npy");
+    fs::write(&path, [b"\x93NUMPY\x01\x00v\x00", huge.as_bytes(), &[0; 64]].concat()).unwrap();
+    let message = refusal(&path, &[input("x", DType::F32, &["N", "M", "2"])]);
+    assert!(message.contains("takes more than memory can hold bytes, but 64 are there"), "{message}");
+    let objects = format!("{:<117}\n", "{'descr': '|O', 'fortran_order': False, 'shape': (2,), }");
+    fs::write(&path, [b"\x93NUMPY\x01\x00v\x00", objects.as_bytes(), &[0; 64]].concat()).unwrap();
+    let message = refusal(&path, &[input("x", DType::F32, &["N"])]);
+    assert_eq!(message, "huge.npy: array \"huge\": holds Python objects; only numbers can be fed");
+}
+
+#[test]
+fn random_data_follows_the_declared_shapes() {
+    let inputs = [
+        input("image", DType::F32, &["N", "3", "H", "?"]),
+        input("state", DType::F32, &["2", "N", "128"]),
+        input("ids", DType::I64, &["N", "L"]),
+        input("attention_mask", DType::I64, &["N", "L"]),
+        input("sr", DType::I64, &[]),
+        input("flag", DType::Bool, &["1"]),
+    ];
+    let make = |batch_size| DataOptions { batch_size, seed: 7, ..DataOptions::new("random:5") };
+    let data = Dataset::open(&make(2), &inputs).unwrap();
+    assert!(data.is_random() && !data.has_labels());
+    assert_eq!(data.describe(), "random:5 (accuracy means nothing)");
+    assert_eq!((data.len(), data.batch_count()), (5, 3));
+    let shapes = data.shapes(0).unwrap();
+    let expected: [&[usize]; 6] = [&[2, 3, 224, 224], &[2, 2, 128], &[2, 128], &[2, 128], &[], &[1]];
+    for ((name, shape), expected) in shapes.iter().zip(expected) {
+        assert_eq!(shape, expected, "{name}");
+    }
+    let batch = data.batch(2).unwrap();
+    assert_eq!((batch.first_sample, batch.samples), (4, 1));
+    assert_eq!(batch.inputs[1].1.shape(), [2, 1, 128]);
+    let ids = data.batch(0).unwrap().inputs[2].1.to_i64().unwrap();
+    assert!(ids.iter().all(|v| (0..2).contains(v)) && ids.contains(&0) && ids.contains(&1));
+    assert_eq!(data.batch(0).unwrap().inputs[3].1.to_i64().unwrap(), vec![1; 256]);
+    // The same samples whatever the batch size, other ones with another seed.
+    let single = Dataset::open(&make(1), &inputs).unwrap();
+    let half = 3 * 224 * 224;
+    let pair = floats(&data, 0, "image");
+    assert_eq!(pair[half..], floats(&single, 1, "image"));
+    let other = Dataset::open(&DataOptions { seed: 8, ..make(1) }, &inputs).unwrap();
+    assert_ne!(floats(&other, 1, "image"), floats(&single, 1, "image"));
+    let mean: f32 = pair.iter().sum::<f32>() / pair.len() as f32;
+    let deviation = (pair.iter().map(|v| v * v).sum::<f32>() / pair.len() as f32).sqrt();
+    assert!(mean.abs() < 0.01 && (deviation - 1.0).abs() < 0.01, "{mean} {deviation}");
+}
+
+#[test]
+fn random_shapes_can_be_given() {
+    let inputs = [input("x", DType::F32, &["N", "3", "?", "W"])];
+    let shapes = vec![("x".to_string(), vec![2, -1, 48, 320])];
+    let data = Dataset::open(&DataOptions { shapes, ..DataOptions::new("random:3") }, &inputs).unwrap();
+    assert_eq!((data.len(), data.batch_count()), (4, 2));
+    assert_eq!(data.batch(1).unwrap().inputs[0].1.shape(), [2, 3, 48, 320]);
+    let usage = |shapes: Vec<(String, Vec<i64>)>, spec: &str| {
+        let error = Dataset::open(&DataOptions { shapes, ..DataOptions::new(spec) }, &inputs).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        error.to_string()
+    };
+    assert!(usage(vec![("x".into(), vec![1, 4, 48, 320])], "random:3").contains("declared as float32 [N, 3, ?, W]"));
+    assert!(usage(vec![("xx".into(), vec![1])], "random:3").contains("is it \"x\"?"));
+    assert!(usage(vec![], "random:many").contains("as in random:8"));
+}
+
+/// Class folders `b` (two images) and `a` (one), 6×4 pixels each.
+fn image_folder() -> TempDir {
+    let folder = TempDir::new().unwrap();
+    for (i, name) in ["b/1.png", "b/2.PNG", "a/1.bmp"].iter().enumerate() {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        image::RgbImage::from_pixel(6, 4, image::Rgb([i as u8 + 1, 10, 20])).save(path).unwrap();
+    }
+    fs::write(folder.path().join("b/notes.txt"), "not an image").unwrap();
+    folder
+}
+
+#[test]
+fn class_folders_give_labels() {
+    let folder = image_folder();
+    let inputs = [input("x", DType::F32, &["N", "3", "2", "2"])];
+    let with = |synsets| DataOptions { synsets, preprocess: Some("crop=2".into()), ..options(folder.path(), 2) };
+    let data = Dataset::open(&with(None), &inputs).unwrap();
+    assert_eq!((data.len(), data.batch_count(), data.has_labels()), (3, 2, true));
+    assert_eq!(data.batch(0).unwrap().labels.unwrap(), [0, 1]);
+    assert_eq!(data.batch(1).unwrap().labels.unwrap(), [1]);
+    let expected = [vec![3.0; 4], vec![10.0; 4], vec![20.0; 4], vec![1.0; 4], vec![10.0; 4], vec![20.0; 4]].concat();
+    assert_eq!(floats(&data, 0, "x"), expected);
+    let one = Dataset::open(&DataOptions { limit: Some(1), ..with(None) }, &inputs).unwrap();
+    assert_eq!(one.len(), 1);
+
+    let synsets = folder.path().join("synsets.txt");
+    for (text, labels) in [("c\nb some words\na\n", [2, 1]), ("7\ta\tname\n5\tb\tname\n", [7, 5])] {
+        fs::write(&synsets, text).unwrap();
+        let data = Dataset::open(&with(Some(synsets.clone())), &inputs).unwrap();
+        assert_eq!(data.batch(0).unwrap().labels.unwrap(), labels);
+    }
+    fs::write(&synsets, "a\n").unwrap();
+    let error = Dataset::open(&with(Some(synsets)), &inputs).unwrap_err().to_string();
+    assert!(error.contains("class folder \"b\" is not in"), "{error}");
+}
+
+#[test]
+fn images_without_labels_or_without_fit() {
+    let folder = image_folder();
+    let path = folder.path().join("b");
+    let preprocess = |text: &str| DataOptions { preprocess: Some(text.into()), ..options(&path, 2) };
+    let data = Dataset::open(&preprocess("crop=2"), &[input("x", DType::U8, &["1", "2", "2", "3"])]).unwrap();
+    assert_eq!((data.len(), data.batch_count(), data.has_labels()), (2, 2, false));
+    assert_eq!(data.batch(1).unwrap().inputs[0].1.to_i64().unwrap(), [2, 10, 20, 2, 10, 20, 2, 10, 20, 2, 10, 20]);
+    let message = |text: &str, dims: &[&str]| {
+        Dataset::open(&preprocess(text), &[input("x", DType::F32, dims)]).unwrap_err().to_string()
+    };
+    let error = message("crop=2", &["N", "3", "4", "4"]);
+    assert!(error.contains("1.png: the preprocessed image is float32 [3, 2, 2]"), "{error}");
+    assert!(message("crop=5", &["N", "3", "5", "5"]).contains("image of 6x4 pixels is smaller than crop=5x5"));
+    assert!(message("crop=2", &["N", "3"]).contains("images cannot feed input \"x\""));
+    let error = open(&path, 1, &[input("x", DType::F32, &["N", "3", "2", "2"])]).unwrap_err();
+    assert!(error.exit_code() == 2 && error.to_string().contains("--preprocess"));
+    fs::write(path.join("0.jpg"), b"\xff\xd8\xff\xe0 nothing").unwrap();
+    assert!(message("crop=2", &["N", "3", "2", "2"]).contains("0.jpg: image cannot be decoded"));
+}
+
+fn shared(path: &str) -> Option<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared").join(path);
+    if !path.exists() {
+        println!("skipped: {} is absent", path.display());
+        return None;
+    }
+    Some(path)
+}
+
+/// calib.npz has the pictures of calib/ in order, preprocessed by Pillow before they were stored as JPEG, so the two
+/// differ by what JPEG loses: 3.048 of 255 levels in the mean and 6.462 in the worst picture when Pillow decodes them.
+#[test]
+fn jpegs_come_out_as_pillow_makes_them() {
+    let (Some(folder), Some(npz)) = (shared("data/imagenet/calib"), shared("data/imagenet/calib.npz")) else { return };
+    let inputs = [input("input", DType::F32, &["N", "3", "224", "224"])];
+    let text = "resize=256,crop=224,filter=bicubic,mean=127,std=128,order=rgb,layout=nchw";
+    let synsets = shared("data/imagenet/synsets.txt");
+    let images = DataOptions { preprocess: Some(text.into()), synsets, limit: Some(100), ..options(&folder, 1) };
+    let images = Dataset::open(&images, &inputs).unwrap();
+    let arrays = open(&npz, 1, &inputs).unwrap();
+    assert_eq!((images.len(), arrays.len()), (100, 100));
+    let (mut worst, mut sum) = (0.0f32, 0.0);
+    for i in 0..100 {
+        let (a, b) = (floats(&images, i, "input"), floats(&arrays, i, "input"));
+        let mean = a.iter().zip(&b).map(|(a, b)| (a - b).abs()).sum::<f32>() / a.len() as f32 * 128.0;
+        worst = worst.max(mean);
+        sum += mean;
+    }
+    println!("mean difference {:.3} levels, worst picture {worst:.3}", sum / 100.0);
+    assert!((sum / 100.0 - 3.048).abs() < 0.05 && (worst - 6.462).abs() < 0.1, "{} {worst}", sum / 100.0);
+    assert_eq!(images.batch(0).unwrap().labels.unwrap(), [1]);
+}
+
+#[test]
+fn sentences_of_unequal_length_are_a_batch_per_file() {
+    let Some(folder) = shared("data/sts/calib") else { return };
+    let inputs = ["input_ids", "attention_mask", "token_type_ids"].map(|n| input(n, DType::I64, &["N", "L"]));
+    let data = open(&folder, 1, &inputs).unwrap();
+    assert_eq!((data.len(), data.batch_count()), (200, 25));
+    assert_eq!(data.batch(7).unwrap().input("attention_mask").unwrap().shape(), [8, 10]);
+    assert_eq!(data.batch(21).unwrap().input("input_ids").unwrap().shape(), [8, 22]);
+    assert_eq!(data.batch(24).unwrap().first_sample, 192);
+}
