@@ -68,10 +68,10 @@ impl Extremes {
     pub(super) fn merge(&mut self, other: &Self) {
         self.min = self.min.min(other.min);
         self.max = self.max.max(other.max);
-        self.count += other.count;
-        self.zeros += other.zeros;
-        self.nan += other.nan;
-        self.inf += other.inf;
+        self.count = self.count.saturating_add(other.count);
+        self.zeros = self.zeros.saturating_add(other.zeros);
+        self.nan = self.nan.saturating_add(other.nan);
+        self.inf = self.inf.saturating_add(other.inf);
     }
 
     /// From the smallest to the largest finite value; `None` before the first.

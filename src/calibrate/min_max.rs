@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{Entry, Extremes, Observer, Range, from_json, same_kind, to_json};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 pub(super) const ENTRY: Entry = Entry {
     name: "min-max",
@@ -41,7 +41,11 @@ impl Observer for MinMax {
     }
 
     fn restore(&mut self, state: Value) -> Result<()> {
-        self.extremes = from_json(state)?;
+        let extremes: Extremes = from_json(state)?;
+        if !extremes.is_sound() {
+            return Err(Error::input("min is above max"));
+        }
+        self.extremes = extremes;
         Ok(())
     }
 }

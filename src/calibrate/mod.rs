@@ -9,8 +9,14 @@
 //!
 //! A calibrator is one file here and one line in [`CALIBRATORS`].
 
+mod entropy;
 mod extremes;
+mod histogram;
+mod mean_std;
 mod min_max;
+mod moments;
+mod mse;
+mod percentile;
 mod ranges;
 mod spec;
 mod statistics;
@@ -85,4 +91,127 @@ fn to_json(state: &impl Serialize) -> Result<Value> {
 
 fn from_json<T: for<'a> Deserialize<'a>>(state: Value) -> Result<T> {
     serde_json::from_value(state).map_err(|e| crate::Error::input(format!("calibration state does not fit: {e}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// `n` values of a standard normal distribution, the same for the same seed.
+    pub(super) fn normal(n: usize, seed: u64) -> Vec<f32> {
+        let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        let mut uniform = || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            ((state >> 11) as f64 + 0.5) / (1u64 << 53) as f64
+        };
+        (0..n).map(|_| ((-2.0 * uniform().ln()).sqrt() * (std::f64::consts::TAU * uniform()).cos()) as f32).collect()
+    }
+
+    fn examples() -> Vec<Calibrator> {
+        let spec = |entry: &Entry| match &entry.parameter {
+            Some(parameter) => format!("{}:{}", entry.name, parameter.example),
+            None => entry.name.to_owned(),
+        };
+        CALIBRATORS.iter().map(|entry| parse(&spec(entry)).unwrap()).collect()
+    }
+
+    fn observed(calibrator: &Calibrator, parts: &[&[f32]]) -> Box<dyn Observer> {
+        let mut observer = calibrator.observer();
+        for part in parts {
+            observer.observe(part);
+        }
+        observer
+    }
+
+    /// Any float at all, small ones and zeros often.
+    fn value() -> impl Strategy<Value = f32> {
+        prop_oneof![3 => -4.0f32..4.0, 1 => Just(0.0f32), 1 => any::<f32>()]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn merging_is_observing(a in prop::collection::vec(value(), 0..300), b in prop::collection::vec(value(), 0..300)) {
+            for calibrator in examples() {
+                let mut merged = observed(&calibrator, &[&a]);
+                merged.merge(&*observed(&calibrator, &[&b])).unwrap();
+                let whole = observed(&calibrator, &[&b, &a]);
+                prop_assert_eq!(merged.state().unwrap(), whole.state().unwrap(), "{}", calibrator);
+                prop_assert_eq!(merged.range(), whole.range(), "{}", calibrator);
+                prop_assert_eq!(merged.range().is_some(), a.iter().chain(&b).any(|v| v.is_finite()));
+            }
+        }
+
+        #[test]
+        fn order_and_chunks_do_not_matter(
+            mut values in prop::collection::vec(value(), 1..300), at in any::<prop::sample::Index>(), repeat in 1usize..80
+        ) {
+            // Long enough for the tables of the histogram as well.
+            let long: Vec<f32> = values.iter().copied().cycle().take(values.len() * repeat).collect();
+            let cut = at.index(long.len());
+            values.sort_by(f32::total_cmp);
+            let sorted: Vec<f32> = values.iter().flat_map(|v| std::iter::repeat_n(*v, repeat)).collect();
+            for calibrator in examples() {
+                let cut = observed(&calibrator, &[&long[cut..], &long[..cut]]);
+                let whole = observed(&calibrator, &[&sorted]);
+                prop_assert_eq!(cut.state().unwrap(), whole.state().unwrap(), "{}", calibrator);
+            }
+        }
+
+        #[test]
+        fn ranges_lie_within_the_observed_and_states_come_back(values in prop::collection::vec(value(), 1..300)) {
+            for calibrator in examples() {
+                let observer = observed(&calibrator, &[&values]);
+                let mut again = calibrator.observer();
+                again.restore(serde_json::from_str(&observer.state().unwrap().to_string()).unwrap()).unwrap();
+                prop_assert_eq!(again.range(), observer.range(), "{}", calibrator);
+                prop_assert_eq!(again.state().unwrap(), observer.state().unwrap(), "{}", calibrator);
+                if let Some(Range { min, max }) = observer.range() {
+                    let whole = observer.extremes().range().unwrap().with_zero();
+                    prop_assert!(whole.min <= min && min <= max && max <= whole.max, "{} {} {}", calibrator, min, max);
+                }
+            }
+        }
+
+        #[test]
+        fn percentile_100_is_min_max(values in prop::collection::vec(value(), 0..300)) {
+            let of = |spec| observed(&parse(spec).unwrap(), &[&values]).range();
+            prop_assert_eq!(of("percentile:100"), of("min-max"));
+        }
+    }
+
+    #[test]
+    fn calibrators_do_not_mix() {
+        let mut min_max = parse("min-max").unwrap().observer();
+        assert!(min_max.merge(&*parse("mse").unwrap().observer()).is_err());
+        assert!(parse("mse").unwrap().observer().restore(serde_json::json!({"min": 1})).is_err());
+    }
+
+    /// Not a test of numbers: prints nanoseconds per value. `cargo test --release observing_speed -- --ignored --nocapture`
+    #[test]
+    #[ignore = "a measurement"]
+    fn observing_speed() {
+        let values = normal(1 << 20, 1);
+        let relu: Vec<f32> = values.iter().map(|v| v.max(0.0)).collect();
+        for calibrator in examples() {
+            let mut observer = calibrator.observer();
+            let mut time = |values: &[f32]| {
+                let start = std::time::Instant::now();
+                (0..20).for_each(|_| observer.observe(values));
+                start.elapsed().as_secs_f64() * 1e9 / 20.0 / values.len() as f64
+            };
+            let (bell, relu, small) = (time(&values), time(&relu), time(&values[..2000]));
+            let start = std::time::Instant::now();
+            let range = observer.range();
+            let search = start.elapsed().as_secs_f64() * 1e3;
+            println!(
+                "{calibrator:18} bell {bell:.2} relu {relu:.2} small {small:.2} ns/value, range in {search:.2} ms {range:?}"
+            );
+        }
+    }
 }

@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use super::{Observer, min_max};
+use super::{Observer, entropy, mean_std, min_max, mse, percentile};
 use crate::error::{Error, Result};
 
 /// Every calibrator, in the order in which help lists them.
-pub static CALIBRATORS: &[Entry] = &[min_max::ENTRY];
+pub static CALIBRATORS: &[Entry] = &[min_max::ENTRY, percentile::ENTRY, entropy::ENTRY, mse::ENTRY, mean_std::ENTRY];
 
 /// A calibrator as the table knows it.
 #[derive(Debug)]
@@ -161,6 +161,13 @@ mod tests {
         assert_eq!(error("minmax"), "calibrator \"minmax\" does not exist; did you mean min-max?");
         assert_eq!(error("min_max"), "calibrator \"min_max\" does not exist; did you mean min-max?");
         assert_eq!(error("min-max:3"), "calibrator \"min-max\" takes no parameter; write min-max");
+        assert_eq!(error("percentil:99"), "calibrator \"percentil\" does not exist; did you mean percentile:P?");
+        assert_eq!(error("std"), "calibrator \"std\" needs its parameter: std:K, as std:4");
+        let bounds = "calibrator \"percentile:101\": P is a number above 50 and at most 100, as in percentile:99.99";
+        assert_eq!(error("percentile:101"), bounds);
+        for wrong in ["percentile:50", "percentile:NaN", "percentile:", "percentile:many", "std:0", "std:-1"] {
+            assert!(error(wrong).contains("is a number above"), "{wrong}");
+        }
         assert!(error("kullback").starts_with("calibrator \"kullback\" does not exist; there are min-max"));
     }
 }
