@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::container::ending;
 use super::convert::{self, Origin};
-use super::fit::declared;
+use super::feed::declared;
 use super::preprocess::Preprocess;
 use super::source::list;
 use super::{Batch, DataOptions, InputSpec, Source};

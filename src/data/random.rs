@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use half::{bf16, f16};
 
 use super::convert::is_convertible;
-use super::fit::declared;
+use super::feed::declared;
 use super::{Batch, DataOptions, InputSpec, Source};
 use crate::error::{Error, Result};
 use crate::ir::tensor::element_count;
@@ -76,7 +76,13 @@ impl Random {
             made.push(Made { name: input.name.clone(), dtype, dims });
         }
         let samples = options.limit.map_or(wanted, |l| l.min(wanted));
-        let batch = if any_free { options.batch_size.clamp(1, samples) } else { declared_batch };
+        // A state of known sizes goes with the batch it was made for: one, as good as always.
+        let is_state = |m: &Made| m.dims.len() > 1 && m.dims.iter().all(|d| matches!(d, Size::Fixed(_)));
+        let batch = match any_free {
+            true if made.iter().any(is_state) => 1,
+            true => options.batch_size.clamp(1, samples),
+            false => declared_batch,
+        };
         let samples = if any_free { samples } else { samples.next_multiple_of(batch) };
         for m in &made {
             let shape = m.shape(batch);

@@ -1,5 +1,8 @@
 //! Datasets as their users open them: every format, the ways arrays feed inputs, and what is refused.
 
+mod images;
+mod random;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -133,9 +136,29 @@ fn states_and_scalars_are_fed_whole_in_each_run() {
     assert_eq!(batch.inputs[1].1.shape(), [2, 1, 128]);
     assert_eq!(batch.inputs[2].1.scalar_i64(), Some(16_000));
     let fixed = input("state", DType::F32, &["2", "1", "128"]);
-    let data = open(&path, 4, &[input("input", DType::F32, &["?", "?"]), fixed, sr]).unwrap();
-    assert_eq!(data.batch(1).unwrap().inputs[1].1.shape(), [2, 1, 128]);
+    let open_state = input("state", DType::F32, &["2", "?", "128"]);
+    for state in [fixed, open_state] {
+        let data = open(&path, 4, &[input("input", DType::F32, &["?", "?"]), state, sr.clone()]).unwrap();
+        assert_eq!(data.batch(1).unwrap().inputs[1].1.shape(), [2, 1, 128]);
+        assert_eq!(data.batch_count(), 6);
+    }
+    // A scalar goes with any batch.
+    let data = open(&path, 4, &[input("input", DType::F32, &["?", "?"]), sr]).unwrap();
     assert_eq!(data.batch_count(), 2);
+}
+
+#[test]
+fn one_row_beside_many_samples_is_fed_whole() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("d.npz");
+    let mut npz = NpzWriter::new(fs::File::create(&path).unwrap());
+    npz.add_array("x", &Array2::<f32>::zeros((6, 4))).unwrap();
+    npz.add_array("speaker", &Array2::<f32>::ones((1, 64))).unwrap();
+    npz.finish().unwrap();
+    let data =
+        open(&path, 4, &[input("x", DType::F32, &["N", "4"]), input("speaker", DType::F32, &["N", "64"])]).unwrap();
+    assert_eq!((data.len(), data.batch_count()), (6, 6));
+    assert_eq!(data.batch(3).unwrap().input("speaker").unwrap().shape(), [1, 64]);
 }
 
 #[test]
@@ -301,119 +324,6 @@ fn damaged_files_are_refused_in_one_line() {
     assert_eq!(message, "huge.npy: array \"huge\": holds Python objects; only numbers can be fed");
 }
 
-#[test]
-fn random_data_follows_the_declared_shapes() {
-    let inputs = [
-        input("image", DType::F32, &["N", "3", "H", "?"]),
-        input("state", DType::F32, &["2", "N", "128"]),
-        input("ids", DType::I64, &["N", "L"]),
-        input("attention_mask", DType::I64, &["N", "L"]),
-        input("sr", DType::I64, &[]),
-        input("flag", DType::Bool, &["1"]),
-    ];
-    let make = |batch_size| DataOptions { batch_size, seed: 7, ..DataOptions::new("random:5") };
-    let data = Dataset::open(&make(2), &inputs).unwrap();
-    assert!(data.is_random() && !data.has_labels());
-    assert_eq!(data.describe(), "random:5 (accuracy means nothing)");
-    assert_eq!((data.len(), data.batch_count()), (5, 3));
-    let shapes = data.shapes(0).unwrap();
-    let expected: [&[usize]; 6] = [&[2, 3, 224, 224], &[2, 2, 128], &[2, 128], &[2, 128], &[], &[1]];
-    for ((name, shape), expected) in shapes.iter().zip(expected) {
-        assert_eq!(shape, expected, "{name}");
-    }
-    let batch = data.batch(2).unwrap();
-    assert_eq!((batch.first_sample, batch.samples), (4, 1));
-    assert_eq!(batch.inputs[1].1.shape(), [2, 1, 128]);
-    let ids = data.batch(0).unwrap().inputs[2].1.to_i64().unwrap();
-    assert!(ids.iter().all(|v| (0..2).contains(v)) && ids.contains(&0) && ids.contains(&1));
-    assert_eq!(data.batch(0).unwrap().inputs[3].1.to_i64().unwrap(), vec![1; 256]);
-    // The same samples whatever the batch size, other ones with another seed.
-    let single = Dataset::open(&make(1), &inputs).unwrap();
-    let half = 3 * 224 * 224;
-    let pair = floats(&data, 0, "image");
-    assert_eq!(pair[half..], floats(&single, 1, "image"));
-    let other = Dataset::open(&DataOptions { seed: 8, ..make(1) }, &inputs).unwrap();
-    assert_ne!(floats(&other, 1, "image"), floats(&single, 1, "image"));
-    let mean: f32 = pair.iter().sum::<f32>() / pair.len() as f32;
-    let deviation = (pair.iter().map(|v| v * v).sum::<f32>() / pair.len() as f32).sqrt();
-    assert!(mean.abs() < 0.01 && (deviation - 1.0).abs() < 0.01, "{mean} {deviation}");
-}
-
-#[test]
-fn random_shapes_can_be_given() {
-    let inputs = [input("x", DType::F32, &["N", "3", "?", "W"])];
-    let shapes = vec![("x".to_string(), vec![2, -1, 48, 320])];
-    let data = Dataset::open(&DataOptions { shapes, ..DataOptions::new("random:3") }, &inputs).unwrap();
-    assert_eq!((data.len(), data.batch_count()), (4, 2));
-    assert_eq!(data.batch(1).unwrap().inputs[0].1.shape(), [2, 3, 48, 320]);
-    let usage = |shapes: Vec<(String, Vec<i64>)>, spec: &str| {
-        let error = Dataset::open(&DataOptions { shapes, ..DataOptions::new(spec) }, &inputs).unwrap_err();
-        assert_eq!(error.exit_code(), 2);
-        error.to_string()
-    };
-    assert!(usage(vec![("x".into(), vec![1, 4, 48, 320])], "random:3").contains("declared as float32 [N, 3, ?, W]"));
-    assert!(usage(vec![("xx".into(), vec![1])], "random:3").contains("is it \"x\"?"));
-    assert!(usage(vec![], "random:many").contains("as in random:8"));
-}
-
-/// Class folders `b` (two images) and `a` (one), 6×4 pixels each.
-fn image_folder() -> TempDir {
-    let folder = TempDir::new().unwrap();
-    for (i, name) in ["b/1.png", "b/2.PNG", "a/1.bmp"].iter().enumerate() {
-        let path = folder.path().join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        image::RgbImage::from_pixel(6, 4, image::Rgb([i as u8 + 1, 10, 20])).save(path).unwrap();
-    }
-    fs::write(folder.path().join("b/notes.txt"), "not an image").unwrap();
-    folder
-}
-
-#[test]
-fn class_folders_give_labels() {
-    let folder = image_folder();
-    let inputs = [input("x", DType::F32, &["N", "3", "2", "2"])];
-    let with = |synsets| DataOptions { synsets, preprocess: Some("crop=2".into()), ..options(folder.path(), 2) };
-    let data = Dataset::open(&with(None), &inputs).unwrap();
-    assert_eq!((data.len(), data.batch_count(), data.has_labels()), (3, 2, true));
-    assert_eq!(data.batch(0).unwrap().labels.unwrap(), [0, 1]);
-    assert_eq!(data.batch(1).unwrap().labels.unwrap(), [1]);
-    let expected = [vec![3.0; 4], vec![10.0; 4], vec![20.0; 4], vec![1.0; 4], vec![10.0; 4], vec![20.0; 4]].concat();
-    assert_eq!(floats(&data, 0, "x"), expected);
-    let one = Dataset::open(&DataOptions { limit: Some(1), ..with(None) }, &inputs).unwrap();
-    assert_eq!(one.len(), 1);
-
-    let synsets = folder.path().join("synsets.txt");
-    for (text, labels) in [("c\nb some words\na\n", [2, 1]), ("7\ta\tname\n5\tb\tname\n", [7, 5])] {
-        fs::write(&synsets, text).unwrap();
-        let data = Dataset::open(&with(Some(synsets.clone())), &inputs).unwrap();
-        assert_eq!(data.batch(0).unwrap().labels.unwrap(), labels);
-    }
-    fs::write(&synsets, "a\n").unwrap();
-    let error = Dataset::open(&with(Some(synsets)), &inputs).unwrap_err().to_string();
-    assert!(error.contains("class folder \"b\" is not in"), "{error}");
-}
-
-#[test]
-fn images_without_labels_or_without_fit() {
-    let folder = image_folder();
-    let path = folder.path().join("b");
-    let preprocess = |text: &str| DataOptions { preprocess: Some(text.into()), ..options(&path, 2) };
-    let data = Dataset::open(&preprocess("crop=2"), &[input("x", DType::U8, &["1", "2", "2", "3"])]).unwrap();
-    assert_eq!((data.len(), data.batch_count(), data.has_labels()), (2, 2, false));
-    assert_eq!(data.batch(1).unwrap().inputs[0].1.to_i64().unwrap(), [2, 10, 20, 2, 10, 20, 2, 10, 20, 2, 10, 20]);
-    let message = |text: &str, dims: &[&str]| {
-        Dataset::open(&preprocess(text), &[input("x", DType::F32, dims)]).unwrap_err().to_string()
-    };
-    let error = message("crop=2", &["N", "3", "4", "4"]);
-    assert!(error.contains("1.png: the preprocessed image is float32 [3, 2, 2]"), "{error}");
-    assert!(message("crop=5", &["N", "3", "5", "5"]).contains("image of 6x4 pixels is smaller than crop=5x5"));
-    assert!(message("crop=2", &["N", "3"]).contains("images cannot feed input \"x\""));
-    let error = open(&path, 1, &[input("x", DType::F32, &["N", "3", "2", "2"])]).unwrap_err();
-    assert!(error.exit_code() == 2 && error.to_string().contains("--preprocess"));
-    fs::write(path.join("0.jpg"), b"\xff\xd8\xff\xe0 nothing").unwrap();
-    assert!(message("crop=2", &["N", "3", "2", "2"]).contains("0.jpg: image cannot be decoded"));
-}
-
 fn shared(path: &str) -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared").join(path);
     if !path.exists() {
@@ -421,30 +331,6 @@ fn shared(path: &str) -> Option<PathBuf> {
         return None;
     }
     Some(path)
-}
-
-/// calib.npz has the pictures of calib/ in order, preprocessed by Pillow before they were stored as JPEG, so the two
-/// differ by what JPEG loses: 3.048 of 255 levels in the mean and 6.462 in the worst picture when Pillow decodes them.
-#[test]
-fn jpegs_come_out_as_pillow_makes_them() {
-    let (Some(folder), Some(npz)) = (shared("data/imagenet/calib"), shared("data/imagenet/calib.npz")) else { return };
-    let inputs = [input("input", DType::F32, &["N", "3", "224", "224"])];
-    let text = "resize=256,crop=224,filter=bicubic,mean=127,std=128,order=rgb,layout=nchw";
-    let synsets = shared("data/imagenet/synsets.txt");
-    let images = DataOptions { preprocess: Some(text.into()), synsets, limit: Some(100), ..options(&folder, 1) };
-    let images = Dataset::open(&images, &inputs).unwrap();
-    let arrays = open(&npz, 1, &inputs).unwrap();
-    assert_eq!((images.len(), arrays.len()), (100, 100));
-    let (mut worst, mut sum) = (0.0f32, 0.0);
-    for i in 0..100 {
-        let (a, b) = (floats(&images, i, "input"), floats(&arrays, i, "input"));
-        let mean = a.iter().zip(&b).map(|(a, b)| (a - b).abs()).sum::<f32>() / a.len() as f32 * 128.0;
-        worst = worst.max(mean);
-        sum += mean;
-    }
-    println!("mean difference {:.3} levels, worst picture {worst:.3}", sum / 100.0);
-    assert!((sum / 100.0 - 3.048).abs() < 0.05 && (worst - 6.462).abs() < 0.1, "{} {worst}", sum / 100.0);
-    assert_eq!(images.batch(0).unwrap().labels.unwrap(), [1]);
 }
 
 #[test]
