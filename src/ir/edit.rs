@@ -111,7 +111,7 @@ impl<'m> GraphEdit<'m> {
         self.value_mut(value).doc = doc;
     }
 
-    pub fn value_mut_meta(&mut self, value: ValueId) -> &mut super::tensor::Props {
+    pub fn value_metadata(&mut self, value: ValueId) -> &mut super::tensor::Props {
         &mut self.value_mut(value).metadata
     }
 
@@ -401,7 +401,7 @@ impl<'m> GraphEdit<'m> {
 
     /// Every node that reads `old` reads `new`; graph outputs stay.
     pub fn replace_node_uses(&mut self, old: ValueId, new: ValueId) {
-        let nodes: Vec<_> = self.model.uses(old).iter().copied().collect();
+        let nodes = self.model.uses(old).to_vec();
         for u in nodes {
             if let Use::Node { node, input } = u {
                 self.set_input(node, input, Some(new));

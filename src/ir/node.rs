@@ -88,6 +88,16 @@ pub struct Node {
 }
 
 impl Node {
+    /// A node whose values exist already: what a reader of files needs.
+    pub(crate) fn from_parts(
+        inputs: Vec<Option<ValueId>>,
+        outputs: Vec<Option<ValueId>>,
+        attrs: Vec<NamedAttr>,
+        raw_domain: String,
+    ) -> Self {
+        Node { inputs, outputs, attrs, raw_domain, ..Node::default() }
+    }
+
     pub fn domain(&self) -> &str {
         if self.raw_domain == "ai.onnx" { "" } else { &self.raw_domain }
     }

@@ -1,0 +1,238 @@
+//! [`Model`] → file.
+//!
+//! What no pass touched is written as it came: names, docs, metadata, functions, opset imports, order.
+//! The same model gives the same bytes.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use prost::Message;
+
+use super::proto::{
+    FunctionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, SparseTensorProto, TensorAnnotation,
+    TensorProto, ValueInfoProto,
+};
+use super::tensor::{sparse_tensor_proto, tensor_proto};
+use super::write::{ExternalPlan, encoded_len, write_model};
+use super::{attribute, entries, text, types};
+use crate::error::{Error, Result};
+use crate::ir::{Function, GraphId, Model, NodeId, OpsetImport, Origin, Storage, ValueId};
+
+/// A protobuf message must stay below 2 GiB.
+const MAX_MESSAGE: usize = i32::MAX as usize;
+
+/// Writes the model to `path`: to a temporary file beside it, synced, then renamed.
+///
+/// The weights go to `<file name>.data` beside it where the model came with external data, or would
+/// exceed the 2 GiB of a protobuf message.
+pub fn emit(model: &Model, path: &Path) -> Result<()> {
+    let p = model_proto(model);
+    let data_path = with_suffix(path, ".data");
+    let external = model.external_data || encoded_len(&p) > MAX_MESSAGE;
+    let mut plan = ExternalPlan::default();
+    if external {
+        let location = data_path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        plan = ExternalPlan::new(location, &p, |name| keeps_inline(model, name));
+    }
+    let data = if plan.is_empty() { None } else { Some(staged(&data_path, |w| plan.write(&p, w))?) };
+    let file = staged(path, |w| write_model(&p, &plan, w))?;
+    if let Some(data) = data {
+        persist(data, &data_path)?;
+    }
+    persist(file, path)
+}
+
+/// The model as one buffer, external data inside it.
+pub fn to_bytes(model: &Model) -> Result<Vec<u8>> {
+    let p = model_proto(model);
+    let len = encoded_len(&p);
+    if len > MAX_MESSAGE {
+        return Err(Error::input(format!("the model needs {len} bytes, one protobuf message holds 2 GiB")));
+    }
+    let mut out = Vec::with_capacity(len);
+    write_model(&p, &ExternalPlan::default(), &mut out).map_err(|e| Error::io("memory", e))?;
+    Ok(out)
+}
+
+/// A tensor that was inside an externally stored model stays there if no pass made it large.
+fn keeps_inline(model: &Model, name: &str) -> bool {
+    let main = model.graph(model.main());
+    let value = main.initializers().iter().find(|v| model.name(**v) == name);
+    let tensor = value.and_then(|v| model.value(*v).initializer());
+    tensor.is_none_or(|t| !matches!(t.storage, Storage::External { .. }) && t.byte_len() < 1024)
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_os_string();
+    name.push(suffix);
+    path.with_file_name(name)
+}
+
+/// Writes a temporary file in the folder of `path`; it vanishes if it is not [`persist`]ed.
+fn staged(path: &Path, fill: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Result<tempfile::NamedTempFile> {
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let at = |e: std::io::Error| Error::io(path, e);
+    let temporary = tempfile::Builder::new().prefix(".onnxpress-").tempfile_in(folder).map_err(at)?;
+    let mut writer = BufWriter::with_capacity(1 << 20, temporary.as_file());
+    fill(&mut writer).and_then(|()| writer.flush()).map_err(at)?;
+    drop(writer);
+    temporary.as_file().sync_all().map_err(at)?;
+    Ok(temporary)
+}
+
+fn persist(temporary: tempfile::NamedTempFile, path: &Path) -> Result<()> {
+    let at = |e: std::io::Error| Error::io(path, e);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        // Temporary files are private; the output is an ordinary file, or has the rights of the one it replaces.
+        let mode = std::fs::metadata(path).map_or(0o644, |m| m.permissions().mode());
+        temporary.as_file().set_permissions(std::fs::Permissions::from_mode(mode)).map_err(at)?;
+    }
+    temporary.persist(path).map_err(|e| at(e.error))?;
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if let Ok(folder) = File::open(folder) {
+        // Not every file system can sync a folder; the rename itself is done.
+        let _ = folder.sync_all();
+    }
+    Ok(())
+}
+
+fn model_proto(model: &Model) -> ModelProto {
+    // What was encoded by the loader decodes again; an empty one is an empty message.
+    let mut p = ModelProto::decode(model.extra.clone()).unwrap_or_default();
+    let meta = model.meta.clone();
+    p.ir_version = meta.ir_version.map(|v| if needs_ir_4(model) { v.max(4) } else { v });
+    p.producer_name = meta.producer_name;
+    p.producer_version = meta.producer_version;
+    p.domain = meta.domain;
+    p.model_version = meta.model_version;
+    p.doc_string = meta.doc;
+    p.metadata_props = entries(&meta.metadata);
+    p.opset_import = model.opset_imports().iter().map(import).collect();
+    p.graph = Some(graph_proto(model, model.main()));
+    p.functions = model.functions().iter().map(|f| function_proto(model, f)).collect();
+    p
+}
+
+/// Below IR version 4 every initializer must be an input as well.
+fn needs_ir_4(model: &Model) -> bool {
+    let main = model.graph(model.main());
+    main.initializers().iter().any(|v| matches!(model.value(*v).origin(), Origin::Initializer(_)))
+}
+
+fn import(o: &OpsetImport) -> OperatorSetIdProto {
+    OperatorSetIdProto { domain: text(&o.domain), version: Some(o.version) }
+}
+
+fn function_proto(model: &Model, f: &Function) -> FunctionProto {
+    let g = graph_proto(model, f.body);
+    let rest = FunctionProto::decode(f.extra.clone()).unwrap_or_default();
+    let names = |infos: Vec<ValueInfoProto>| infos.into_iter().map(|i| i.name.unwrap_or_default()).collect();
+    FunctionProto {
+        name: text(&f.name),
+        domain: text(&f.domain).or(rest.domain),
+        overload: text(&f.overload).or(rest.overload),
+        attribute: f.attributes.clone(),
+        attribute_proto: f.attribute_defaults.iter().map(|a| attribute::write(model, a)).collect(),
+        opset_import: f.opset_imports.iter().map(import).collect(),
+        node: g.node,
+        input: names(g.input),
+        output: names(g.output),
+        value_info: g.value_info,
+        doc_string: rest.doc_string,
+        metadata_props: rest.metadata_props,
+    }
+}
+
+pub(super) fn graph_proto(model: &Model, id: GraphId) -> GraphProto {
+    let g = model.graph(id);
+    let mut p = GraphProto::decode(g.extra.clone()).unwrap_or_default();
+    p.name.clone_from(&g.name);
+    p.doc_string.clone_from(&g.doc);
+    p.metadata_props = entries(&g.metadata);
+    p.node = g.nodes().iter().map(|n| node_proto(model, *n)).collect();
+    p.input = g.inputs().iter().map(|v| value_info(model, *v)).collect();
+    p.output = g.outputs().iter().map(|v| value_info(model, *v)).collect();
+    p.initializer = g.initializers().iter().filter_map(|v| initializer(model, *v)).collect();
+    p.sparse_initializer = g.sparse_initializers().iter().filter_map(|v| sparse(model, *v)).collect();
+    let listed = g.value_info().iter().map(|v| value_info(model, *v)).filter(|i| i.r#type.is_some());
+    // Entries that named nothing when the file was read come last.
+    p.value_info = listed.chain(std::mem::take(&mut p.value_info)).collect();
+    let annotations = g.quant_annotations.iter();
+    p.quantization_annotation = annotations
+        .map(|a| TensorAnnotation {
+            tensor_name: text(&a.tensor),
+            quant_parameter_tensor_names: entries(&a.parameters),
+        })
+        .collect();
+    p
+}
+
+fn initializer(model: &Model, v: ValueId) -> Option<TensorProto> {
+    let value = model.value(v);
+    value.initializer().map(|t| tensor_proto(t, Some(value.name().to_string())))
+}
+
+fn sparse(model: &Model, v: ValueId) -> Option<SparseTensorProto> {
+    let value = model.value(v);
+    value.sparse_initializer().map(|t| sparse_tensor_proto(t, Some(value.name())))
+}
+
+fn value_info(model: &Model, v: ValueId) -> ValueInfoProto {
+    let value = model.value(v);
+    ValueInfoProto {
+        name: Some(value.name().to_string()),
+        r#type: value.declared().map(types::to_proto),
+        doc_string: value.doc.clone(),
+        metadata_props: entries(&value.metadata),
+    }
+}
+
+fn node_proto(model: &Model, id: NodeId) -> NodeProto {
+    let n = model.node(id);
+    let rest = NodeProto::decode(n.extra.clone()).unwrap_or_default();
+    let name = |v: &Option<ValueId>| v.map_or(String::new(), |v| model.name(v).to_string());
+    NodeProto {
+        input: n.inputs().iter().map(name).collect(),
+        output: n.outputs().iter().map(name).collect(),
+        name: text(&n.name).or(rest.name),
+        op_type: text(&n.op_type).or(rest.op_type),
+        domain: text(n.raw_domain()).or(rest.domain),
+        overload: text(&n.overload).or(rest.overload),
+        attribute: n.attrs().iter().map(|a| attribute::write(model, a)).collect(),
+        doc_string: n.doc.clone(),
+        metadata_props: entries(&n.metadata),
+        device_configurations: rest.device_configurations,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::onnx::load;
+
+    #[test]
+    fn real_models_come_back_equal() {
+        let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/models");
+        let Ok(files) = std::fs::read_dir(&models) else {
+            eprintln!("skipped: {} is absent", models.display());
+            return;
+        };
+        let mut count = 0;
+        for file in files {
+            let path = file.unwrap().path();
+            let mut before = ModelProto::decode(bytes::Bytes::from(std::fs::read(&path).unwrap())).unwrap();
+            // Absent, and present with the default, are the same.
+            before.opset_import.iter_mut().for_each(|o| o.domain = o.domain.take().filter(|d| !d.is_empty()));
+            let tensors = before.graph.iter_mut().flat_map(|g| &mut g.initializer);
+            tensors.for_each(|t| t.data_location = t.data_location.filter(|l| *l != 0));
+            let out = to_bytes(&load(&path).unwrap()).unwrap();
+            let after = ModelProto::decode(bytes::Bytes::from(out)).unwrap();
+            assert!(before == after, "{}", path.display());
+            count += 1;
+        }
+        assert_eq!(count, 13);
+    }
+}
