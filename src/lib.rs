@@ -7,6 +7,8 @@ pub mod data;
 pub mod error;
 pub mod ir;
 pub mod onnx;
+pub mod passes;
 pub mod progress;
+pub mod runtime;
 
 pub use error::{Error, ErrorKind, Result};

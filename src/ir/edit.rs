@@ -494,6 +494,12 @@ impl<'m> GraphEdit<'m> {
 
     // ------------------------------------------------------------ model
 
+    /// Puts `model` in place of the one that is edited, for going back to a state saved before; returns the other.
+    pub fn replace_model(&mut self, model: Model) -> Model {
+        self.names = None;
+        std::mem::replace(self.model, model)
+    }
+
     /// Imports `domain` at `version`, or changes the version it is imported at.
     pub fn set_opset(&mut self, domain: &str, version: i64) {
         let same = |d: &str| d == domain || (domain.is_empty() && d == "ai.onnx");

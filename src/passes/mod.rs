@@ -1,0 +1,3 @@
+//! Rewrites of the graph.
+
+pub mod opset;

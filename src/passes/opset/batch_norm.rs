@@ -1,0 +1,37 @@
+//! BatchNormalization, versions 9 and 14.
+//!
+//! Version 9 dropped `spatial`; a normalization per element (spatial = 0) is refused. Version 14 replaced
+//! the four outputs of training by two others: unread ones are dropped, read ones refused.
+
+use super::Change;
+use crate::ir::{GraphEdit, NodeId};
+
+pub(super) static CHANGES: &[Change] = &[
+    Change { op_type: "BatchNormalization", since: 9, apply: drop_spatial },
+    Change { op_type: "BatchNormalization", since: 14, apply: drop_training_outputs },
+];
+
+fn drop_spatial(edit: &mut GraphEdit, node: NodeId) -> Result<bool, String> {
+    match edit.node(node).int("spatial") {
+        None => Ok(false),
+        Some(0) => Err("it normalizes each element apart (spatial = 0), which version 9 dropped".into()),
+        Some(_) => {
+            edit.remove_attr(node, "spatial");
+            Ok(true)
+        }
+    }
+}
+
+fn drop_training_outputs(edit: &mut GraphEdit, node: NodeId) -> Result<bool, String> {
+    let extra: Vec<_> = edit.node(node).outputs().iter().skip(1).copied().collect();
+    if extra.iter().flatten().any(|v| !edit.uses(*v).is_empty()) {
+        return Err("it is in training mode: its statistics are read".into());
+    }
+    for (index, value) in extra.iter().enumerate() {
+        edit.detach_output(node, index + 1);
+        if let Some(value) = value {
+            edit.remove_value(*value);
+        }
+    }
+    Ok(!extra.is_empty())
+}

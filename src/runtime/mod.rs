@@ -1,0 +1,107 @@
+//! Running models: what calibration and validation stand on.
+//!
+//!     let session = runtime::find("tract")?.load(&model, &LoadOptions { taps, ..options })?;
+//!     let values  = session.run(&[("input".into(), tensor)])?;      // outputs, then taps
+//!
+//! A [`Runtime`] makes a [`Session`] of a model once; a session runs many times and from many threads.
+//! [`Shaped`] keeps one session per set of input shapes, for data whose batches differ in shape.
+
+mod convert;
+mod deciding;
+pub mod prepare;
+mod shaped;
+mod tract;
+
+use std::collections::BTreeMap;
+
+pub use deciding::deciding_inputs;
+pub use shaped::Shaped;
+
+use crate::error::{Error, Result};
+use crate::ir::{DType, Model, Tensor};
+
+/// Every runtime that is built in.
+pub static RUNTIMES: &[&dyn Runtime] = &[&tract::Tract];
+
+/// The runtime of this name.
+pub fn find(name: &str) -> Result<&'static dyn Runtime> {
+    RUNTIMES.iter().copied().find(|r| r.name() == name).ok_or_else(|| {
+        let names: Vec<_> = RUNTIMES.iter().map(|r| r.name()).collect();
+        Error::usage(format!("there is no runtime \"{name}\"; there is {}", names.join(", ")))
+    })
+}
+
+/// Element type and sizes of an input, all known.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TensorTypeConcrete {
+    pub dtype: DType,
+    pub dims: Vec<usize>,
+}
+
+impl TensorTypeConcrete {
+    pub fn of(tensor: &Tensor) -> Self {
+        TensorTypeConcrete { dtype: tensor.dtype(), dims: tensor.shape().to_vec() }
+    }
+}
+
+/// What a session is made for.
+#[derive(Debug, Clone, Default)]
+pub struct LoadOptions {
+    /// Threads that one run may use; 0 and 1 are one.
+    pub threads: usize,
+    /// The type every run will feed, by input name. An input that is not named keeps its declared
+    /// type, in which an open dimension becomes 1.
+    pub inputs: Vec<(String, TensorTypeConcrete)>,
+    /// Inputs whose value is the same in every run; what they decide (an `If`, a shape) is decided at load.
+    pub constants: BTreeMap<String, Tensor>,
+    /// Names of values to return besides the outputs.
+    pub taps: Vec<String>,
+}
+
+impl LoadOptions {
+    /// For runs that feed tensors of the types of `inputs`.
+    pub fn for_inputs(inputs: &[(String, Tensor)]) -> Self {
+        let inputs = inputs.iter().map(|(name, t)| (name.clone(), TensorTypeConcrete::of(t))).collect();
+        LoadOptions { inputs, ..LoadOptions::default() }
+    }
+
+    #[must_use]
+    pub fn with_taps(mut self, taps: &[String]) -> Self {
+        self.taps = taps.to_vec();
+        self
+    }
+
+    #[must_use]
+    pub fn with_threads(mut self, threads: usize) -> Self {
+        self.threads = threads;
+        self
+    }
+}
+
+/// Something that runs models.
+pub trait Runtime: Sync {
+    /// As the command line names it.
+    fn name(&self) -> &'static str;
+
+    /// Makes a model ready to run. Fails with [`crate::ErrorKind::Runtime`], naming the operator, where it cannot.
+    fn load(&self, model: &Model, options: &LoadOptions) -> Result<Box<dyn Session>>;
+}
+
+/// A loaded model. Runs may happen at the same time from several threads.
+pub trait Session: Send + Sync {
+    /// The model's outputs in its order, then the taps in the order asked for, each with its name.
+    fn run(&self, inputs: &[(String, Tensor)]) -> Result<Vec<(String, Tensor)>>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_runtime_lists_the_known() {
+        let Err(error) = find("torch") else { panic!("there is no such runtime") };
+        assert_eq!(error.to_string(), "there is no runtime \"torch\"; there is tract");
+        assert_eq!(error.exit_code(), 2);
+        assert_eq!(find("tract").unwrap().name(), "tract");
+    }
+}

@@ -1,0 +1,69 @@
+//! A session per set of input shapes, made when first needed.
+//!
+//! Data may come in batches of different shapes (sentences of different lengths). The key of a session
+//! is the type of every input, and the value of those small inputs that decide which branch of an `If`
+//! runs (a sample rate), since a session is made for one of them.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use super::{LoadOptions, Runtime, Session, TensorTypeConcrete, deciding_inputs};
+use crate::error::{Error, Result};
+use crate::ir::{Model, Tensor};
+
+type Key = Vec<(String, TensorTypeConcrete, Option<Vec<u8>>)>;
+type Slot = Arc<OnceLock<Result<Box<dyn Session>, Failure>>>;
+
+/// Sessions of one model, by the shapes of what they are fed. Thread-safe.
+pub struct Shaped<'a> {
+    runtime: &'a dyn Runtime,
+    model: &'a Model,
+    taps: Vec<String>,
+    threads: usize,
+    deciding: Vec<String>,
+    sessions: Mutex<BTreeMap<Key, Slot>>,
+}
+
+/// A load that did not work, to be told again at every run of its shapes.
+struct Failure(crate::ErrorKind, String);
+
+impl<'a> Shaped<'a> {
+    pub fn new(runtime: &'a dyn Runtime, model: &'a Model, taps: &[String], threads: usize) -> Self {
+        let deciding = deciding_inputs(model);
+        Shaped { runtime, model, taps: taps.to_vec(), threads, deciding, sessions: Mutex::default() }
+    }
+
+    /// Outputs, then taps: see [`Session::run`].
+    pub fn run(&self, inputs: &[(String, Tensor)]) -> Result<Vec<(String, Tensor)>> {
+        let slot = self.slot(inputs);
+        let session = slot.get_or_init(|| self.load(inputs).map_err(|e| Failure(e.kind(), e.to_string())));
+        match session {
+            Ok(session) => session.run(inputs),
+            Err(Failure(kind, message)) => Err(Error::new(*kind, message.clone())),
+        }
+    }
+
+    /// Makes the session for the shapes of `inputs` without running it.
+    pub fn prepare(&self, inputs: &[(String, Tensor)]) -> Result<()> {
+        let slot = self.slot(inputs);
+        match slot.get_or_init(|| self.load(inputs).map_err(|e| Failure(e.kind(), e.to_string()))) {
+            Ok(_) => Ok(()),
+            Err(Failure(kind, message)) => Err(Error::new(*kind, message.clone())),
+        }
+    }
+
+    fn slot(&self, inputs: &[(String, Tensor)]) -> Slot {
+        let key = inputs.iter().map(|(name, t)| {
+            let value = self.deciding.contains(name).then(|| t.bytes().to_vec());
+            (name.clone(), TensorTypeConcrete::of(t), value)
+        });
+        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        sessions.entry(key.collect()).or_default().clone()
+    }
+
+    fn load(&self, inputs: &[(String, Tensor)]) -> Result<Box<dyn Session>> {
+        let constants = inputs.iter().filter(|(name, _)| self.deciding.contains(name)).cloned().collect();
+        let options = LoadOptions { constants, ..LoadOptions::for_inputs(inputs) };
+        self.runtime.load(self.model, &options.with_taps(&self.taps).with_threads(self.threads))
+    }
+}

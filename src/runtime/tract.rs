@@ -1,0 +1,128 @@
+//! tract: the runtime that is built in.
+//!
+//! tract is given a prepared copy of the model ([`super::prepare`]) in which everything it stumbles over
+//! is decided or rewritten beforehand, as one buffer of protobuf.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use tract_onnx::prelude::{
+    Framework, InferenceFact, InferenceModelExt, IntoRunnable, IntoTValue, TValue, TVec, TractError, TractResult,
+};
+use tract_onnx::tract_hir::tract_core::prelude::TypedModel;
+
+use super::convert::{datum_type, from_tract, to_tract};
+use super::prepare::{Prepared, Source, prepare};
+use super::{LoadOptions, Runtime, Session};
+use crate::error::{Error, Result};
+use crate::ir::{Model, Tensor};
+
+/// The `tract` runtime.
+pub(super) struct Tract;
+
+impl Runtime for Tract {
+    fn name(&self) -> &'static str {
+        "tract"
+    }
+
+    fn load(&self, model: &Model, options: &LoadOptions) -> Result<Box<dyn Session>> {
+        let prepared = prepare(model, options)?;
+        let bytes = crate::onnx::to_bytes(&prepared.model)?;
+        let plan = guarded(|| plan(&bytes, &prepared)).map_err(|e| refusal(&e, &prepared.model))?;
+        Ok(Box::new(Loaded { plan, inputs: prepared.inputs, results: prepared.results }))
+    }
+}
+
+type Plan = std::sync::Arc<tract_onnx::prelude::TypedRunnableModel>;
+
+fn plan(bytes: &[u8], prepared: &Prepared) -> TractResult<Plan> {
+    let onnx = tract_onnx::onnx().with_ignore_value_info(true).with_ignore_output_types(true);
+    let mut model = onnx.model_for_read(&mut &*bytes)?;
+    for (index, (_, ty)) in prepared.inputs.iter().enumerate() {
+        let Some(datum) = datum_type(ty.dtype) else { continue };
+        model.set_input_fact(index, InferenceFact::dt_shape(datum, &ty.dims))?;
+    }
+    let typed: TypedModel = model.into_optimized()?;
+    typed.into_runnable()
+}
+
+/// A model in tract's hands.
+struct Loaded {
+    plan: Plan,
+    /// What tract is fed, in its order.
+    inputs: Vec<(String, super::TensorTypeConcrete)>,
+    results: Vec<(String, Source)>,
+}
+
+impl Session for Loaded {
+    fn run(&self, inputs: &[(String, Tensor)]) -> Result<Vec<(String, Tensor)>> {
+        let given: BTreeMap<&str, &Tensor> = inputs.iter().map(|(name, t)| (name.as_str(), t)).collect();
+        let mut fed: TVec<TValue> = TVec::new();
+        for (name, ty) in &self.inputs {
+            let tensor =
+                given.get(name.as_str()).ok_or_else(|| Error::input(format!("input \"{name}\" is missing")))?;
+            if tensor.dtype() != ty.dtype || tensor.shape() != ty.dims {
+                return Err(Error::runtime(format!(
+                    "input \"{name}\" is {}{:?}; the session was made for {}{:?}",
+                    tensor.dtype(),
+                    tensor.shape(),
+                    ty.dtype,
+                    ty.dims
+                )));
+            }
+            fed.push(to_tract(tensor)?.into_tvalue());
+        }
+        let made = guarded(|| self.plan.run(fed)).map_err(|e| Error::runtime(one_line(&e)))?;
+        let made = made.into_iter().map(from_tract).collect::<Result<Vec<Tensor>>>()?;
+        let result = |(name, source): &(String, Source)| {
+            let tensor = match source {
+                Source::Output(index) => made.get(*index).cloned(),
+                Source::Input(input) => given.get(input.as_str()).copied().cloned(),
+                Source::Constant(tensor) => Some(tensor.clone()),
+            };
+            let missing = || Error::internal(format!("tract gave no value for \"{name}\""));
+            Ok((name.clone(), tensor.ok_or_else(missing)?))
+        };
+        self.results.iter().map(result).collect()
+    }
+}
+
+/// tract panics on some models that it does not expect; that is an error like the others.
+fn guarded<T>(run: impl FnOnce() -> TractResult<T>) -> TractResult<T> {
+    match catch_unwind(AssertUnwindSafe(run)) {
+        Ok(result) => result,
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no reason given");
+            Err(TractError::msg(format!("tract stopped: {text}")))
+        }
+    }
+}
+
+/// The causes, outermost first, as one line.
+fn one_line(error: &TractError) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    for cause in error.chain() {
+        let text = cause.to_string();
+        let text = text.lines().map(str::trim).find(|l| !l.is_empty()).unwrap_or_default();
+        let text: String = text.chars().take(200).collect();
+        if !text.is_empty() && !parts.contains(&text) {
+            parts.push(text);
+        }
+    }
+    parts.join(": ")
+}
+
+/// Names our node where tract's message names one.
+fn refusal(error: &TractError, model: &Model) -> Error {
+    let line = one_line(error);
+    let node = model.all_nodes().into_iter().find(|n| {
+        let label = model.node_label(*n);
+        !label.is_empty() && (line.contains(&format!("\"{label}\"")) || line.contains(&format!(" {label} ")))
+    });
+    let error = Error::runtime(format!("tract cannot run this model: {line}"));
+    match node {
+        Some(node) => error.at_node(model.describe(node)),
+        None => error,
+    }
+}

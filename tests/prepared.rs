@@ -1,0 +1,111 @@
+//! Every real model as the runtime prepares it, against what ONNX Runtime answers on the same inputs
+//! (`tests/reference/prepared.json`, made by `prepared.py` beside it).
+
+use std::path::{Path, PathBuf};
+
+use onnxpress::ir::{DType, Tensor};
+use onnxpress::onnx;
+use onnxpress::runtime::{self, Shaped};
+use serde_json::Value;
+
+const REFERENCE: &str = include_str!("reference/prepared.json");
+
+/// Models that came already quantized and use operators that tract lacks.
+const LEFT_OUT: &[&str] = &["tashkeel_rawi_v3_int8"];
+
+#[test]
+fn every_real_model_runs_and_agrees_with_onnx_runtime() {
+    let Some(folder) = models() else { return };
+    let cases: Vec<Value> = serde_json::from_str(REFERENCE).unwrap();
+    let mut wrong = Vec::new();
+    let mut right = Vec::new();
+    for case in &cases {
+        let name = case["model"].as_str().unwrap();
+        if name.starts_with("silero") {
+            continue;
+        }
+        match check(&folder, name, case) {
+            Ok(worst) => {
+                println!("{name}: largest relative difference {worst:.1e}");
+                right.push(name);
+            }
+            Err(reason) => wrong.push(format!("{name}: {reason}")),
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    right.dedup();
+    assert_eq!(right.len(), 10, "{right:?}");
+    assert!(LEFT_OUT.iter().all(|m| !right.contains(m)));
+}
+
+fn models() -> Option<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/models");
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    println!("skipped: {} is not there", folder.display());
+    None
+}
+
+/// Runs the case; the largest difference relative to the output's largest value, or what is wrong.
+fn check(folder: &Path, name: &str, case: &Value) -> Result<f64, String> {
+    let model = onnx::load(&folder.join(format!("{name}.onnx"))).map_err(|e| e.to_string())?;
+    let tract = runtime::find("tract").map_err(|e| e.to_string())?;
+    let inputs: Vec<_> = case["inputs"].as_array().unwrap().iter().enumerate().map(|(i, v)| input(v, i)).collect();
+    let shaped = Shaped::new(tract, &model, &[], 1);
+    let outputs = shaped.run(&inputs).map_err(|e| e.to_string())?;
+    let mut worst = 0.0f64;
+    for (expected, (name, tensor)) in case["outputs"].as_array().unwrap().iter().zip(&outputs) {
+        if expected["name"] != name.as_str() || numbers(&expected["shape"]) != tensor.shape() {
+            return Err(format!("output {name} {:?}, not {expected}", tensor.shape()));
+        }
+        let values = tensor.to_f32().ok_or("not numeric")?;
+        let (at, want) = (numbers(&expected["at"]), expected["values"].as_array().unwrap());
+        let scale = want.iter().map(|v| v.as_f64().unwrap().abs()).fold(1e-30, f64::max);
+        for (at, want) in at.into_iter().zip(want) {
+            let (got, want) = (f64::from(values[at]), want.as_f64().unwrap());
+            if (got - want).abs() > 1e-4 * scale || got.is_nan() {
+                return Err(format!("output {name}[{at}] is {got}, not {want}"));
+            }
+            worst = worst.max((got - want).abs() / scale);
+        }
+    }
+    Ok(worst)
+}
+
+fn numbers(value: &Value) -> Vec<usize> {
+    value.as_array().unwrap().iter().map(|v| v.as_u64().unwrap() as usize).collect()
+}
+
+/// The input that `prepared.py` makes.
+fn input(spec: &Value, seed: usize) -> (String, Tensor) {
+    let shape = numbers(&spec["shape"]);
+    let count = shape.iter().product::<usize>() as u64;
+    let hash = |i: u64, seed: u64| ((i + 1) * 2_654_435_761 + seed * 40503) % (1 << 32) >> 8;
+    let hashes = (0..count).map(|i| hash(i, seed as u64));
+    let tensor = if spec.get("page").is_some() {
+        let (width, height) = (shape[shape.len() - 1] as u64, shape[shape.len() - 2] as u64);
+        let pixel = |i: u64| {
+            let (column, row) = (i % width, i / width % height);
+            let mark = hash(column / 3 + 97 * (row / 12), 0).is_multiple_of(3);
+            if (12..24).contains(&(row % 40)) && mark { -1.0f32 } else { 1.0 }
+        };
+        Tensor::from_vec(shape, (0..count).map(pixel).collect())
+    } else if let Some(below) = spec.get("below").and_then(Value::as_u64) {
+        integers(spec, shape, hashes.map(|h| (h % below) as i64))
+    } else if let Some(value) = spec.get("value").and_then(Value::as_i64) {
+        integers(spec, shape, hashes.map(|_| value))
+    } else {
+        Tensor::from_vec(shape, hashes.map(|h| h as f32 / (1u32 << 23) as f32 - 1.0).collect())
+    };
+    let name = spec["name"].as_str().unwrap().to_string();
+    assert_eq!(tensor.dtype() == DType::F32, spec["dtype"] == "float32", "{name}");
+    (name, tensor)
+}
+
+fn integers(spec: &Value, shape: Vec<usize>, values: impl Iterator<Item = i64>) -> Tensor {
+    match spec["dtype"].as_str() {
+        Some("int32") => Tensor::from_vec(shape, values.map(|v| v as i32).collect()),
+        _ => Tensor::from_vec(shape, values.collect()),
+    }
+}
