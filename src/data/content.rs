@@ -15,7 +15,7 @@ use flate2::read::DeflateDecoder;
 use tempfile::SpooledTempFile;
 
 /// Inflated bytes of one array that stay in memory.
-const SPOOL_IN_MEMORY: usize = 256 << 20;
+const SPOOL_IN_MEMORY: usize = 64 << 20;
 
 /// An open data file, shared by its arrays and by threads.
 #[derive(Debug)]
@@ -116,11 +116,12 @@ impl Inflater {
             let mut chunk = vec![0; 1 << 16];
             while *done < end {
                 let room = chunk.len().min(usize::try_from(end - *done).unwrap_or(usize::MAX));
-                match source.read(&mut chunk[..room])? {
-                    0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                    n => spool.write_all(&chunk[..n])?,
+                let n = source.read(&mut chunk[..room])?;
+                if n == 0 {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
                 }
-                *done = spool.stream_position()?;
+                spool.write_all(&chunk[..n])?;
+                *done += n as u64;
             }
         }
         if *done == self.len {
