@@ -1,17 +1,14 @@
 //! Counts in equal bins around zero, whose width doubles when a value falls outside.
 //!
-//!     −2048·w …  −w   0   w  … 2048·w        w = 2ᵉ, the smallest that reaches the largest magnitude seen
-//!     └─ negative ─┘ └─ positive ─┘
+//! ```text
+//! −2048·w …  −w   0   w  … 2048·w        w = 2ᵉ, the smallest that reaches the largest magnitude seen
+//! └─ negative ─┘ └─ positive ─┘
+//! ```
 //!
 //! A value belongs to bin ⌊|v|/w⌋ of its side: |v|/w is exact since w is a power of two, and ⌊⌊y⌋/2⌋ = ⌊y/2⌋, so
 //! doubling w (adding pairs of bins) gives the very counts that the wider bins would have had from the start. The
 //! exponent depends on the largest magnitude alone. Hence order, chunks and merging leave no trace: the state is a
 //! function of the multiset of values.
-//!
-//! Counting is bound by the latency of adding to the same bin twice in a row (a ReLU's zeros do little else), so
-//! neighbours count in [`WAYS`] tables of their own, added up per call.
-
-use std::cell::RefCell;
 
 use serde::{Deserialize, Serialize};
 
@@ -24,20 +21,16 @@ const BINS: usize = 2 * SIDE;
 const SIDE_BITS: i32 = SIDE.trailing_zeros() as i32;
 /// Bounds of the exponent: 1/w must be a normal f32.
 const MIN_EXPONENT: i32 = -126;
-const WAYS: usize = 4;
-/// Tensors below this count straight into the state: adding up the tables would cost more.
-const WAYS_FROM: usize = 16_384;
 
-/// Bins 0..2048 count the values ≥ 0 by magnitude, bins 2048..4096 those < 0.
-type Counts = [u64; BINS];
-type Ways = [[u32; BINS]; WAYS];
+/// Where zeros are counted, by turns: adding to one count at every second value, as after a ReLU, would have each
+/// addition wait for the last. Nothing reads these counts.
+const SINKS: usize = 8;
 
-thread_local! {
-    static SCRATCH: RefCell<Box<Ways>> = RefCell::new(Box::new([[0; BINS]; WAYS]));
-}
+/// Entries 0..2048 count the values > 0 by magnitude, 2048..4096 those < 0, and then come the sinks.
+type Counts = [u64; BINS + SINKS];
 
 /// Extremes and counts of one value.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(try_from = "Compact", into = "Compact")]
 pub(super) struct Histogram {
     pub extremes: Extremes,
@@ -46,38 +39,24 @@ pub(super) struct Histogram {
     counts: Box<Counts>,
 }
 
+impl PartialEq for Histogram {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.extremes, self.exponent, sides(&self.counts)) == (&other.extremes, other.exponent, sides(&other.counts))
+    }
+}
+
 impl Default for Histogram {
     fn default() -> Self {
-        Histogram { extremes: Extremes::default(), exponent: MIN_EXPONENT, counts: Box::new([0; BINS]) }
+        Histogram { extremes: Extremes::default(), exponent: MIN_EXPONENT, counts: Box::new([0; BINS + SINKS]) }
     }
 }
 
 impl Histogram {
     pub fn observe(&mut self, values: &[f32]) {
         let Histogram { extremes, exponent, counts } = self;
-        if values.len() < WAYS_FROM {
-            extremes.observe(values, |extremes, chunk| {
-                grow(exponent, counts, exponent_for(extremes));
-                let scale = exp2(-*exponent);
-                for v in chunk {
-                    counts[bin(*v, scale)] += 1;
-                }
-            });
-            return;
-        }
-        SCRATCH.with_borrow_mut(|ways| {
-            // A 32-bit count cannot overflow within one piece.
-            for piece in values.chunks(1 << 30) {
-                extremes.observe(piece, |extremes, chunk| {
-                    let wanted = exponent_for(extremes);
-                    if wanted > *exponent {
-                        add_up(ways, counts);
-                        grow(exponent, counts, wanted);
-                    }
-                    count(chunk, exp2(-*exponent), ways);
-                });
-                add_up(ways, counts);
-            }
+        extremes.observe(values, |extremes, chunk| {
+            grow(exponent, counts, exponent_for(extremes));
+            count(chunk, exp2(-*exponent), counts);
         });
     }
 
@@ -96,17 +75,14 @@ impl Histogram {
         2f64.powi(self.exponent)
     }
 
-    /// The non-zero values in ascending bins, from the bin of the smallest to that of the largest; zeros are in
-    /// `extremes`. The first of the returned bins starts at the returned multiple of the width.
+    /// The non-zero values in ascending bins, from that of the smallest (or from zero) to that of the largest; zeros
+    /// are in `extremes`. The first of the returned bins starts at the returned multiple of the width.
     pub fn bins(&self) -> (i64, Vec<u64>) {
-        let (positive, negative) = self.counts.split_at(SIDE);
+        let (positive, negative) = sides(&self.counts);
         let used = |side: &[u64]| side.iter().rposition(|c| *c > 0).map_or(0, |last| last + 1);
         let negatives = used(negative);
         let mut bins: Vec<u64> = negative[..negatives].iter().rev().copied().collect();
         bins.extend_from_slice(&positive[..used(positive)]);
-        if let Some(first) = bins.get_mut(negatives) {
-            *first -= self.extremes.zeros;
-        }
         (-(negatives as i64), bins)
     }
 
@@ -143,6 +119,11 @@ impl Histogram {
     }
 }
 
+/// The positive and the negative side.
+fn sides(counts: &Counts) -> (&[u64], &[u64]) {
+    counts[..BINS].split_at(SIDE)
+}
+
 /// The smallest exponent whose bins reach every value in `extremes`.
 fn exponent_for(extremes: &Extremes) -> i32 {
     let largest = extremes.max.max(-extremes.min).max(0.0);
@@ -155,31 +136,31 @@ fn exp2(exponent: i32) -> f32 {
     f32::from_bits(((exponent + 127) as u32) << 23)
 }
 
-/// The bin of a finite `v`, where `scale` is one over the width.
+/// The entry that counts a finite `v`, where `scale` is one over the width; a zero goes to `sink`.
+///
+/// ⌊y⌋ by adding and subtracting 2²³, which rounds to an integer, and stepping back where that was up: unlike a cast,
+/// vector instructions of every processor do that.
 #[inline]
-fn bin(v: f32, scale: f32) -> usize {
-    let magnitude = (v.abs() * scale) as i32 as usize;
-    let side = usize::from(v < 0.0) << SIDE_BITS;
-    (magnitude | side) & (BINS - 1) // the mask changes nothing; it spares the check of the index
+fn entry(v: f32, scale: f32, sink: u32) -> u32 {
+    const TO_INTEGER: f32 = 8_388_608.0;
+    let y = v.abs() * scale;
+    let shifted = y + TO_INTEGER;
+    let magnitude = (shifted.to_bits() & 0xffff) - u32::from(shifted - TO_INTEGER > y);
+    let bin = magnitude | (u32::from(v < 0.0) << SIDE_BITS);
+    if v == 0.0 { sink } else { bin }
 }
 
-fn count(chunk: &[f32], scale: f32, ways: &mut Ways) {
-    let (blocks, rest) = chunk.as_chunks::<WAYS>();
-    for block in blocks {
-        for (way, v) in ways.iter_mut().zip(block) {
-            way[bin(*v, scale)] += 1;
+/// Entries first, which is vector work, then the scattered counting.
+fn count(chunk: &[f32], scale: f32, counts: &mut Counts) {
+    const BLOCK: usize = 512;
+    let sinks: [u32; BLOCK] = std::array::from_fn(|i| (BINS + i % SINKS) as u32);
+    let mut entries = [0; BLOCK];
+    for values in chunk.chunks(BLOCK) {
+        for ((e, v), sink) in entries.iter_mut().zip(values).zip(&sinks) {
+            *e = entry(*v, scale, *sink);
         }
-    }
-    for v in rest {
-        ways[0][bin(*v, scale)] += 1;
-    }
-}
-
-/// Moves the counts of the tables into `counts`.
-fn add_up(ways: &mut Ways, counts: &mut Counts) {
-    for way in ways {
-        for (total, part) in counts.iter_mut().zip(way.iter_mut()) {
-            *total += u64::from(std::mem::take(part));
+        for e in &entries[..values.len()] {
+            counts[*e as usize] += 1;
         }
     }
 }
@@ -191,7 +172,7 @@ fn grow(exponent: &mut i32, counts: &mut Counts, wanted: i32) {
         return;
     }
     let shift = doublings.min(SIDE_BITS);
-    for side in counts.chunks_mut(SIDE) {
+    for side in counts[..BINS].chunks_mut(SIDE) {
         for i in 1..SIDE {
             let count = std::mem::take(&mut side[i]);
             side[i >> shift] = side[i >> shift].saturating_add(count);
@@ -212,7 +193,7 @@ struct Compact {
 
 impl From<Histogram> for Compact {
     fn from(histogram: Histogram) -> Self {
-        let (positive, negative) = histogram.counts.split_at(SIDE);
+        let (positive, negative) = sides(&histogram.counts);
         Compact {
             exponent: histogram.exponent,
             negative: run_lengths(negative),
@@ -241,13 +222,13 @@ impl TryFrom<Compact> for Histogram {
     type Error = Error;
 
     fn try_from(compact: Compact) -> Result<Self> {
-        let mut counts = Box::new([0; BINS]);
-        let (positive, negative) = counts.split_at_mut(SIDE);
+        let mut counts = Box::new([0; BINS + SINKS]);
+        let (positive, negative) = counts[..BINS].split_at_mut(SIDE);
         expand(&compact.positive, positive)?;
         expand(&compact.negative, negative)?;
-        let total = counts.iter().try_fold(0u64, |sum, count| sum.checked_add(*count));
         let Extremes { count, zeros, .. } = compact.extremes;
-        if total != Some(count) || !compact.extremes.is_sound() || zeros > counts[0] {
+        let total = counts.iter().try_fold(zeros, |sum, count| sum.checked_add(*count));
+        if total != Some(count) || !compact.extremes.is_sound() {
             return Err(Error::input("histogram's counts do not add up to its count"));
         }
         if compact.exponent != exponent_for(&compact.extremes) {
@@ -317,9 +298,11 @@ mod tests {
     fn json_is_short_and_checked() {
         let histogram = of(&[-1.0, 0.0, 0.0, 1.5]);
         let json = serde_json::to_string(&histogram).unwrap();
-        assert!(json.ends_with("\"exponent\":-10,\"negative\":[-1024,1],\"positive\":[2,-1535,1]}"), "{json}");
+        assert!(json.ends_with("\"exponent\":-10,\"negative\":[-1024,1],\"positive\":[-1536,1]}"), "{json}");
         assert_eq!(serde_json::from_str::<Histogram>(&json).unwrap(), histogram);
-        for (from, to) in [("[2,", "[3,"), ("-1535", "-9999"), (":-10", ":-9"), ("[-1024", "[-9223372036854775808")] {
+        for (from, to) in
+            [("\"zeros\":2", "\"zeros\":3"), ("-1536", "-9999"), (":-10", ":-9"), ("[-1024", "[-9223372036854775808")]
+        {
             assert!(serde_json::from_str::<Histogram>(&json.replace(from, to)).is_err(), "{from} to {to}");
         }
     }

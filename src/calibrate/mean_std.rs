@@ -2,7 +2,9 @@
 //!
 //! "Standardize, scale, round" is affine quantization in other words: with s = (max − min)/255 and z = −min/s
 //!
-//!     Q(x) = round(x/s + z) = round((x − μ)/σ · scale + c)        scale = σ/s, c = z + μ/s
+//! ```text
+//! Q(x) = round(x/s + z) = round((x − μ)/σ · scale + c)        scale = σ/s, c = z + μ/s
+//! ```
 //!
 //! and for the full interval μ ± Kσ, scale = 255/(2K) and c = 255/2: the mean maps to the middle of the levels, and
 //! K deviations to either end. A side where the interval passes the observed extreme (after a ReLU, μ − Kσ is below

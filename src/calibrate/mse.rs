@@ -4,7 +4,9 @@
 //! goes to its nearest level, beyond the ends to the last one, so with M₀, M₁, M₂ the count, sum and sum of squares of
 //! what falls to level k
 //!
-//!     E = Σₖ Σ (x − q(k))² = Σₖ M₂ − 2·q(k)·M₁ + q(k)²·M₀
+//! ```text
+//! E = Σₖ Σ (x − q(k))² = Σₖ M₂ − 2·q(k)·M₁ + q(k)²·M₀
+//! ```
 //!
 //! The moments are differences of prefix sums over the histogram, values taken as evenly spread over their bin, so a
 //! range costs 256 steps whatever was observed. That is the true rounding error, not s²/12: of a heavy-tailed tensor most
@@ -73,7 +75,7 @@ impl Observer for Mse {
 /// The best ends within `widest`, in bins.
 fn search(moments: &Moments, widest: (f64, f64)) -> (f64, f64) {
     let mut best = (moments.error(widest), widest);
-    let mut consider = |best: &mut (f64, (f64, f64)), ends: (f64, f64)| {
+    let consider = |best: &mut (f64, (f64, f64)), ends: (f64, f64)| {
         let ends = (ends.0.clamp(widest.0, 0.0), ends.1.clamp(0.0, widest.1));
         let error = moments.error(ends);
         if error < best.0 {

@@ -1,9 +1,11 @@
 //! Ranges by value name, and the JSON file they live in.
 //!
-//!     {
-//!       "schema_version": 1, "calibrator": "percentile:99.99", "samples": 100,
-//!       "values": {
-//!         "relu_1": {"min": 0.0, "max": 5.81, "state": {…}},
+//! ```text
+//! {
+//!   "schema_version": 1, "calibrator": "percentile:99.99", "samples": 100,
+//!   "values": {
+//!     "relu_1": {"min": 0.0, "max": 5.81, "state": {…}},
+//! ```
 //!
 //! One line per value, so that a range can be edited by hand and two files compared by `diff`. `state` is what merging
 //! needs ([`super::Statistics`]) and may be left out. The file is written beside its place and renamed into it.
