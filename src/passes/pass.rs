@@ -1,0 +1,92 @@
+//! What a pass is, and what it answers.
+
+use serde::Serialize;
+
+use crate::error::Result;
+use crate::ir::{GraphEdit, NodeId};
+
+/// What became of one candidate.
+#[must_use]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Not what the pass looks for.
+    NoMatch,
+    /// The pattern, but already in its best form.
+    NoEffect,
+    Applied,
+    /// The pattern, left alone for this reason.
+    Refused(String),
+}
+
+impl Outcome {
+    pub(crate) fn refused(reason: impl Into<String>) -> Self {
+        Outcome::Refused(reason.into())
+    }
+}
+
+/// A rewrite of the graph.
+#[derive(Debug, Clone, Copy)]
+pub struct Pass {
+    pub name: &'static str,
+    /// One line for the command line's help.
+    pub summary: &'static str,
+    pub run: fn(&mut GraphEdit) -> Result<PassReport>,
+    /// Whether every output keeps its bits: no arithmetic is redone in another order.
+    pub exact: bool,
+}
+
+/// A pattern that was found and left alone.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Refusal {
+    pub pass: &'static str,
+    pub node: String,
+    pub op_type: String,
+    pub reason: String,
+}
+
+#[must_use]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PassReport {
+    pub applied: usize,
+    pub refusals: Vec<Refusal>,
+}
+
+impl PassReport {
+    pub(crate) fn applied(applied: usize) -> Self {
+        PassReport { applied, refusals: Vec::new() }
+    }
+}
+
+/// Shows `rewrite` every node of the main graph and its subgraphs whose operator is one of the standard's
+/// `op_types` (all nodes for an empty list), in execution order, and counts what it answers.
+///
+/// Nodes that a rewrite removes are skipped, those that it adds are left to the next round.
+pub fn for_each(
+    edit: &mut GraphEdit,
+    pass: &'static str,
+    op_types: &[&str],
+    mut rewrite: impl FnMut(&mut GraphEdit, NodeId) -> Result<Outcome>,
+) -> Result<PassReport> {
+    let mut report = PassReport::default();
+    for id in edit.all_nodes() {
+        if !edit.is_live(id) || !(op_types.is_empty() || edit.node(id).is_one_of(op_types)) {
+            continue;
+        }
+        let outcome = match rewrite(edit, id) {
+            Ok(outcome) => outcome,
+            Err(error) if edit.is_live(id) => return Err(error.at_node(edit.describe(id))),
+            Err(error) => return Err(error),
+        };
+        match outcome {
+            Outcome::NoMatch | Outcome::NoEffect => {}
+            Outcome::Applied => report.applied += 1,
+            Outcome::Refused(reason) => report.refusals.push(Refusal {
+                pass,
+                node: edit.node_label(id).to_string(),
+                op_type: edit.node(id).op_type.clone(),
+                reason,
+            }),
+        }
+    }
+    Ok(report)
+}

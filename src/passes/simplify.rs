@@ -1,0 +1,97 @@
+//! All passes, in order, round after round until a round changes nothing.
+
+use serde::Serialize;
+
+use super::{PASSES, Pass, Refusal};
+use crate::error::{Error, Result};
+use crate::ir::{GraphEdit, Model};
+
+/// A chain of n rewrites needs n rounds at worst; real models settle within ten.
+const MAX_ROUNDS: usize = 64;
+
+/// Which passes run.
+#[derive(Debug, Clone, Default)]
+pub struct SimplifyOptions {
+    /// Only these passes; all where empty.
+    pub only: Vec<String>,
+    pub skip: Vec<String>,
+    /// Only passes that keep every bit of the outputs.
+    pub bit_exact: bool,
+}
+
+/// What simplification did.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct SimplifyReport {
+    /// Operator nodes: subgraphs counted, `Constant` not.
+    pub nodes_before: usize,
+    pub nodes_after: usize,
+    /// How often each pass was applied, in the order of [`PASSES`]; those that were not are left out.
+    pub passes: Vec<(String, usize)>,
+    /// What the last round found and left alone.
+    pub refusals: Vec<Refusal>,
+}
+
+/// Rewrites `model` to a fixed point of the chosen passes. Outputs keep their names, types and, up to
+/// rounding, their numbers.
+///
+/// # Errors
+/// A usage error for a pass that does not exist; an input error for a model that contradicts itself.
+pub fn simplify(model: &mut Model, options: &SimplifyOptions) -> Result<SimplifyReport> {
+    let passes = chosen(options)?;
+    let mut report = SimplifyReport { nodes_before: model.operator_count(), ..Default::default() };
+    let mut counts = vec![0; passes.len()];
+    for _ in 0..MAX_ROUNDS {
+        report.refusals.clear();
+        let mut changed = false;
+        for (pass, count) in passes.iter().zip(&mut counts) {
+            let done = (pass.run)(&mut GraphEdit::new(model))?;
+            tracing::debug!(pass = pass.name, applied = done.applied, refused = done.refusals.len());
+            if done.applied > 0 && cfg!(debug_assertions) {
+                crate::ir::verify(model).map_err(|e| Error::internal(format!("after {}: {e}", pass.name)))?;
+            }
+            *count += done.applied;
+            changed |= done.applied > 0;
+            report.refusals.extend(done.refusals);
+        }
+        if !changed {
+            break;
+        }
+    }
+    report.nodes_after = model.operator_count();
+    let applied = passes.iter().zip(counts).filter(|(_, n)| *n > 0);
+    report.passes = applied.map(|(p, n)| (p.name.to_string(), n)).collect();
+    Ok(report)
+}
+
+fn chosen(options: &SimplifyOptions) -> Result<Vec<&'static Pass>> {
+    for name in options.only.iter().chain(&options.skip) {
+        if !PASSES.iter().any(|p| p.name == name) {
+            let likeness = |p: &&Pass| (strsim::jaro_winkler(p.name, name) * 1e6) as u64;
+            let nearest = PASSES.iter().max_by_key(likeness).map_or("", |p| p.name);
+            return Err(Error::usage(format!("there is no pass \"{name}\"; the nearest is \"{nearest}\"")));
+        }
+    }
+    let named = |list: &[String], pass: &Pass| list.iter().any(|n| n == pass.name);
+    let wanted = |p: &&Pass| {
+        (options.only.is_empty() || named(&options.only, p))
+            && !named(&options.skip, p)
+            && (p.exact || !options.bit_exact)
+    };
+    Ok(PASSES.iter().filter(wanted).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_an_unknown_one_suggests_the_nearest() {
+        let mut names: Vec<_> = PASSES.iter().map(|p| p.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), PASSES.len());
+        let options = SimplifyOptions { only: vec!["dead-node".into()], ..Default::default() };
+        let error = simplify(&mut Model::new(17), &options).unwrap_err().to_string();
+        assert_eq!(error, "there is no pass \"dead-node\"; the nearest is \"dead-nodes\"");
+    }
+}

@@ -1,0 +1,55 @@
+//! Nodes, initializers and type notes that nothing reads are dropped, innermost graphs included.
+//!
+//!     x ─► A ─► y ─► (output)                 x ─► A ─► y ─► (output)
+//!     x ─► B ─► z                    w        
+//!
+//! A node goes when none of its outputs is read: the standard's operators have no other effect. Inputs
+//! of graphs stay, read or not: they are the interface. Outputs of a node that is needed for another of
+//! its outputs stay too.
+
+use crate::error::Result;
+use crate::ir::{GraphEdit, GraphId, Origin, ValueId};
+use crate::passes::{Pass, PassReport};
+
+pub(in crate::passes) const PASS: Pass = Pass {
+    name: "dead-nodes",
+    summary: "drop nodes, initializers and value_info that nothing reads",
+    run,
+    exact: true,
+};
+
+fn run(edit: &mut GraphEdit) -> Result<PassReport> {
+    let mut applied = 0;
+    // Outer graphs first: a node that goes takes its subgraphs along.
+    let mut graphs = vec![edit.main()];
+    while let Some(graph) = graphs.pop() {
+        applied += sweep_nodes(edit, graph);
+        let nodes = edit.graph(graph).nodes().iter();
+        graphs.extend(nodes.flat_map(|n| edit.node(*n).subgraphs().map(|(_, g)| g)));
+    }
+    for graph in edit.graphs_under(edit.main()) {
+        applied += sweep_initializers(edit, graph);
+    }
+    Ok(PassReport::applied(applied))
+}
+
+fn sweep_nodes(edit: &mut GraphEdit, graph: GraphId) -> usize {
+    let mut removed = 0;
+    for id in edit.graph(graph).nodes().to_vec().into_iter().rev() {
+        if edit.node(id).outputs().iter().flatten().all(|v| edit.uses(*v).is_empty()) {
+            edit.remove_node(id);
+            removed += 1;
+        }
+    }
+    removed
+}
+
+fn sweep_initializers(edit: &mut GraphEdit, graph: GraphId) -> usize {
+    let g = edit.graph(graph);
+    let unread = |v: &ValueId| edit.uses(*v).is_empty() && matches!(edit.value(*v).origin(), Origin::Initializer(_));
+    let dead: Vec<ValueId> = g.initializers().iter().chain(g.sparse_initializers()).copied().filter(unread).collect();
+    for v in &dead {
+        edit.remove_value(*v);
+    }
+    dead.len()
+}
