@@ -89,10 +89,12 @@ pub(super) struct Inflater {
     state: Mutex<Inflating>,
 }
 
+type Source = CrcReader<DeflateDecoder<BufReader<Take<File>>>>;
+
 #[derive(Debug)]
 struct Inflating {
-    /// `None` once everything is inflated and its checksum was right.
-    source: Option<CrcReader<DeflateDecoder<BufReader<Take<File>>>>>,
+    /// `None` once everything is inflated and its checksum was right, or after an error.
+    source: Option<Source>,
     spool: SpooledTempFile,
     done: u64,
 }
@@ -108,32 +110,37 @@ impl Inflater {
     }
 
     fn inflate_to(&self, end: u64) -> io::Result<MutexGuard<'_, Inflating>> {
-        let mut guard = lock(&self.state);
-        let Inflating { source: slot, spool, done } = &mut *guard;
-        let Some(source) = slot else { return Ok(guard) };
-        if *done < end {
-            spool.seek(SeekFrom::Start(*done))?;
-            let mut chunk = vec![0; 1 << 16];
-            while *done < end {
-                let room = chunk.len().min(usize::try_from(end - *done).unwrap_or(usize::MAX));
-                let n = source.read(&mut chunk[..room])?;
-                if n == 0 {
-                    return Err(io::ErrorKind::UnexpectedEof.into());
-                }
-                spool.write_all(&chunk[..n])?;
-                *done += n as u64;
+        let mut state = lock(&self.state);
+        if state.done < end {
+            // The source is put back only after success: where one reader met an error, so do all later ones.
+            let damaged = || io::Error::new(io::ErrorKind::InvalidData, "its compressed data is damaged");
+            let mut source = state.source.take().ok_or_else(damaged)?;
+            state.copy(&mut source, end)?;
+            if state.done < self.len {
+                state.source = Some(source);
+            } else if source.crc().sum() != self.crc {
+                state.done = 0;
+                return Err(damaged());
             }
         }
-        if *done == self.len {
-            if source.crc().sum() != self.crc {
-                return Err(io::Error::new(
-                    io::ErrorKind::InvalidData,
-                    "the checksum does not match: the file is damaged",
-                ));
+        Ok(state)
+    }
+}
+
+impl Inflating {
+    fn copy(&mut self, source: &mut impl Read, end: u64) -> io::Result<()> {
+        self.spool.seek(SeekFrom::Start(self.done))?;
+        let mut chunk = vec![0; 1 << 16];
+        while self.done < end {
+            let room = chunk.len().min(usize::try_from(end - self.done).unwrap_or(usize::MAX));
+            let n = source.read(&mut chunk[..room])?;
+            if n == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
             }
-            *slot = None;
+            self.spool.write_all(&chunk[..n])?;
+            self.done += n as u64;
         }
-        Ok(guard)
+        Ok(())
     }
 }
 
