@@ -9,6 +9,7 @@
 //! - `fuse`: operators that say in several nodes what one can say
 //! - `layout`: chains of reshapes, transposes, slices
 
+pub mod inline;
 pub mod opset;
 mod pass;
 mod simplify;

@@ -12,6 +12,7 @@
 use super::{LoadOptions, TensorTypeConcrete};
 use crate::error::{Error, Result};
 use crate::ir::{GraphEdit, Model, Origin, Tensor, TensorType, Type, ValueId};
+use crate::passes::inline::{inline_branches, inline_functions};
 use crate::passes::opset;
 
 /// A model made ready, with what to feed it and where the results are.
@@ -39,10 +40,12 @@ pub enum Source {
 pub fn prepare(model: &Model, options: &LoadOptions) -> Result<Prepared> {
     let mut copy = model.clone();
     let mut edit = GraphEdit::new(&mut copy);
+    inline_functions(&mut edit)?;
     let wanted = results(&edit, options)?;
     drop_types(&mut edit);
     freeze(&mut edit, options);
     let inputs = concretize(&mut edit, options)?;
+    inline_branches(&mut edit)?;
     // Squeeze without axes is understood from there on. A model that cannot be raised is tried as it is.
     if let Err(refused) = opset::raise(&mut edit, 13) {
         tracing::debug!("{refused}");

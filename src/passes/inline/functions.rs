@@ -1,0 +1,205 @@
+//! Calls of functions that the model defines become the functions' bodies.
+//!
+//!     f(a; alpha) := Mul(Elu(a; alpha), a)
+//!     x ─► f(alpha = 2) ─► y        x ─► Elu(alpha = 2) ─► Mul(·, x) ─► y
+//!
+//! Attributes that the body takes from its caller get the caller's value, else the function's default, else
+//! are left out. Names inside get the call's name before them. Fails on functions that call themselves, and on
+//! a function whose operators are of another version than the model's.
+
+use std::collections::HashMap;
+
+use crate::error::{Error, Result};
+use crate::ir::{Attr, Function, GraphEdit, GraphId, NamedAttr, NewNode, Node, NodeId, Place, ValueId};
+
+/// Calls inside calls go no deeper than this; a deeper one is taken for a function that calls itself.
+const DEEPEST: usize = 64;
+
+/// Inlines every call and drops the functions; returns the number of calls.
+pub fn inline_functions(edit: &mut GraphEdit) -> Result<usize> {
+    if edit.functions().is_empty() {
+        return Ok(0);
+    }
+    let mut calls = 0;
+    for _ in 0..DEEPEST {
+        let found: Vec<(NodeId, Function)> =
+            edit.all_nodes().into_iter().filter_map(|n| Some((n, called(edit, n)?))).collect();
+        if found.is_empty() {
+            edit.remove_functions();
+            return Ok(calls);
+        }
+        for (node, function) in found {
+            inline(edit, node, &function).map_err(|e| e.at_node(edit.describe(node)))?;
+            calls += 1;
+        }
+    }
+    Err(Error::input(format!("functions call each other more than {DEEPEST} deep")))
+}
+
+fn called(edit: &GraphEdit, node: NodeId) -> Option<Function> {
+    let n = edit.node(node);
+    let same = |f: &&Function| f.name == n.op_type && f.domain == n.domain() && f.overload == n.overload;
+    edit.functions().iter().find(same).cloned()
+}
+
+fn inline(edit: &mut GraphEdit, node: NodeId, function: &Function) -> Result<()> {
+    for import in &function.opset_imports {
+        match edit.opset(&import.domain) {
+            None => edit.set_opset(&import.domain, import.version),
+            Some(version) if version == import.version => {}
+            Some(version) => {
+                return Err(Error::input(format!(
+                    "function \"{}\" is written for opset {} of \"{}\", the model imports {version}",
+                    function.name, import.version, import.domain
+                )));
+            }
+        }
+    }
+    let call = edit.node(node).clone();
+    let mut copy = Copy { prefix: edit.node_label(node).to_string(), values: HashMap::new(), call: &call, function };
+    let (inputs, outputs) = (edit.graph(function.body).inputs().to_vec(), edit.graph(function.body).outputs().to_vec());
+    for (index, input) in inputs.into_iter().enumerate() {
+        copy.values.insert(input, call.input(index));
+    }
+    copy.nodes(edit, function.body, Place::Before(node));
+    for (index, output) in outputs.into_iter().enumerate() {
+        let (Some(old), Some(Some(new))) = (call.output(index), copy.values.get(&output).copied()) else { continue };
+        if edit.uses(old).is_empty() || edit.replace_uses(old, new).is_ok() {
+            continue;
+        }
+        edit.detach_output(node, index);
+        let identity = NewNode::new("Identity").name(copy.prefix.clone()).input(new).output_into(old);
+        edit.insert(Place::Before(node), identity);
+    }
+    edit.remove_node(node);
+    Ok(())
+}
+
+/// A body being copied into the place of one call.
+struct Copy<'a> {
+    prefix: String,
+    /// From values of the body to those of the copy; `None` is an input that the call leaves out.
+    values: HashMap<ValueId, Option<ValueId>>,
+    call: &'a Node,
+    function: &'a Function,
+}
+
+impl Copy<'_> {
+    fn nodes(&mut self, edit: &mut GraphEdit, from: GraphId, place: Place) {
+        for id in edit.graph(from).nodes().to_vec() {
+            let node = edit.node(id).clone();
+            let attrs: Vec<NamedAttr> = node.attrs().iter().filter_map(|a| self.attr(edit, a)).collect();
+            let mut new = NewNode::new(node.op_type.clone()).domain(node.raw_domain()).attrs(attrs);
+            if !node.name.is_empty() {
+                new = new.name(format!("{}/{}", self.prefix, node.name));
+            }
+            new = new.inputs(node.inputs().iter().map(|v| v.and_then(|v| self.value(v))));
+            for output in node.outputs() {
+                new = match output {
+                    Some(v) => new.output(format!("{}/{}", self.prefix, edit.name(*v)), None),
+                    None => new.no_output(),
+                };
+            }
+            let made = edit.insert(place, new);
+            for (old, new) in node.outputs().iter().zip(edit.node(made).outputs().to_vec()) {
+                if let Some(old) = old {
+                    self.values.insert(*old, new);
+                }
+            }
+        }
+    }
+
+    fn value(&self, value: ValueId) -> Option<ValueId> {
+        // What the body does not know is a value of an outer graph, which a function cannot have.
+        self.values.get(&value).copied().unwrap_or(Some(value))
+    }
+
+    /// The attribute with the caller's value, and with its graphs copied; `None` leaves it out.
+    fn attr(&mut self, edit: &mut GraphEdit, attr: &NamedAttr) -> Option<NamedAttr> {
+        let value = match &attr.value {
+            Attr::Ref { name, .. } => {
+                let default = || self.function.attribute_defaults.iter().find(|d| d.name == *name).map(|d| &d.value);
+                self.call.attr(name).or_else(default)?.clone()
+            }
+            Attr::Graph(g) => Attr::Graph(self.graph(edit, *g)),
+            Attr::Graphs(gs) => Attr::Graphs(gs.iter().map(|g| self.graph(edit, *g)).collect()),
+            other => other.clone(),
+        };
+        Some(NamedAttr { name: attr.name.clone(), value, doc: attr.doc.clone() })
+    }
+
+    fn graph(&mut self, edit: &mut GraphEdit, from: GraphId) -> GraphId {
+        let to = edit.add_graph();
+        let old = edit.graph(from).clone();
+        for input in old.inputs() {
+            let (name, declared) = (format!("{}/{}", self.prefix, edit.name(*input)), edit.value(*input).declared());
+            let declared = declared.cloned();
+            let name = edit.fresh_name(&name);
+            let new = edit.new_value(name, declared);
+            edit.add_graph_input(to, new);
+            self.values.insert(*input, Some(new));
+        }
+        for value in old.initializers() {
+            if let Some(tensor) = edit.value(*value).initializer().cloned() {
+                let name = format!("{}/{}", self.prefix, edit.name(*value));
+                let new = edit.add_initializer(to, &name, tensor);
+                self.values.insert(*value, Some(new));
+            }
+        }
+        self.nodes(edit, from, Place::End(to));
+        for output in old.outputs() {
+            if let Some(new) = self.value(*output) {
+                edit.add_graph_output(to, new);
+            }
+        }
+        to
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ir::{DType, Model, OpsetImport, TensorType, Type, verify};
+
+    #[test]
+    fn a_call_becomes_the_body_with_the_callers_attribute() {
+        let mut model = Model::new(17);
+        let mut edit = GraphEdit::new(&mut model);
+        let main = edit.main();
+        let body = edit.add_graph();
+        let a = edit.new_value("a", None);
+        edit.add_graph_input(body, a);
+        let alpha = Attr::Ref { name: "alpha".into(), kind: 1 };
+        let elu = NewNode::new("Elu").name("elu").input(a).output("e", None).attr("alpha", alpha);
+        let elu = edit.insert(Place::End(body), elu);
+        let e = edit.node(elu).output(0).unwrap();
+        let mul = edit.insert(Place::End(body), NewNode::new("Mul").input(e).input(a).output("m", None));
+        let m = edit.node(mul).output(0).unwrap();
+        edit.add_graph_output(body, m);
+        edit.set_opset("own", 1);
+        edit.add_function(Function {
+            name: "f".into(),
+            domain: "own".into(),
+            overload: String::new(),
+            attributes: vec!["alpha".into()],
+            attribute_defaults: Vec::new(),
+            opset_imports: vec![OpsetImport { domain: String::new(), version: 17 }],
+            body,
+            extra: bytes::Bytes::new(),
+        });
+        let x = edit.new_value("x", Some(Type::tensor(&TensorType::new(DType::F32, [2i64]))));
+        edit.add_graph_input(main, x);
+        let call = NewNode::new("f").domain("own").name("call").input(x).output("y", None).attr("alpha", 2.0f32);
+        let call = edit.insert(Place::End(main), call);
+        let y = edit.node(call).output(0).unwrap();
+        edit.add_graph_output(main, y);
+        assert_eq!(inline_functions(&mut edit).unwrap(), 1);
+        verify(&model).unwrap();
+        let nodes = model.all_nodes();
+        assert_eq!(nodes.iter().map(|n| model.node(*n).op_type.as_str()).collect::<Vec<_>>(), ["Elu", "Mul"]);
+        assert_eq!(model.node(nodes[0]).float("alpha"), Some(2.0));
+        assert_eq!(model.node(nodes[0]).name, "call/elu");
+        assert_eq!(model.name(model.graph(main).outputs()[0]), "y");
+        assert!(model.functions().is_empty());
+    }
+}
