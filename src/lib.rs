@@ -7,6 +7,7 @@ pub mod data;
 pub mod error;
 pub mod ir;
 pub mod onnx;
+pub mod ops;
 pub mod passes;
 pub mod progress;
 pub mod runtime;

@@ -1,0 +1,27 @@
+//! Matrix products: MatMul `[…, K, N]`, Gemm `[K, N]` or `[N, K]` with transB.
+
+use super::{OpDef, QuantRule};
+
+pub(super) static OPS: &[OpDef] = &[
+    OpDef::new(
+        "MatMul",
+        QuantRule::Weighted {
+            input: 0,
+            weight: 1,
+            bias: None,
+            channel_axis: |_, rank| rank.saturating_sub(1),
+            both_activations: true,
+        },
+    ),
+    OpDef::new(
+        "Gemm",
+        QuantRule::Weighted {
+            input: 0,
+            weight: 1,
+            bias: Some(2),
+            channel_axis: |node, _| if node.int_or("transB", 0) == 0 { 1 } else { 0 },
+            both_activations: false,
+        },
+    ),
+    OpDef::new("Einsum", QuantRule::Never("no integer operator for Einsum")),
+];

@@ -1,0 +1,102 @@
+//! What is known of each operator, as data: one [`OpDef`] an operator, one file a family.
+//!
+//! Engines (shape inference, quantization, pruning) read these and name no operator themselves.
+
+mod activation;
+mod control;
+mod conv;
+mod elementwise;
+mod layout;
+mod matmul;
+mod norm;
+mod pool;
+mod quantized;
+mod random;
+mod recurrent;
+mod reduce;
+mod rule;
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+pub use rule::QuantRule;
+
+use crate::ir::Node;
+
+/// What is known of an operator.
+#[derive(Debug, Clone)]
+pub struct OpDef {
+    pub op_type: &'static str,
+    /// `""` is the standard's.
+    pub domain: &'static str,
+    /// How it takes part in quantization.
+    pub quant: QuantRule,
+    /// Whether equal inputs always give equal outputs.
+    pub pure: bool,
+}
+
+impl OpDef {
+    const fn new(op_type: &'static str, quant: QuantRule) -> Self {
+        OpDef { op_type, domain: "", quant, pure: true }
+    }
+
+    const fn of_domain(mut self, domain: &'static str) -> Self {
+        self.domain = domain;
+        self
+    }
+
+    const fn impure(mut self) -> Self {
+        self.pure = false;
+        self
+    }
+}
+
+/// Every operator that is known, by family.
+static OPS: &[&[OpDef]] = &[
+    conv::OPS,
+    matmul::OPS,
+    elementwise::OPS,
+    activation::OPS,
+    layout::OPS,
+    pool::OPS,
+    norm::OPS,
+    reduce::OPS,
+    recurrent::OPS,
+    quantized::OPS,
+    control::OPS,
+    random::OPS,
+];
+
+/// Every operator that is known.
+pub fn all() -> impl Iterator<Item = &'static OpDef> {
+    OPS.iter().flat_map(|family| family.iter())
+}
+
+/// The operator of this domain (`""` and `"ai.onnx"` are the standard's) and type.
+pub fn find(domain: &str, op_type: &str) -> Option<&'static OpDef> {
+    static BY_NAME: LazyLock<HashMap<(&str, &str), &'static OpDef>> =
+        LazyLock::new(|| all().map(|op| ((op.domain, op.op_type), op)).collect());
+    let domain = if domain == "ai.onnx" { "" } else { domain };
+    BY_NAME.get(&(domain, op_type)).copied()
+}
+
+/// What is known of a node's operator.
+pub fn of(node: &Node) -> Option<&'static OpDef> {
+    find(node.domain(), &node.op_type)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_operator_is_defined_once() {
+        let mut names: Vec<_> = all().map(|op| (op.domain, op.op_type)).collect();
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), count);
+        assert!(find("ai.onnx", "Conv").is_some());
+        assert!(find("com.example", "Conv").is_none());
+    }
+}

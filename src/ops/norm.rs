@@ -1,0 +1,28 @@
+//! Normalizations.
+
+use super::{OpDef, QuantRule};
+
+pub(super) static OPS: &[OpDef] = &[
+    OpDef::new("BatchNormalization", QuantRule::Never("normalization is computed in float")),
+    OpDef::new("LayerNormalization", QuantRule::Never("normalization is computed in float")),
+    OpDef::new("InstanceNormalization", QuantRule::Never("normalization is computed in float")),
+    OpDef::new("GroupNormalization", QuantRule::Never("normalization is computed in float")),
+    OpDef::new("RMSNormalization", QuantRule::Never("normalization is computed in float")),
+    OpDef::new("LpNormalization", QuantRule::Never("normalization is computed in float")),
+    OpDef::new("LRN", QuantRule::Never("normalization is computed in float")),
+    OpDef::new("MeanVarianceNormalization", QuantRule::Never("normalization is computed in float")),
+    OpDef::new("SkipLayerNormalization", QuantRule::Never("normalization is computed in float"))
+        .of_domain("com.microsoft"),
+    OpDef::new("EmbedLayerNormalization", QuantRule::Never("normalization is computed in float"))
+        .of_domain("com.microsoft"),
+    OpDef::new("SimplifiedLayerNormalization", QuantRule::Never("normalization is computed in float"))
+        .of_domain("com.microsoft"),
+    OpDef::new("SkipSimplifiedLayerNormalization", QuantRule::Never("normalization is computed in float"))
+        .of_domain("com.microsoft"),
+    OpDef::new("Attention", QuantRule::Never("attention is computed in float")),
+    OpDef::new("Attention", QuantRule::Never("attention is computed in float")).of_domain("com.microsoft"),
+    OpDef::new("MultiHeadAttention", QuantRule::Never("attention is computed in float")).of_domain("com.microsoft"),
+    OpDef::new("GroupQueryAttention", QuantRule::Never("attention is computed in float")).of_domain("com.microsoft"),
+    OpDef::new("RotaryEmbedding", QuantRule::Never("attention is computed in float")),
+    OpDef::new("RotaryEmbedding", QuantRule::Never("attention is computed in float")).of_domain("com.microsoft"),
+];

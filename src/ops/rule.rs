@@ -1,0 +1,49 @@
+//! [`QuantRule`]: how an operator takes part in quantization.
+
+use crate::ir::Node;
+
+/// How an operator takes part in quantization.
+#[derive(Debug, Clone, Copy)]
+pub enum QuantRule {
+    /// Contracts an activation with a weight.
+    Weighted {
+        input: usize,
+        weight: usize,
+        bias: Option<usize>,
+        /// The weight's output-channel axis, given its rank.
+        channel_axis: fn(&Node, usize) -> usize,
+        /// Whether the weight may also be an activation.
+        both_activations: bool,
+    },
+    /// Looks values up in a table.
+    Table { table: usize },
+    /// Selects or rearranges its data inputs: the output can keep their scale.
+    PassThrough {
+        /// Which inputs are data.
+        inputs: fn(&Node) -> Vec<usize>,
+        /// Whether it cuts the range (Relu, Clip): part of the operator before it.
+        clamps: bool,
+    },
+    /// Elementwise arithmetic and averages, quantized where the target wants it.
+    Arithmetic,
+    /// The output's range follows from the operator.
+    FixedRange { min: f32, max: f32 },
+    /// Weights inside recurrent operators need operators of their own.
+    Recurrent,
+    /// Stays as it is, for this reason.
+    Never(&'static str),
+}
+
+/// Only the first input is data.
+pub(super) fn first(_: &Node) -> Vec<usize> {
+    vec![0]
+}
+
+/// All inputs are data.
+pub(super) fn every(node: &Node) -> Vec<usize> {
+    (0..node.inputs().len()).collect()
+}
+
+pub(super) const REARRANGES: QuantRule = QuantRule::PassThrough { inputs: first, clamps: false };
+pub(super) const JOINS: QuantRule = QuantRule::PassThrough { inputs: every, clamps: false };
+pub(super) const CLAMPS: QuantRule = QuantRule::PassThrough { inputs: first, clamps: true };
