@@ -7,6 +7,7 @@ mod node;
 pub mod shape;
 pub mod sort;
 pub mod tensor;
+pub mod text;
 mod verify;
 
 pub use dtype::DType;
