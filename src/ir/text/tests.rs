@@ -30,18 +30,18 @@ agraph (float[N,4] x, float[2] d, seq(float[?,"a b"]) s, float t, map(int64, str
    ["/a/MatMul"] g = MatMul (x, w)
    [c] k, "" = com.microsoft.Thing:v2 <a: int = 1, b: floats = [1, 2.5], e: ints = [], n: string = "q"> (g, "", d)
    y = If (k) <then_branch: graph = then_g () => (float[N,2] r)
-         <float q = {1}>
-      {
-         r = Add (g, q)
-      }, else_branch: graph = "else-g" () => (o)
-      {
-         o = Constant <value: tensor = float[2,1] v = {1,2}> ()
-      }>
-   = Sink <t: type_proto = optional(float[3]), m: graphs = [a (ax) => (ax)
-      {
-      }, b () => ()
-      {
-      }]> (y)
+      <float q = {1}>
+   {
+      r = Add (g, q)
+   }, else_branch: graph = "else-g" () => (o)
+   {
+      o = Constant <value: tensor = float[2,1] v = {1,2}> ()
+   }>
+   = Sink (y) <t: type_proto = optional(float[3]), m: graphs = [a (ax) => (ax)
+   {
+   }, b () => ()
+   {
+   }]>
 }
 "#,
     );
