@@ -11,6 +11,7 @@
 //!
 //! A calibrator is one file here and one line in [`CALIBRATORS`].
 
+mod collect;
 mod entropy;
 mod extremes;
 mod histogram;
@@ -30,6 +31,7 @@ use serde_json::Value;
 
 use crate::error::Result;
 
+pub use collect::collect;
 pub use extremes::Extremes;
 pub use ranges::{NonFinite, Ranges, SCHEMA_VERSION};
 pub use spec::{CALIBRATORS, Calibrator, Entry, Parameter, parse};
