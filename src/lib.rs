@@ -11,5 +11,6 @@ pub mod ops;
 pub mod passes;
 pub mod progress;
 pub mod runtime;
+pub mod validate;
 
 pub use error::{Error, ErrorKind, Result};

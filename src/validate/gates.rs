@@ -1,0 +1,47 @@
+//! What the user demands of the result, and by how much it is missed.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::run::Validation;
+
+/// Demands; an absent one is always met.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Gates {
+    /// Largest loss of top-1 accuracy, or without labels of agreement, as a share (0.005 is half a point).
+    pub max_drop: Option<f64>,
+    /// Smallest speed-up.
+    pub min_speedup: Option<f64>,
+    /// Smallest SQNR of any output, in dB.
+    pub min_sqnr: Option<f64>,
+}
+
+/// A demand that was not met.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct Missed {
+    pub gate: &'static str,
+    pub wanted: f64,
+    pub got: f64,
+}
+
+impl Gates {
+    pub fn missed(&self, v: &Validation) -> Vec<Missed> {
+        let mut missed = Vec::new();
+        let drop = v.task.as_ref().map(|t| -t.top1.difference).or_else(|| v.agreement().map(|a| 1.0 - a));
+        if let (Some(wanted), Some(got)) = (self.max_drop, drop) {
+            if got > wanted + 1e-12 {
+                missed.push(Missed { gate: "max-drop", wanted, got });
+            }
+        }
+        let mut floor = |gate, wanted: Option<f64>, got: Option<f64>| {
+            if let (Some(wanted), Some(got)) = (wanted, got) {
+                if got < wanted {
+                    missed.push(Missed { gate, wanted, got });
+                }
+            }
+        };
+        floor("min-speedup", self.min_speedup, v.latency.as_ref().map(|l| l.speedup));
+        floor("min-sqnr", self.min_sqnr, v.sqnr_db());
+        missed
+    }
+}

@@ -1,0 +1,17 @@
+//! Proof: original and rewritten model on the same data, in the same runtime, in one run.
+//!
+//! - [`accuracy`]: how far the outputs moved, and whether answers changed
+//! - [`drift`]: where inside the model the error is born
+//! - [`latency`]: interleaved timing
+//! - [`size`]: bytes, parameters, zeros
+//! - [`gates`]: what the user demanded, and by how much it was missed
+
+pub mod accuracy;
+pub mod drift;
+pub mod gates;
+pub mod latency;
+mod run;
+pub mod size;
+
+pub use gates::{Gates, Missed};
+pub use run::{ValidateOptions, Validation, validate};

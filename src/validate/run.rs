@@ -1,0 +1,135 @@
+//! Original and rewritten side by side.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use rayon::prelude::*;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::accuracy::{Accuracy, EXACT_DB, OutputDrift, TaskAccuracy};
+use super::drift::{NodeDrift, drift};
+use super::latency::{Latency, LatencyOptions, compare};
+use crate::data::Dataset;
+use crate::error::Result;
+use crate::ir::{Model, Tensor};
+use crate::progress::Progress;
+use crate::runtime::{LoadOptions, Runtime, Shaped, deciding_inputs};
+
+#[derive(Debug, Clone)]
+pub struct ValidateOptions {
+    /// Threads of one run while timing.
+    pub threads: usize,
+    /// Samples for the drift of single nodes; 0 leaves it out.
+    pub drift_samples: usize,
+    /// `None` leaves timing out.
+    pub latency: Option<LatencyOptions>,
+}
+
+impl Default for ValidateOptions {
+    fn default() -> Self {
+        ValidateOptions { threads: 1, drift_samples: 8, latency: Some(LatencyOptions::default()) }
+    }
+}
+
+/// What the comparison found.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct Validation {
+    pub runtime: String,
+    /// As in `100 images`.
+    pub data: String,
+    pub samples: u64,
+    /// Whether the inputs are made up: then only drift means something, accuracy does not.
+    pub random_data: bool,
+    pub outputs: Vec<OutputDrift>,
+    pub task: Option<TaskAccuracy>,
+    pub latency: Option<Latency>,
+    /// Worst first.
+    pub nodes: Vec<NodeDrift>,
+}
+
+impl Validation {
+    /// The worst output's.
+    pub fn sqnr_db(&self) -> Option<f64> {
+        self.outputs.iter().map(|o| o.sqnr_db).min_by(f64::total_cmp)
+    }
+
+    /// The worst output's.
+    pub fn agreement(&self) -> Option<f64> {
+        self.outputs.iter().filter_map(|o| o.agreement).min_by(f64::total_cmp)
+    }
+
+    /// Whether no output differs by a bit.
+    pub fn is_exact(&self) -> bool {
+        self.outputs.iter().all(|o| o.sqnr_db >= EXACT_DB)
+    }
+}
+
+/// Runs both models on the whole dataset, batches on all cores, then times them on its first sample.
+pub fn validate(
+    original: &Model,
+    rewritten: &Model,
+    dataset: &Dataset,
+    runtime: &dyn Runtime,
+    options: &ValidateOptions,
+    progress: &dyn Progress,
+) -> Result<Validation> {
+    let (a, b) = (Shaped::new(runtime, original, &[], 1), Shaped::new(runtime, rewritten, &[], 1));
+    progress.start("validating", dataset.len() as u64);
+    let samples = AtomicUsize::new(0);
+    // Sums are kept per batch and added in batch order, so that the same data gives the same digits.
+    let parts: Mutex<Vec<(usize, Accuracy)>> = Mutex::default();
+    let run = |index: usize| -> Result<()> {
+        let batch = dataset.batch(index)?;
+        let (ra, rb) = (a.run(&batch.inputs)?, b.run(&batch.inputs)?);
+        let mut own = Accuracy::default();
+        own.add(&ra, &rb, batch.labels.as_deref());
+        samples.fetch_add(batch.samples, Ordering::Relaxed);
+        progress.step(batch.samples as u64);
+        parts.lock().unwrap_or_else(PoisonError::into_inner).push((index, own));
+        Ok(())
+    };
+    (0..dataset.batch_count()).into_par_iter().try_for_each(run)?;
+    progress.finish();
+    let mut parts = parts.into_inner().unwrap_or_else(PoisonError::into_inner);
+    parts.sort_by_key(|(index, _)| *index);
+    let mut accuracy = Accuracy::default();
+    parts.into_iter().for_each(|(_, part)| accuracy.merge(part));
+
+    let latency = match &options.latency {
+        Some(latency) => Some(time(original, rewritten, &dataset.batch(0)?.inputs, runtime, options.threads, latency)?),
+        None => None,
+    };
+    let nodes = match options.drift_samples {
+        0 => Vec::new(),
+        samples => drift(original, rewritten, dataset, runtime, samples)?,
+    };
+    Ok(Validation {
+        runtime: runtime.name().to_string(),
+        data: dataset.describe(),
+        samples: samples.into_inner() as u64,
+        random_data: dataset.is_random(),
+        outputs: accuracy.outputs(),
+        task: accuracy.task(),
+        latency,
+        nodes,
+    })
+}
+
+/// Both models on the same inputs, interleaved.
+fn time(
+    original: &Model,
+    rewritten: &Model,
+    inputs: &[(String, Tensor)],
+    runtime: &dyn Runtime,
+    threads: usize,
+    options: &LatencyOptions,
+) -> Result<Latency> {
+    let load = |model: &Model| {
+        let deciding = deciding_inputs(model);
+        let constants = inputs.iter().filter(|(name, _)| deciding.contains(name)).cloned().collect();
+        runtime.load(model, &LoadOptions { constants, ..LoadOptions::for_inputs(inputs).with_threads(threads) })
+    };
+    let (a, b) = (load(original)?, load(rewritten)?);
+    compare(runtime.name(), threads, (&*a, inputs), (&*b, inputs), options)
+}

@@ -1,0 +1,60 @@
+//! What a model weighs: bytes on disk, parameters, zeros.
+
+use std::path::Path;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::ir::{DType, Model, Tensor};
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
+pub struct Size {
+    /// The file and its external data.
+    pub bytes: u64,
+    /// Elements of the stored tensors of two or more dimensions.
+    pub parameters: u64,
+    /// Of those, zeros.
+    pub zeros: u64,
+    /// Operator nodes: subgraphs counted, `Constant` not.
+    pub nodes: usize,
+}
+
+/// Weighs a model; `path` is its file.
+pub fn size(model: &Model, path: &Path) -> Size {
+    let weights = || model.tensors().filter(|t| t.rank() >= 2);
+    let external = if model.external_data { model.tensors().filter(|t| is_external(t)).map(bytes).sum() } else { 0 };
+    Size {
+        bytes: std::fs::metadata(path).map_or(0, |m| m.len()) + external,
+        parameters: weights().map(|t| t.len() as u64).sum(),
+        zeros: weights().map(zeros).sum(),
+        nodes: model.operator_count(),
+    }
+}
+
+fn is_external(t: &Tensor) -> bool {
+    matches!(t.storage, crate::ir::Storage::External { .. })
+}
+
+fn bytes(t: &Tensor) -> u64 {
+    t.byte_len() as u64
+}
+
+/// Zeros of a tensor; of a quantized one, the bytes that are 0 where its type is signed.
+fn zeros(t: &Tensor) -> u64 {
+    match t.dtype() {
+        DType::F32 => t.as_slice::<f32>().map_or(0, |v| v.iter().filter(|v| **v == 0.0).count() as u64),
+        DType::I8 => t.bytes().iter().filter(|b| **b == 0).count() as u64,
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn negative_zero_is_a_zero() {
+        assert_eq!(zeros(&Tensor::from_vec([2, 2], vec![0.0f32, -0.0, 1.0, 2.0])), 2);
+        assert_eq!(zeros(&Tensor::from_vec([2], vec![0i8, 3])), 1);
+    }
+}
