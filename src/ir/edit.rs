@@ -175,6 +175,12 @@ impl<'m> GraphEdit<'m> {
         self.set_initializer(value, tensor);
     }
 
+    /// Makes an input with a default one that must be fed.
+    pub fn drop_default(&mut self, graph: GraphId, value: ValueId) {
+        self.graph_mut(graph).initializers.retain(|v| *v != value);
+        self.value_mut(value).initializer = None;
+    }
+
     /// Removes a value that nothing reads: an initializer or an orphan.
     pub fn remove_value(&mut self, value: ValueId) {
         debug_assert!(self.model.uses(value).is_empty(), "{} is still read", self.model.name(value));

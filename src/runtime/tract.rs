@@ -7,12 +7,12 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use tract_onnx::prelude::{
-    Framework, InferenceFact, InferenceModelExt, IntoRunnable, IntoTValue, TValue, TVec, TractError, TractResult,
+    Framework, InferenceModelExt, IntoRunnable, IntoTValue, TValue, TVec, TractError, TractResult,
 };
 use tract_onnx::tract_hir::tract_core::prelude::TypedModel;
 
-use super::convert::{datum_type, from_tract, to_tract};
-use super::prepare::{Prepared, Source, prepare};
+use super::convert::{from_tract, to_tract};
+use super::prepare::{Source, prepare};
 use super::{LoadOptions, Runtime, Session};
 use crate::error::{Error, Result};
 use crate::ir::{Model, Tensor};
@@ -26,24 +26,30 @@ impl Runtime for Tract {
     }
 
     fn load(&self, model: &Model, options: &LoadOptions) -> Result<Box<dyn Session>> {
-        let prepared = prepare(model, options)?;
+        let prepared = prepare(model, options, &known)?;
         let bytes = crate::onnx::to_bytes(&prepared.model)?;
-        let plan = guarded(|| plan(&bytes, &prepared)).map_err(|e| refusal(&e, &prepared.model))?;
+        let plan = guarded(|| read(&bytes)?.into_runnable()).map_err(|e| refusal(&e, &prepared.model))?;
         Ok(Box::new(Loaded { plan, inputs: prepared.inputs, results: prepared.results }))
     }
 }
 
 type Plan = std::sync::Arc<tract_onnx::prelude::TypedRunnableModel>;
 
-fn plan(bytes: &[u8], prepared: &Prepared) -> TractResult<Plan> {
+/// The model in the form in which tract runs it. The types of its inputs are those declared: all concrete.
+fn read(bytes: &[u8]) -> TractResult<TypedModel> {
     let onnx = tract_onnx::onnx().with_ignore_value_info(true).with_ignore_output_types(true);
-    let mut model = onnx.model_for_read(&mut &*bytes)?;
-    for (index, (_, ty)) in prepared.inputs.iter().enumerate() {
-        let Some(datum) = datum_type(ty.dtype) else { continue };
-        model.set_input_fact(index, InferenceFact::dt_shape(datum, &ty.dims))?;
-    }
-    let typed: TypedModel = model.into_optimized()?;
-    typed.into_runnable()
+    onnx.model_for_read(&mut &*bytes)?.into_optimized()
+}
+
+/// The outputs that tract finds to be constant.
+fn known(model: &Model) -> Result<Vec<Option<Tensor>>> {
+    let bytes = crate::onnx::to_bytes(model)?;
+    let typed = guarded(|| read(&bytes)).map_err(|e| Error::runtime(one_line(&e)))?;
+    let constant = |index| {
+        let fact = typed.output_fact(index).map_err(|e| Error::runtime(one_line(&e)))?;
+        fact.konst.clone().map(|tensor| from_tract(tensor.into_tvalue())).transpose()
+    };
+    (0..typed.outputs.len()).map(constant).collect()
 }
 
 /// A model in tract's hands.
