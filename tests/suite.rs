@@ -1,4 +1,5 @@
 //! All integration tests, in one binary so that they link once.
 
 mod data;
+mod integer_forms;
 mod prepared;

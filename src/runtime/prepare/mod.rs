@@ -10,12 +10,14 @@
 //! 5. every If whose condition the shapes or the constants decide becomes the branch it takes: runtimes
 //!    check the branch that is never taken, too;
 //! 6. what is left is simplified: scalar arithmetic folds into convolutions, decomposed activations
-//!    become operators, paddings go into the convolution.
+//!    become operators, paddings go into the convolution;
+//! 7. a DequantizeLinear before a Softmax becomes arithmetic, which tract does not take for a table.
 //!
 //! The copy shares the weights with the original.
 
 mod decide;
 mod results;
+mod tables;
 mod types;
 
 pub use results::Source;
@@ -56,6 +58,7 @@ pub fn prepare(model: &Model, options: &LoadOptions, known: Known) -> Result<Pre
     let results = results.finish(&mut edit);
     decide::remove_unread(&mut edit);
     simplified(&mut copy);
+    tables::spell_out(&mut GraphEdit::new(&mut copy))?;
     Ok(Prepared { model: copy, inputs, results })
 }
 
