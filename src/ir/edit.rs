@@ -420,25 +420,34 @@ impl<'m> GraphEdit<'m> {
     /// A graph output that was `old` becomes `new` under `old`'s name, for which `new` must be made by a
     /// node of the same graph and be no output itself; else nothing changes and the reason is returned.
     pub fn replace_uses(&mut self, old: ValueId, new: ValueId) -> Result<(), String> {
+        self.can_replace_uses(old, new)?;
         let outputs: Vec<_> =
             self.model.uses(old).iter().copied().filter(|u| matches!(u, Use::Output { .. })).collect();
-        if let Some(Use::Output { graph, .. }) = outputs.first() {
-            let name = self.model.name(old);
-            match self.model.value(new).origin {
-                _ if outputs.len() > 1 => return Err(format!("{name} is several graph outputs")),
-                Origin::Node { node, .. } if self.model.node(node).graph == *graph => {}
-                _ => return Err(format!("the graph output {name} would have no node of its own")),
-            }
-            if self.model.is_output(new) {
-                return Err(format!("{name} and {} are both graph outputs", self.model.name(new)));
-            }
-        }
         self.replace_node_uses(old, new);
         for u in outputs {
             if let Use::Output { graph, index } = u {
                 self.set_graph_output(graph, index, new);
                 self.take_identity(old, new);
             }
+        }
+        Ok(())
+    }
+
+    /// Whether [`Self::replace_uses`] would, and why not.
+    pub fn can_replace_uses(&self, old: ValueId, new: ValueId) -> Result<(), String> {
+        let mut outputs = self.model.uses(old).iter().filter_map(|u| match u {
+            Use::Output { graph, .. } => Some(*graph),
+            Use::Node { .. } => None,
+        });
+        let Some(graph) = outputs.next() else { return Ok(()) };
+        let name = self.model.name(old);
+        match self.model.value(new).origin {
+            _ if outputs.next().is_some() => return Err(format!("{name} is several graph outputs")),
+            Origin::Node { node, .. } if self.model.node(node).graph == graph => {}
+            _ => return Err(format!("the graph output {name} would have no node of its own")),
+        }
+        if self.model.is_output(new) {
+            return Err(format!("{name} and {} are both graph outputs", self.model.name(new)));
         }
         Ok(())
     }

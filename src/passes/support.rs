@@ -1,7 +1,7 @@
 //! Small steps that several passes share.
 
 use super::Outcome;
-use crate::ir::{DType, Element, GraphEdit, Model, NodeId, Tensor, ValueId};
+use crate::ir::{DType, Element, GraphEdit, Model, NodeId, Origin, Tensor, ValueId};
 
 /// Lets everything that reads the node's only live output read `value` instead, and removes the node.
 pub(super) fn bypass(edit: &mut GraphEdit, node: NodeId, value: ValueId) -> Outcome {
@@ -74,4 +74,58 @@ pub(super) fn all_equal(tensor: &Tensor, value: f64) -> bool {
         return values.iter().all(|v| v.to_bits() == value.to_bits());
     }
     tensor.to_i64().is_some_and(|values| values.iter().all(|v| *v as f64 == value))
+}
+
+/// Gives the node `tensor` as its input: in place where only this node reads the present one, else as a
+/// new initializer.
+pub(super) fn set_constant(edit: &mut GraphEdit, node: NodeId, input: usize, tensor: Tensor) {
+    let present = edit.node(node).input(input);
+    let own = present.filter(|v| {
+        let value = edit.value(*v);
+        value.uses().len() == 1 && value.initializer().is_some() && matches!(value.origin(), Origin::Initializer(_))
+    });
+    if let Some(v) = own {
+        edit.set_initializer(v, tensor);
+        return;
+    }
+    let hint = match present {
+        Some(v) => edit.name(v).to_string(),
+        None => format!("{}.{input}", edit.node_label(node)),
+    };
+    let graph = edit.node(node).graph();
+    let value = edit.add_initializer(graph, &hint, tensor);
+    edit.set_input(node, input, Some(value));
+}
+
+/// Bytes of the constants that only `node` reads.
+pub(super) fn own_bytes(model: &Model, node: NodeId) -> usize {
+    let own = |v: &&ValueId| model.uses(**v).len() == 1;
+    let inputs = model.node(node).inputs().iter().flatten();
+    inputs.filter(own).filter_map(|v| model.constant(*v)).map(Tensor::byte_len).sum()
+}
+
+/// Constant bounds of a Clip; infinite where there is none.
+pub(super) fn clip_bounds(model: &Model, node: NodeId) -> Option<(f32, f32)> {
+    let n = model.node(node);
+    if !n.is("Clip") {
+        return None;
+    }
+    let bound = |input: usize, attr: &str, open: f32| match n.input(input) {
+        Some(v) => model.constant(v).filter(|t| t.dtype().is_float())?.scalar_f32(),
+        None => Some(n.float_or(attr, open)),
+    };
+    Some((bound(1, "min", f32::NEG_INFINITY)?, bound(2, "max", f32::INFINITY)?))
+}
+
+/// A constant float input of one element whose rank cannot raise that of the result.
+pub(super) fn scalar(model: &Model, node: NodeId, input: usize) -> Option<f32> {
+    let constant = model.constant_input(node, input).filter(|t| t.dtype().is_float())?;
+    let other = model.node(node).input(1 - input)?;
+    let narrow = constant.rank() <= 1 || model.tensor_type(other).rank().is_some_and(|r| constant.rank() <= r);
+    if narrow { constant.scalar_f32() } else { None }
+}
+
+/// Whether the value is known to be of a float type.
+pub(super) fn is_float(model: &Model, value: ValueId) -> bool {
+    model.tensor_type(value).dtype.is_some_and(DType::is_float)
 }

@@ -1,0 +1,247 @@
+//! Operators that contract their input with a constant weight, and where the channels are in it.
+//!
+//!     Conv            W[m, c/g, …]     out m         in (m / (M/g))·(C/g) + j
+//!     ConvTranspose   W[c, m/g, …]     out (c / (C/g))·(M/g) + j   in c
+//!     Gemm            W[k, n] or, with transB, W[n, k]
+//!     MatMul          W[…, k, n], no bias
+//!
+//! y = W·x + b. An affine map after it gives W' = s·W, b' = s·b + t; one before it gives W' = W·s and
+//! b' = b + W·t, where every output sees all of W (no padding).
+//!
+//! A weight or bias that another node reads too is not changed but copied, which is refused where the
+//! file would grow by more than the node that goes away.
+
+use super::affine::{Affine, Channels};
+use crate::ir::{GraphEdit, Model, NodeId, Tensor, ValueId};
+use crate::passes::support::{from_f64, set_constant, to_f64};
+
+/// About what a node takes in the file.
+const NODE_BYTES: usize = 128;
+
+pub(super) const LINEAR: &[&str] = &["Conv", "ConvTranspose", "Gemm", "MatMul"];
+
+/// A node of [`LINEAR`] with its constants.
+pub(super) struct Linear {
+    node: NodeId,
+    weight: Tensor,
+    /// β·C of a Gemm, one per output channel; `None` where the operator takes none.
+    bias: Option<Vec<f64>>,
+    /// α of a Gemm.
+    alpha: f64,
+    layout: Layout,
+    pub outputs: usize,
+    pub inputs: usize,
+}
+
+/// Per element of the weight: index of its output and of its input channel from strides.
+struct Layout {
+    /// Sizes of the weight as (groups, rows per group, columns, elements of the kernel).
+    groups: usize,
+    rows: usize,
+    columns: usize,
+    kernel: usize,
+    /// Rows are output channels (Conv, Gemm with transB) and columns input channels, or the reverse.
+    rows_are_outputs: bool,
+    /// Whether the shared axis is counted on through the groups (input of Conv, output of ConvTranspose).
+    batch: bool,
+}
+
+impl Layout {
+    /// Calls `f(element, output channel, input channel)`.
+    fn for_each(&self, mut f: impl FnMut(usize, usize, usize)) {
+        let mut element = 0;
+        for group in 0..self.groups {
+            for row in 0..self.rows {
+                for column in 0..self.columns {
+                    // In a batch of matrices every matrix has the same channels.
+                    let (r, c) = if self.batch {
+                        (row, column)
+                    } else {
+                        (group * self.rows + row, group * self.columns + column)
+                    };
+                    let (output, input) = if self.rows_are_outputs { (r, c) } else { (c, r) };
+                    for _ in 0..self.kernel {
+                        f(element, output, input);
+                        element += 1;
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Linear {
+    /// `None` where `node` is no linear operator with a constant float weight; `Some(Err)` with the reason
+    /// where it is one that cannot be changed.
+    pub fn of(model: &Model, node: NodeId) -> Option<Result<Linear, String>> {
+        let n = model.node(node);
+        if !n.is_one_of(LINEAR) {
+            return None;
+        }
+        let weight = model.constant_input(node, 1)?;
+        if !weight.dtype().is_float() || weight.rank() < 2 || weight.is_empty() {
+            return None;
+        }
+        let weight = weight.clone();
+        let shape = weight.shape();
+        let matrix = |groups, rows, columns, rows_are_outputs, batch| Layout {
+            groups,
+            rows,
+            columns,
+            kernel: 1,
+            rows_are_outputs,
+            batch,
+        };
+        let layout = match n.op_type.as_str() {
+            "Conv" | "ConvTranspose" => {
+                let groups = usize::try_from(n.int_or("group", 1)).ok().filter(|g| *g > 0 && shape[0] % g == 0)?;
+                Layout {
+                    groups,
+                    rows: shape[0] / groups,
+                    columns: shape[1],
+                    kernel: shape[2..].iter().product(),
+                    rows_are_outputs: n.is("Conv"),
+                    batch: false,
+                }
+            }
+            "Gemm" if shape.len() == 2 => matrix(1, shape[0], shape[1], n.int_or("transB", 0) != 0, false),
+            "MatMul" => {
+                let [batch @ .., k, n] = shape else { return None };
+                matrix(batch.iter().product(), *k, *n, false, true)
+            }
+            _ => return None,
+        };
+        let groups = if layout.batch { 1 } else { layout.groups };
+        let (rows, columns) = (groups * layout.rows, groups * layout.columns);
+        let (outputs, inputs) = if layout.rows_are_outputs { (rows, columns) } else { (columns, rows) };
+        let mut linear = Linear { node, weight, bias: None, alpha: 1.0, layout, outputs, inputs };
+        if n.is("MatMul") {
+            return Some(Ok(linear));
+        }
+        let beta = if n.is("Gemm") { f64::from(n.float_or("beta", 1.0)) } else { 1.0 };
+        if n.is("Gemm") {
+            linear.alpha = f64::from(n.float_or("alpha", 1.0));
+        }
+        linear.bias = Some(match n.input(2) {
+            None => vec![0.0; outputs],
+            Some(bias) => match model.constant(bias).and_then(|t| Some((t.shape().to_vec(), to_f64(t)?))) {
+                None => return Some(Err(format!("the bias {} is not constant", model.name(bias)))),
+                Some((shape, b)) if b.len() == 1 && shape.len() < 2 => vec![beta * b[0]; outputs],
+                Some((shape, b)) if b.len() == outputs && shape.last() == Some(&outputs) => {
+                    b.iter().map(|b| beta * b).collect()
+                }
+                Some(_) => return Some(Err(format!("the bias {} differs by row", model.name(bias)))),
+            },
+        });
+        Some(Ok(linear))
+    }
+
+    pub fn takes_bias(&self) -> bool {
+        self.bias.is_some()
+    }
+
+    fn is_convolution(&self, model: &Model) -> bool {
+        model.node(self.node).is_one_of(&["Conv", "ConvTranspose"])
+    }
+
+    /// Where the output has its channels.
+    pub fn output_channels(&self, model: &Model) -> Channels {
+        let output = model.node(self.node).output(0);
+        self.channels(model, output, self.outputs)
+    }
+
+    /// Where the input has its channels.
+    pub fn input_channels(&self, model: &Model) -> Channels {
+        self.channels(model, model.node(self.node).input(0), self.inputs)
+    }
+
+    fn channels(&self, model: &Model, value: Option<ValueId>, count: usize) -> Channels {
+        let node = model.node(self.node);
+        let known = || value.and_then(|v| model.tensor_type(v).rank());
+        if self.is_convolution(model) {
+            Channels { from_end: self.weight.rank() - 2, count, rank: Some(self.weight.rank()) }
+        } else {
+            let rank = if node.is("Gemm") { Some(2) } else { known() };
+            Channels { from_end: 0, count, rank }
+        }
+    }
+
+    /// Folds y ↦ s·y + t into the weight and bias. `freed` bytes are no longer needed then.
+    pub fn apply_after(self, edit: &mut GraphEdit, affine: &Affine, freed: usize) -> Result<(), String> {
+        if !self.takes_bias() && !affine.is_scale_only() {
+            return Err("MatMul takes no bias".into());
+        }
+        let bias = self.bias.as_ref().map(|b| {
+            b.iter().enumerate().map(|(o, b)| affine.scale_of(o) * b + affine.shift_of(o)).collect::<Vec<f64>>()
+        });
+        let weight = (!affine.is_shift_only()).then(|| self.scaled(|output, _| affine.scale_of(output))).transpose()?;
+        self.write(edit, weight, bias, freed)
+    }
+
+    /// Folds an input x ↦ s·x + t into the weight and bias.
+    pub fn apply_before(self, edit: &mut GraphEdit, affine: &Affine, freed: usize) -> Result<(), String> {
+        let mut bias = self.bias.clone();
+        if !affine.is_scale_only() {
+            let node = edit.node(self.node);
+            let Some(bias) = &mut bias else { return Err("MatMul takes no bias".into()) };
+            if node.is("ConvTranspose") {
+                return Err("the border of a transposed convolution sees part of the kernel".into());
+            }
+            let auto = !matches!(node.str("auto_pad"), None | Some("NOTSET" | "VALID" | ""));
+            if self.is_convolution(edit) && (auto || node.ints("pads").is_some_and(|p| p.iter().any(|p| *p != 0))) {
+                return Err("the convolution pads, and the shift does not reach the padding".into());
+            }
+            let weight = to_f64(&self.weight).ok_or("the weight is not of a float type")?;
+            self.layout.for_each(|element, output, input| {
+                bias[output] += self.alpha * weight[element] * affine.shift_of(input);
+            });
+        }
+        let weight = (!affine.is_shift_only()).then(|| self.scaled(|_, input| affine.scale_of(input))).transpose()?;
+        self.write(edit, weight, bias, freed)
+    }
+
+    /// The weight times a factor per output and input channel.
+    fn scaled(&self, factor: impl Fn(usize, usize) -> f64) -> Result<Tensor, String> {
+        let mut values = to_f64(&self.weight).ok_or("the weight is not of a float type")?;
+        self.layout.for_each(|element, output, input| values[element] *= factor(output, input));
+        from_f64(self.weight.dtype(), self.weight.shape(), &values).ok_or_else(|| overflow(&self.weight))
+    }
+
+    fn write(
+        &self,
+        edit: &mut GraphEdit,
+        weight: Option<Tensor>,
+        bias: Option<Vec<f64>>,
+        freed: usize,
+    ) -> Result<(), String> {
+        let dtype = self.weight.dtype();
+        let had_bias = edit.node(self.node).input(2).is_some();
+        let bias = match bias {
+            Some(b) if had_bias || b.iter().any(|b| *b != 0.0) => {
+                Some(from_f64(dtype, &[b.len()], &b).ok_or_else(|| overflow(&self.weight))?)
+            }
+            _ => None,
+        };
+        let copied = |input: usize, tensor: &Option<Tensor>| {
+            let shared = edit.node(self.node).input(input).is_some_and(|v| edit.uses(v).len() > 1);
+            tensor.as_ref().filter(|_| shared).map_or(0, Tensor::byte_len)
+        };
+        let grows = copied(1, &weight) + copied(2, &bias);
+        if grows > freed + NODE_BYTES {
+            let name = edit.node(self.node).input(1).map_or("", |v| edit.name(v)).to_string();
+            return Err(format!("{name} is shared: a copy of it would add {} bytes to the file", grows - freed));
+        }
+        if let Some(weight) = weight {
+            set_constant(edit, self.node, 1, weight);
+        }
+        if let Some(bias) = bias {
+            set_constant(edit, self.node, 2, bias);
+            edit.remove_attr(self.node, "beta");
+        }
+        Ok(())
+    }
+}
+
+fn overflow(tensor: &Tensor) -> String {
+    format!("the folded numbers do not fit {}", tensor.dtype())
+}

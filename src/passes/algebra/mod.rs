@@ -1,0 +1,13 @@
+//! Affine and linear operators folded into each other.
+//!
+//! [`affine`] reads what a node does to each channel, [`linear`] knows where an operator with a weight keeps
+//! its channels; a pass joins the two. All arithmetic is in `f64` and is rounded once, to the weight's dtype.
+
+mod affine;
+pub(super) mod batch_norm;
+pub(super) mod bias;
+mod fold;
+pub(super) mod input_affine;
+mod linear;
+pub(super) mod merge_constants;
+pub(super) mod scale;

@@ -1,0 +1,6 @@
+//! Operators that say in several nodes what one can say.
+
+pub(super) mod clip;
+pub(super) mod hard_sigmoid;
+pub(super) mod matmul_add;
+pub(super) mod pad;
