@@ -4,14 +4,17 @@
 //! one node at a time through [`for_each`] and answers with an [`Outcome`]; a refusal has a reason and
 //! reaches the report. To add one: write the file, add its line to [`PASSES`].
 //!
+//! - `inline`: functions and decided branches moved into the graph around them
 //! - `tidy`: what is dead, duplicate, constant or without effect
 //! - `algebra`: affine and linear operators folded into each other
 //! - `fuse`: operators that say in several nodes what one can say
-//! - `layout`: chains of reshapes, transposes, slices
+//! - `layout`: chains of reshapes, transposes, casts, joins
+//! - [`opset`]: the version of the standard's operators, raised when something needs it
 
 mod algebra;
 mod fuse;
 pub mod inline;
+mod layout;
 pub mod opset;
 mod pass;
 mod simplify;
@@ -22,10 +25,22 @@ pub use pass::{Outcome, Pass, PassReport, Refusal, for_each};
 pub use simplify::{SimplifyOptions, SimplifyReport, simplify};
 
 /// Every pass, in the order in which a round runs them; rounds repeat until nothing changes.
+///
+/// First what opens the graph (functions, constants), then what needs single readers, and last what makes
+/// sharers of equal values.
 #[rustfmt::skip]
 pub static PASSES: &[Pass] = &[
+    inline::FUNCTIONS,
+    tidy::freeze_inputs::PASS,
     tidy::hoist_constants::PASS,
+    inline::BRANCHES,
     tidy::eliminate_identity::PASS,
+    layout::cast_chain::PASS,
+    layout::transpose_chain::PASS,
+    layout::reshape_chain::PASS,
+    layout::unsqueeze_chain::PASS,
+    layout::concat_chain::PASS,
+    layout::transpose_gemm::PASS,
     fuse::clip::PASS,
     fuse::hard_sigmoid::PASS,
     fuse::pad::PASS,
@@ -36,35 +51,6 @@ pub static PASSES: &[Pass] = &[
     algebra::input_affine::PASS,
     fuse::matmul_add::PASS,
     tidy::dead_nodes::PASS,
-]; a refusal has a reason and
-//! reaches the report. To add one: write the file, add its line to [`PASSES`].
-//!
-//! - `tidy`: what is dead, duplicate, constant or without effect
-//! - `algebra`: affine and linear operators folded into each other
-//! - `fuse`: operators that say in several nodes what one can say
-//! - `layout`: chains of reshapes, transposes, slices
-
-mod algebra;
-mod fuse;
-pub mod inline;
-pub mod opset;
-mod pass;
-mod simplify;
-mod support;
-mod tidy;
-
-pub use pass::{Outcome, Pass, PassReport, Refusal, for_each};
-pub use simplify::{SimplifyOptions, SimplifyReport, simplify};
-
-/// Every pass, in the order in which a round runs them; rounds repeat until nothing changes.
-#[rustfmt::skip]
-pub static PASSES: &[Pass] = &[
-    tidy::hoist_constants::PASS,
-    tidy::eliminate_identity::PASS,
-    algebra::merge_constants::PASS,
-    algebra::batch_norm::PASS,
-    algebra::scale::PASS,
-    algebra::bias::PASS,
-    algebra::input_affine::PASS,
-    tidy::dead_nodes::PASS,
+    tidy::merge_initializers::PASS,
+    tidy::common_subexpressions::PASS,
 ];

@@ -21,8 +21,9 @@ fn run(edit: &mut GraphEdit) -> Result<PassReport> {
 }
 
 fn merge(edit: &mut GraphEdit, node: NodeId) -> Outcome {
-    let not_negative =
-        |edit: &GraphEdit, n: NodeId| edit.node(n).is("Relu") || clip_bounds(edit, n).is_some_and(|b| 0.0 <= b.0 && b.0 <= b.1);
+    let not_negative = |edit: &GraphEdit, n: NodeId| {
+        edit.node(n).is("Relu") || clip_bounds(edit, n).is_some_and(|b| 0.0 <= b.0 && b.0 <= b.1)
+    };
     if !not_negative(edit, node) {
         return Outcome::NoMatch;
     }

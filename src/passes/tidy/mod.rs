@@ -1,5 +1,8 @@
 //! What is dead, duplicate, constant or without effect.
 
+pub(super) mod common_subexpressions;
 pub(super) mod dead_nodes;
 pub(super) mod eliminate_identity;
+pub(super) mod freeze_inputs;
 pub(super) mod hoist_constants;
+pub(super) mod merge_initializers;

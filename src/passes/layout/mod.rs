@@ -1,0 +1,8 @@
+//! Chains of operators that move or retype elements become one.
+
+pub(super) mod cast_chain;
+pub(super) mod concat_chain;
+pub(super) mod reshape_chain;
+pub(super) mod transpose_chain;
+pub(super) mod transpose_gemm;
+pub(super) mod unsqueeze_chain;

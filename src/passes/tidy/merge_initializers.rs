@@ -1,0 +1,77 @@
+//! Initializers of equal content become one.
+//!
+//!     Op(a), Op(b), a = b = T          Op(a), Op(a)
+//!
+//! Equal is: dtype, shape and bytes. One of an outer graph serves its subgraphs; sparse ones and
+//! strings are left alone, and so are those that a quantization annotation names, that are graph outputs, and that
+//! scale or zero point a quantized tensor (each belongs to its tensor).
+
+use std::collections::{BTreeSet, HashMap};
+
+use crate::error::Result;
+use crate::ir::{DType, GraphEdit, GraphId, Origin, Tensor, Use, ValueId};
+use crate::passes::{Pass, PassReport};
+
+pub(in crate::passes) const PASS: Pass =
+    Pass { name: "merge-initializers", summary: "keep one of several initializers of equal content", run, exact: true };
+
+/// Initializers that may stand for others, by dtype, shape and a few of the bytes: hashing all of a large
+/// weight takes longer than comparing the few that agree so far.
+type Seen = HashMap<(DType, Vec<usize>, Vec<u8>), Vec<ValueId>>;
+
+fn key(tensor: &Tensor) -> (DType, Vec<usize>, Vec<u8>) {
+    let bytes = tensor.bytes();
+    let step = (bytes.len() / 64).max(1);
+    (tensor.dtype(), tensor.shape().to_vec(), bytes.iter().step_by(step).copied().collect())
+}
+
+fn run(edit: &mut GraphEdit) -> Result<PassReport> {
+    let annotated: BTreeSet<String> = edit
+        .graphs_under(edit.main())
+        .into_iter()
+        .flat_map(|g| &edit.graph(g).quant_annotations)
+        .flat_map(|a| std::iter::once(&a.tensor).chain(a.parameters.iter().map(|(_, value)| value)))
+        .cloned()
+        .collect();
+    let mut merged = 0;
+    walk(edit, edit.main(), &Seen::new(), &annotated, &mut merged);
+    Ok(PassReport::applied(merged))
+}
+
+fn walk(edit: &mut GraphEdit, graph: GraphId, outer: &Seen, annotated: &BTreeSet<String>, merged: &mut usize) {
+    let mut seen = outer.clone();
+    for value in edit.graph(graph).initializers().to_vec() {
+        let v = edit.value(value);
+        let plain = matches!(v.origin(), Origin::Initializer(_)) && !annotated.contains(v.name());
+        let Some(tensor) = v.initializer().filter(|t| plain && t.strings().is_none()) else { continue };
+        if edit.is_output(value) || is_quantization_parameter(edit, value) {
+            continue;
+        }
+        let alike = seen.entry(key(tensor)).or_default();
+        let content = |v: ValueId| edit.value(v).initializer().map(Tensor::bytes);
+        match alike.iter().copied().find(|v| content(*v) == Some(tensor.bytes())) {
+            Some(first) => {
+                edit.replace_node_uses(value, first);
+                edit.remove_value(value);
+                *merged += 1;
+            }
+            None => alike.push(value),
+        }
+    }
+    let nested: Vec<GraphId> =
+        edit.graph(graph).nodes().iter().flat_map(|n| edit.node(*n).subgraphs().map(|(_, g)| g)).collect();
+    for inner in nested {
+        walk(edit, inner, &seen, annotated, merged);
+    }
+}
+
+/// Whether an operator of quantized numbers reads it.
+fn is_quantization_parameter(edit: &GraphEdit, value: ValueId) -> bool {
+    edit.uses(value).iter().any(|u| match u {
+        Use::Node { node, .. } => {
+            let op_type = &edit.node(*node).op_type;
+            ["Quantize", "QLinear", "Integer"].iter().any(|part| op_type.contains(part))
+        }
+        Use::Output { .. } => false,
+    })
+}
