@@ -117,10 +117,9 @@ fn same_shape(model: &Model, node: NodeId) -> Option<ValueId> {
 /// A slice that keeps the shape keeps the elements, unless it walks backwards.
 fn same_shape_slice(model: &Model, node: NodeId) -> Option<ValueId> {
     let n = model.node(node);
-    if let Some(steps) = n.input(4) {
-        if model.constant(steps)?.to_i64()?.iter().any(|s| *s < 0) {
-            return None;
-        }
+    let backwards = |steps: ValueId| Some(model.constant(steps)?.to_i64()?.iter().any(|s| *s < 0));
+    if n.input(4).is_some_and(|steps| backwards(steps).unwrap_or(true)) {
+        return None;
     }
     let whole = || {
         let starts = model.constant(n.input(1)?)?.to_i64()?;
