@@ -10,7 +10,9 @@ pub mod onnx;
 pub mod ops;
 pub mod passes;
 pub mod progress;
+pub mod quantize;
 pub mod runtime;
+pub mod target;
 pub mod validate;
 
 pub use error::{Error, ErrorKind, Result};

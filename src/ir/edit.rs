@@ -98,6 +98,12 @@ impl<'m> GraphEdit<'m> {
         id
     }
 
+    /// A value without origin, under a fresh name like `hint`.
+    pub fn new_value_like(&mut self, hint: &str) -> ValueId {
+        let name = self.fresh_name(hint);
+        self.new_value(name, None)
+    }
+
     pub fn set_declared(&mut self, value: ValueId, ty: Option<Type>) {
         self.value_mut(value).declared = ty;
     }
@@ -427,7 +433,7 @@ impl<'m> GraphEdit<'m> {
         for u in outputs {
             if let Use::Output { graph, index } = u {
                 self.set_graph_output(graph, index, new);
-                self.take_identity(old, new);
+                self.swap_identity(old, new);
             }
         }
         Ok(())
@@ -453,7 +459,7 @@ impl<'m> GraphEdit<'m> {
     }
 
     /// `new` gets the name, declared type and docs of `old`, and `old` a fresh name.
-    fn take_identity(&mut self, old: ValueId, new: ValueId) {
+    pub(crate) fn swap_identity(&mut self, old: ValueId, new: ValueId) {
         let name = self.model.name(old).to_string();
         let fresh = self.fresh_name(&name);
         let o = self.value_mut(old);

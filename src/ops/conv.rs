@@ -1,14 +1,15 @@
 //! Convolutions: weight `[M, C/group, k…]`, transposed `[C, M/group, k…]`.
 
-use super::{OpDef, QuantRule};
+use super::rule::CONVOLUTION;
+use super::{IntegerForm, OpDef, QuantRule};
 
-const fn convolution(channel_axis: usize) -> QuantRule {
+const fn convolution(channel_axis: usize, integer: Option<IntegerForm>) -> QuantRule {
     let axis: fn(&crate::ir::Node, usize) -> usize = if channel_axis == 0 { |_, _| 0 } else { |_, _| 1 };
-    QuantRule::Weighted { input: 0, weight: 1, bias: Some(2), channel_axis: axis, both_activations: false }
+    QuantRule::Weighted { input: 0, weight: 1, bias: Some(2), channel_axis: axis, both_activations: false, integer }
 }
 
 pub(super) static OPS: &[OpDef] = &[
-    OpDef::new("Conv", convolution(0)),
-    OpDef::new("ConvTranspose", convolution(1)),
+    OpDef::new("Conv", convolution(0, Some(CONVOLUTION))),
+    OpDef::new("ConvTranspose", convolution(1, None)),
     OpDef::new("DeformConv", QuantRule::Never("sampling at fractional positions needs floats")),
 ];

@@ -1,5 +1,6 @@
 //! Matrix products: MatMul `[…, K, N]`, Gemm `[K, N]` or `[N, K]` with transB.
 
+use super::rule::PRODUCT;
 use super::{OpDef, QuantRule};
 
 pub(super) static OPS: &[OpDef] = &[
@@ -11,6 +12,7 @@ pub(super) static OPS: &[OpDef] = &[
             bias: None,
             channel_axis: |_, rank| rank.saturating_sub(1),
             both_activations: true,
+            integer: Some(PRODUCT),
         },
     ),
     OpDef::new(
@@ -21,6 +23,7 @@ pub(super) static OPS: &[OpDef] = &[
             bias: Some(2),
             channel_axis: |node, _| if node.int_or("transB", 0) == 0 { 1 } else { 0 },
             both_activations: false,
+            integer: Some(PRODUCT),
         },
     ),
     OpDef::new("Einsum", QuantRule::Never("no integer operator for Einsum")),

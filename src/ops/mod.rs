@@ -19,7 +19,7 @@ mod rule;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-pub use rule::QuantRule;
+pub use rule::{IntegerForm, QuantRule};
 
 use crate::ir::Node;
 

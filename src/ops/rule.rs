@@ -14,6 +14,8 @@ pub enum QuantRule {
         channel_axis: fn(&Node, usize) -> usize,
         /// Whether the weight may also be an activation.
         both_activations: bool,
+        /// Its forms on integers, where the standard has them.
+        integer: Option<IntegerForm>,
     },
     /// Looks values up in a table.
     Table { table: usize },
@@ -33,6 +35,22 @@ pub enum QuantRule {
     /// Stays as it is, for this reason.
     Never(&'static str),
 }
+
+/// The standard's integer operators for a contraction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IntegerForm {
+    /// Integers in, int32 out.
+    pub accumulating: &'static str,
+    /// Integers in and out, with all scales.
+    pub requantizing: &'static str,
+    /// Whether it is a product of matrices `[…, K] × [K, N]` rather than a convolution.
+    pub matrices: bool,
+}
+
+pub(super) const CONVOLUTION: IntegerForm =
+    IntegerForm { accumulating: "ConvInteger", requantizing: "QLinearConv", matrices: false };
+pub(super) const PRODUCT: IntegerForm =
+    IntegerForm { accumulating: "MatMulInteger", requantizing: "QLinearMatMul", matrices: true };
 
 /// Only the first input is data.
 pub(super) fn first(_: &Node) -> Vec<usize> {

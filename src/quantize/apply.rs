@@ -1,0 +1,166 @@
+//! Carries out a plan.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::plan::{Decision, NodePlan, QuantPlan, WeightPlan};
+use super::weights::{self, QuantizedWeight};
+use super::{Format, algorithm, integer, qdq, qoperator, weight_only, write};
+use crate::error::{Error, Result};
+use crate::ir::{GraphEdit, Model, NewNode, Place, ValueId};
+use crate::passes::opset;
+
+/// Q/DQ per axis is of opset 13; everything else that is written here is older.
+const PER_AXIS_OPSET: i64 = 13;
+/// The first opset with integer operators.
+const INTEGER_OPSET: i64 = 10;
+
+/// What was done.
+#[derive(Debug, Clone, Default, Serialize, JsonSchema)]
+pub struct QuantReport {
+    pub nodes: usize,
+    pub activations: usize,
+    pub weights: usize,
+    /// Why and how the opset was raised.
+    pub opset: Option<String>,
+}
+
+/// Weights already quantized, by value and channel axis, so that a shared one is stored once.
+pub(super) type Done = BTreeMap<(ValueId, Option<usize>), (ValueId, ValueId, ValueId)>;
+
+/// Writes the plan's decisions into the model that it was made for.
+///
+/// # Errors
+/// Input, where an operator of an old opset stands in the way of raising it.
+pub fn apply(model: &mut Model, plan: &QuantPlan) -> Result<QuantReport> {
+    let format = plan.options.effective_format();
+    let mut report = QuantReport { nodes: plan.quantized(), ..Default::default() };
+    if report.nodes == 0 {
+        return Ok(report);
+    }
+    let mut edit = GraphEdit::new(model);
+    let needs = match format {
+        Format::Qdq | Format::WeightOnly | Format::Qoperator => PER_AXIS_OPSET,
+        _ => INTEGER_OPSET,
+    };
+    if edit.onnx_opset() < needs {
+        let why = format!("the {format} form needs operators of opset {needs}");
+        report.opset = Some(opset::raise(&mut edit, needs)?.because(why).to_string());
+    }
+    if edit.meta.ir_version.is_some_and(|v| v < 7) {
+        edit.set_ir_version(7);
+    }
+    let before = edit.graph(edit.main()).initializers().len();
+    let mut done = Done::new();
+    for node in &plan.nodes {
+        if !edit.is_live(node.id) {
+            continue;
+        }
+        match &node.decision {
+            Decision::Table { .. } => table(&mut edit, node)?,
+            Decision::Quantize { weight, .. } => match format {
+                Format::Qdq => qdq::node(&mut edit, plan, node, weight, &mut done)?,
+                Format::Qoperator => qoperator::node(&mut edit, plan, node, weight)?,
+                Format::Integer | Format::Dynamic => integer::node(&mut edit, plan, node, weight, &mut done)?,
+                Format::WeightOnly => weight_only::node(&mut edit, plan, node, weight, &mut done)?,
+            },
+            Decision::Keep { .. } => {}
+        }
+    }
+    if format == Format::Qdq {
+        qdq::activations(&mut edit, plan)?;
+    }
+    remove_unread(&mut edit);
+    report.activations = plan.activations.len();
+    report.weights = done.len().max(edit.graph(edit.main()).initializers().len().saturating_sub(before) / 3);
+    edit.sort(edit.main()).map_err(|_| Error::internal("quantization made a cycle"))?;
+    Ok(report)
+}
+
+/// Quantizes a weight as planned, with room for the bias.
+pub(super) fn quantized_weight(
+    edit: &GraphEdit,
+    plan: &QuantPlan,
+    weight: ValueId,
+    w: &WeightPlan,
+    bias: Option<(&[f32], f32)>,
+) -> Result<QuantizedWeight> {
+    let lost = || Error::internal(format!("weight \"{}\" is no longer constant", w.name));
+    let tensor = edit.constant(weight).ok_or_else(lost)?;
+    let values = tensor.to_f32().ok_or_else(lost)?;
+    let (scales, _) = weights::scales(&values, tensor.shape(), w.axis, bias);
+    let algorithm = algorithm::find(&plan.options.algorithm)?;
+    Ok(weights::quantize(&values, tensor.shape(), w.axis, scales, w.dtype, algorithm))
+}
+
+/// The weight's initializers, quantized when first asked for.
+pub(super) fn shared_weight(
+    edit: &mut GraphEdit,
+    plan: &QuantPlan,
+    node: &NodePlan,
+    (weight, w): (ValueId, &WeightPlan),
+    done: &mut Done,
+) -> Result<(ValueId, ValueId, ValueId)> {
+    if let Some(known) = done.get(&(weight, w.axis)) {
+        return Ok(*known);
+    }
+    let q = quantized_weight(edit, plan, weight, w, None)?;
+    let graph = home(edit, weight, node);
+    let made = write::weight(edit, graph, &w.name, &q);
+    done.insert((weight, w.axis), made);
+    Ok(made)
+}
+
+/// The graph that holds `weight`: its readers, in whatever subgraph, can see what is put there.
+fn home(edit: &GraphEdit, weight: ValueId, node: &NodePlan) -> crate::ir::GraphId {
+    match edit.value(weight).origin() {
+        crate::ir::Origin::Initializer(graph) | crate::ir::Origin::Input(graph) => graph,
+        crate::ir::Origin::Node { node, .. } => edit.node(node).graph(),
+        crate::ir::Origin::Detached => edit.node(node.id).graph(),
+    }
+}
+
+/// `Gather(table, i)` → `DequantizeLinear(Gather(table_q, i))`: only the rows that are read become floats.
+fn table(edit: &mut GraphEdit, node: &NodePlan) -> Result<()> {
+    let lost = || Error::internal(format!("node \"{}\" lost its table", node.node));
+    let id = node.id;
+    let table = edit.node(id).input(0).ok_or_else(lost)?;
+    let tensor = edit.constant(table).ok_or_else(lost)?;
+    let values = tensor.to_f32().ok_or_else(lost)?;
+    let (scales, _) = weights::scales(&values, tensor.shape(), None, None);
+    let algorithm = &algorithm::ALGORITHMS[0];
+    let q = weights::quantize(&values, tensor.shape(), None, scales, super::QType::S8, algorithm);
+    let name = edit.name(table).to_string();
+    let graph = home(edit, table, node);
+    let (values, scale, zero) = write::weight(edit, graph, &name, &q);
+    edit.set_input(id, 0, Some(values));
+    let y = edit.detach_output(id, 0).ok_or_else(lost)?;
+    let y_name = edit.name(y).to_string();
+    let ints = edit.new_value_like(&format!("{y_name}_quantized"));
+    edit.attach_output(id, 0, ints);
+    let dq = NewNode::new("DequantizeLinear").name(format!("{y_name}_DequantizeLinear"));
+    edit.insert(Place::After(id), dq.input(ints).input(scale).input(zero).output_into(y));
+    Ok(())
+}
+
+/// Drops initializers and constants that only the float operators read.
+fn remove_unread(edit: &mut GraphEdit) {
+    for graph in edit.graphs_under(edit.main()) {
+        let unread: Vec<ValueId> =
+            edit.graph(graph).initializers().iter().copied().filter(|v| edit.uses(*v).is_empty()).collect();
+        for v in unread {
+            if matches!(edit.value(v).origin(), crate::ir::Origin::Initializer(_)) {
+                edit.remove_value(v);
+            }
+        }
+        for node in edit.graph(graph).nodes().to_vec() {
+            let n = edit.node(node);
+            let unread = n.outputs().iter().flatten().all(|v| edit.uses(*v).is_empty());
+            if n.is("Constant") && unread {
+                edit.remove_node(node);
+            }
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! Decides what is quantized; changes nothing.
+//!
+//! Activations become integers at the input of every quantized contraction, and at its output where the
+//! target's integer operator has only that. A Relu or Clip behind a contraction belongs to it: the range
+//! is that of its output. An operator that rearranges values keeps the scale of what it rearranges.
+
+use std::collections::BTreeMap;
+
+use super::options::{Filters, Format, Granularity, QuantOptions};
+use super::params::QParams;
+use super::plan::{ActivationPlan, Decision, NodePlan, QuantPlan, WeightPlan};
+use super::weights;
+use crate::calibrate::Ranges;
+use crate::error::Result;
+use crate::ir::{DType, Model, NodeId, Tensor, ValueId};
+use crate::ops::{self, QuantRule};
+use crate::target::{self, Depthwise, Output, Preset};
+
+/// A contraction of an activation with a constant weight.
+struct Contraction<'m> {
+    x: ValueId,
+    weight: ValueId,
+    tensor: &'m Tensor,
+    bias: Option<&'m Tensor>,
+    axis: usize,
+}
+
+/// Names of the values whose ranges [`plan`] asks for.
+pub fn values_to_observe(model: &Model, options: &QuantOptions) -> Vec<String> {
+    if !options.effective_format().is_static() {
+        return Vec::new();
+    }
+    let mut names = Vec::new();
+    for id in model.graph(model.main()).nodes() {
+        let Ok(c) = contraction(model, *id) else { continue };
+        let outputs = model.node(*id).output(0).map(|y| settled(model, y));
+        for v in [Some(c.x), outputs].into_iter().flatten() {
+            let name = model.name(v).to_string();
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+    }
+    names
+}
+
+/// Decides for every node. `ranges` are needed for the static forms.
+///
+/// # Errors
+/// Usage, for names in `options` that do not exist.
+pub fn plan(model: &Model, ranges: Option<&Ranges>, options: &QuantOptions) -> Result<QuantPlan> {
+    let preset = target::find(&options.target)?;
+    super::algorithm::find(&options.algorithm)?;
+    let mut plan = QuantPlan { options: options.clone(), nodes: vec![], activations: vec![], notes: vec![] };
+    let quantized =
+        |n: &NodeId| model.node(*n).op_type.contains("Quantize") || model.node(*n).op_type.contains("Integer");
+    if model.all_nodes().iter().any(quantized) {
+        plan.notes.push("the model is quantized already: left as it is".into());
+        return Ok(plan);
+    }
+    let decider = Decider { model, ranges, options, preset, filters: Filters::new(options)? };
+    let mut activations = BTreeMap::new();
+    for id in model.all_nodes() {
+        let Some(decision) = decider.node(id, &mut activations) else { continue };
+        let node = model.node_label(id).to_string();
+        plan.nodes.push(NodePlan { node, op_type: model.node(id).op_type.clone(), decision, id });
+    }
+    // In graph order, so that a scale is there before what rearranges its values.
+    plan.activations = activations.into_values().collect();
+    Ok(plan)
+}
+
+struct Decider<'a> {
+    model: &'a Model,
+    ranges: Option<&'a Ranges>,
+    options: &'a QuantOptions,
+    preset: &'a Preset,
+    filters: Filters<'a>,
+}
+
+type Activations = BTreeMap<ValueId, ActivationPlan>;
+
+impl Decider<'_> {
+    /// `None` for a node that no form of quantization concerns.
+    fn node(&self, id: NodeId, activations: &mut Activations) -> Option<Decision> {
+        let node = self.model.node(id);
+        let keep = |reason: String| Some(Decision::Keep { reason });
+        let rule = ops::of(node)?.quant;
+        if !matches!(rule, QuantRule::Weighted { .. } | QuantRule::Table { .. } | QuantRule::Recurrent) {
+            return None;
+        }
+        if let Some(reason) = self.filters.refuses(self.model.node_label(id), &node.op_type) {
+            return keep(reason);
+        }
+        let decided = match rule {
+            QuantRule::Table { table } => self.table(id, table)?,
+            QuantRule::Recurrent => Err("recurrent weights need an operator of their own".into()),
+            _ => self.weighted(id, activations),
+        };
+        decided.or_else(|reason| Ok::<_, ()>(Decision::Keep { reason })).ok()
+    }
+
+    fn table(&self, id: NodeId, index: usize) -> Option<Result<Decision, String>> {
+        let table = self.model.constant_input(id, index)?;
+        if table.dtype() != DType::F32 {
+            return None;
+        }
+        let bytes = table.byte_len() as u64;
+        let weights_only = self.options.effective_format() == Format::WeightOnly;
+        Some(if bytes < self.options.min_bytes {
+            Err(format!("a table of {bytes} bytes, --min-bytes is {}", self.options.min_bytes))
+        } else if !self.preset.tables && !weights_only {
+            Err(format!("{} gains nothing from an 8-bit table", self.preset.name))
+        } else {
+            Ok(Decision::Table { bytes: table.len() as u64 })
+        })
+    }
+
+    fn weighted(&self, id: NodeId, activations: &mut Activations) -> Result<Decision, String> {
+        let node = self.model.node(id);
+        let c = contraction(self.model, id)?;
+        let format = self.options.effective_format();
+        let insists = self.filters.insists(self.model.node_label(id), &node.op_type);
+        if format == Format::WeightOnly {
+            let bytes = c.tensor.byte_len() as u64;
+            if bytes < self.options.min_bytes {
+                return Err(format!("a weight of {bytes} bytes, --min-bytes is {}", self.options.min_bytes));
+            }
+            return Ok(self.quantize(&c, None, None));
+        }
+        let integer = matches!(ops::of(node).map(|op| op.quant), Some(QuantRule::Weighted { integer: Some(_), .. }));
+        if format != Format::Qdq && !integer {
+            return Err(format!("the standard has no integer {}", node.op_type));
+        }
+        let placement = self.preset.contraction(&node.op_type);
+        let Some(placement) = placement else {
+            return Err(format!("{} has no integer {}", self.preset.name, node.op_type));
+        };
+        let channels = c.tensor.shape()[c.axis].max(1);
+        let depth = (c.tensor.len() / channels) as u64;
+        let depthwise = node.int_or("group", 1) > 1 && c.tensor.rank() > 2 && c.tensor.shape()[1] == 1;
+        if !insists {
+            if depth < placement.min_depth && !depthwise {
+                let name = self.preset.name;
+                return Err(format!("sums of {depth} terms; {name} gains from {} on", placement.min_depth));
+            }
+            if node.int_or("group", 1) > 1 && self.preset.depthwise == Depthwise::Float {
+                return Err(format!("a grouped convolution is faster in float in {}", self.preset.name));
+            }
+            let chained = self.made_quantized(c.x, activations);
+            if depthwise && self.preset.depthwise == Depthwise::InQuantizedChain && !chained {
+                return Err("a depthwise convolution between float operators".into());
+            }
+        }
+        if format == Format::Dynamic {
+            return Ok(self.quantize(&c, None, None));
+        }
+        if node.graph() != self.model.main() {
+            return Err("inside a subgraph, whose values are not calibrated".into());
+        }
+        let y = node.output(0).ok_or("has no output")?;
+        let y = settled(self.model, y);
+        let needs_output = placement.output == Output::Always && format == Format::Qdq || format == Format::Qoperator;
+        let x_params = self.params(c.x, activations)?;
+        let y_params = if needs_output { Some(self.params(y, activations)?) } else { None };
+        // An arithmetic operator of integers gives integers to all; anything else stays float for its float readers.
+        let all = self.made_quantized(c.x, activations);
+        self.record(c.x, x_params, all, activations);
+        if let Some(params) = y_params {
+            self.record(y, params, true, activations);
+        }
+        Ok(self.quantize(&c, Some(x_params), y_params))
+    }
+
+    fn quantize(&self, c: &Contraction, input: Option<QParams>, output: Option<QParams>) -> Decision {
+        let axis = (self.options.granularity == Granularity::Channel).then_some(c.axis);
+        let bias = input.zip(c.bias).and_then(|(p, b)| Some((b.to_f32()?, p.scale)));
+        let values = c.tensor.to_f32().unwrap_or_default();
+        let enlarged = match &bias {
+            Some((b, scale)) => weights::scales(&values, c.tensor.shape(), axis, Some((b, *scale))).1,
+            None => 0,
+        };
+        let weight = WeightPlan {
+            name: self.model.name(c.weight).to_string(),
+            dtype: self.options.weight_type(),
+            axis,
+            channels: axis.map_or(1, |a| c.tensor.shape()[a]),
+            enlarged,
+        };
+        Decision::Quantize { weight, input, output, bias: bias.is_some() }
+    }
+
+    fn params(&self, v: ValueId, activations: &Activations) -> Result<QParams, String> {
+        let root = rearranged_from(self.model, v);
+        if let Some(known) = activations.get(&v).or_else(|| activations.get(&root)) {
+            return Ok(known.params);
+        }
+        let name = self.model.name(v);
+        let range =
+            self.ranges.and_then(|r| r.get(name)).ok_or_else(|| format!("no range was observed of \"{name}\""))?;
+        let make = if self.options.symmetric_activations { QParams::symmetric } else { QParams::asymmetric };
+        make(range, self.options.activation_type()).map_err(|why| format!("\"{name}\": {why}"))
+    }
+
+    fn record(&self, v: ValueId, params: QParams, all_readers: bool, activations: &mut Activations) {
+        let range = params.range();
+        let entry = activations.entry(v).or_insert_with(|| ActivationPlan {
+            value: self.model.name(v).to_string(),
+            params,
+            min: range.min,
+            max: range.max,
+            all_readers: false,
+            id: v,
+        });
+        entry.all_readers |= all_readers;
+    }
+
+    /// Whether `v` comes out of integers: of a quantized contraction, or of arithmetic on such values.
+    fn made_quantized(&self, v: ValueId, activations: &Activations) -> bool {
+        let v = rearranged_from(self.model, v);
+        if activations.get(&v).is_some_and(|a| a.all_readers) {
+            return true;
+        }
+        let Some(producer) = self.model.producer(v) else { return false };
+        let node = self.model.node(producer);
+        match ops::of(node).map(|op| op.quant) {
+            Some(QuantRule::PassThrough { clamps: true, .. }) => {
+                node.input(0).is_some_and(|x| self.made_quantized(x, activations))
+            }
+            Some(QuantRule::Arithmetic) if self.preset.arithmetic.contains(&node.op_type.as_str()) => {
+                let inputs = || node.inputs().iter().flatten();
+                inputs().all(|x| activations.get(&rearranged_from(self.model, *x)).is_some_and(|a| a.all_readers))
+            }
+            _ => false,
+        }
+    }
+}
+
+/// The contraction that a node is, or why it is none that can be quantized.
+fn contraction(model: &Model, id: NodeId) -> Result<Contraction<'_>, String> {
+    let node = model.node(id);
+    let rule = ops::of(node).map(|op| op.quant);
+    let Some(QuantRule::Weighted { input, weight, bias, channel_axis, both_activations, .. }) = rule else {
+        return Err("it contracts no weight".into());
+    };
+    let x = node.input(input).ok_or("its input is missing")?;
+    let w = node.input(weight).ok_or("its weight is missing")?;
+    let Some(tensor) = model.constant(w) else {
+        let why = if both_activations { "a product of two activations" } else { "its weight is computed at run time" };
+        return Err(why.into());
+    };
+    if model.constant(x).is_some() {
+        return Err("its input is constant".into());
+    }
+    if tensor.dtype() != DType::F32 {
+        return Err(format!("its weight is {}, not float32", tensor.dtype()));
+    }
+    if tensor.rank() < 2 || tensor.is_empty() {
+        return Err(format!("its weight has shape {:?}", tensor.shape()));
+    }
+    if node.int_or("transA", 0) != 0 {
+        return Err("it transposes its input".into());
+    }
+    if node.float_or("alpha", 1.0) != 1.0 || node.float_or("beta", 1.0) != 1.0 {
+        return Err("it scales its product or its bias".into());
+    }
+    let axis = channel_axis(node, tensor.rank());
+    let bias = match bias.and_then(|b| node.input(b)) {
+        None => None,
+        Some(b) => {
+            let b = model.constant(b).ok_or("its bias is computed at run time")?;
+            if b.len() != tensor.shape()[axis] || b.dtype() != DType::F32 {
+                return Err(format!("its bias has shape {:?}, not one element per channel", b.shape()));
+            }
+            Some(b)
+        }
+    };
+    Ok(Contraction { x, weight: w, tensor, bias, axis })
+}
+
+/// The value behind a Relu or Clip that alone reads `v`; else `v`.
+fn settled(model: &Model, v: ValueId) -> ValueId {
+    let clamp = model.single_reader(v).filter(|n| {
+        let rule = ops::of(model.node(*n)).map(|op| op.quant);
+        matches!(rule, Some(QuantRule::PassThrough { clamps: true, .. }))
+    });
+    clamp.and_then(|n| model.node(n).output(0)).unwrap_or(v)
+}
+
+/// The value whose elements `v` holds in another arrangement; `v` itself where it is computed.
+fn rearranged_from(model: &Model, v: ValueId) -> ValueId {
+    let Some(producer) = model.producer(v) else { return v };
+    let node = model.node(producer);
+    match ops::of(node).map(|op| op.quant) {
+        Some(QuantRule::PassThrough { inputs, clamps: false }) => match inputs(node).as_slice() {
+            [one] => node.input(*one).map_or(v, |x| rearranged_from(model, x)),
+            _ => v,
+        },
+        _ => v,
+    }
+}

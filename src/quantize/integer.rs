@@ -1,0 +1,164 @@
+//! The integer form: the standard's accumulating operators, the scale applied after.
+//!
+//! ```text
+//! x ─► Conv(W, b) ─► y
+//! x ─► QuantizeLinear(s_x, z_x) ─► ConvInteger(W_q) ─► Cast ─► Mul(s_x·s_W) ─► Add(b) ─► y
+//! ```
+//!
+//! The dynamic form takes s_x and z_x from a DynamicQuantizeLinear at every call. Gemm becomes MatMulInteger,
+//! its weight transposed beforehand where transB says so. The bias stays float.
+
+use super::apply::{Done, quantized_weight};
+use super::plan::{Decision, NodePlan, QuantPlan, WeightPlan};
+use super::write::{self, made};
+use crate::error::{Error, Result};
+use crate::ir::{DType, GraphEdit, GraphId, NewNode, NodeId, Place, Tensor, TensorType, ValueId};
+use crate::ops::{self, IntegerForm, QuantRule};
+
+pub(super) fn node(
+    edit: &mut GraphEdit,
+    plan: &QuantPlan,
+    node: &NodePlan,
+    w: &WeightPlan,
+    _done: &mut Done,
+) -> Result<()> {
+    let id = node.id;
+    let lost = || Error::internal(format!("node \"{}\" lost an operand", node.node));
+    let parts = Parts::of(edit, id).ok_or_else(lost)?;
+    let graph = edit.node(id).graph();
+    let weight = quantized_weight(edit, plan, parts.weight, w, None)?;
+    let Decision::Quantize { input, .. } = &node.decision else { return Err(lost()) };
+    let at = Place::Before(id);
+    let name = node.node.clone();
+
+    // The activation, its zero point, and its scale where that is known only at run time.
+    let (xq, xz, xs, x_scale) = match input {
+        Some(p) => {
+            let (xq, xz) = static_input(edit, graph, at, parts.x, p);
+            (xq, xz, None, p.scale)
+        }
+        None => {
+            let (xq, xs, xz) = dynamic_input(edit, at, parts.x, &name);
+            (xq, xz, Some(xs), 1.0)
+        }
+    };
+    let wq = if parts.transposed { transposed(&weight.values)? } else { weight.values.clone() };
+    let wq = edit.add_initializer(graph, &format!("{}_quantized", w.name), wq);
+    let mut product =
+        NewNode::new(parts.form.accumulating).name(format!("{name}_integer")).input(xq).input(wq).input(xz);
+    if w.dtype.middle() != 0 {
+        let zero = w.dtype.tensor(&[], &[w.dtype.middle()]);
+        product = product.input(edit.add_initializer(graph, &format!("{}_zero_point", w.name), zero));
+    }
+    if !parts.form.matrices {
+        product = product.attrs(edit.node(id).attrs().to_vec());
+    }
+    let y = edit.node(id).output(0).ok_or_else(lost)?;
+    let shape = edit.tensor_type(y).shape;
+    let ty = |dtype| Some(TensorType { dtype: Some(dtype), shape: shape.clone() });
+    let sums = made(edit, at, product.output(format!("{name}_sums"), ty(DType::I32)));
+    let cast = NewNode::new("Cast").name(format!("{name}_cast")).input(sums).attr("to", i64::from(DType::F32.code()));
+    let floats = made(edit, at, cast.output(format!("{name}_floats"), ty(DType::F32)));
+
+    // Channels are the last axis of a product and the second of a convolution.
+    let per_channel = |n: usize| match parts.form.matrices {
+        _ if n == 1 => vec![],
+        true => vec![n],
+        false => [vec![1, n], vec![1; parts.rank - 2]].concat(),
+    };
+    let scales: Vec<f32> = weight.scales.iter().map(|s| s * x_scale).collect();
+    let scale = Tensor::from_vec(per_channel(scales.len()), scales);
+    let mut scale = edit.add_initializer(graph, &format!("{name}_scale"), scale);
+    if let Some(xs) = xs {
+        let both = NewNode::new("Mul").name(format!("{name}_scales")).input(xs).input(scale);
+        scale = made(edit, at, both.output(format!("{name}_scales"), None));
+    }
+    let mut scaled = NewNode::new("Mul").name(format!("{name}_rescale")).input(floats).input(scale);
+    if let Some(bias) = parts.bias {
+        let value = made(edit, at, scaled.output(format!("{name}_scaled"), ty(DType::F32)));
+        let tensor = edit.constant(bias).cloned().ok_or_else(lost)?;
+        let tensor = tensor.reshaped(per_channel(tensor.len()))?;
+        let bias = edit.add_initializer(graph, &format!("{}_bias", name), tensor);
+        scaled = NewNode::new("Add").name(format!("{name}_add_bias")).input(value).input(bias);
+    }
+    // The new nodes stand before the old one, whose output the last of them takes over.
+    let last = edit.insert(at, scaled.no_output());
+    edit.remove_node(id);
+    edit.attach_output(last, 0, y);
+    Ok(())
+}
+
+struct Parts {
+    x: ValueId,
+    weight: ValueId,
+    bias: Option<ValueId>,
+    form: IntegerForm,
+    transposed: bool,
+    rank: usize,
+}
+
+impl Parts {
+    fn of(edit: &GraphEdit, id: NodeId) -> Option<Parts> {
+        let n = edit.node(id);
+        let QuantRule::Weighted { input, weight, bias, integer, .. } = ops::of(n)?.quant else { return None };
+        let weight = n.input(weight)?;
+        Some(Parts {
+            x: n.input(input)?,
+            weight,
+            bias: bias.and_then(|b| n.input(b)),
+            form: integer?,
+            transposed: n.int_or("transB", 0) != 0,
+            rank: edit.constant(weight)?.rank(),
+        })
+    }
+}
+
+/// QuantizeLinear of `x`, shared by all that read it; the integers and the zero point.
+fn static_input(edit: &mut GraphEdit, graph: GraphId, at: Place, x: ValueId, p: &super::QParams) -> (ValueId, ValueId) {
+    let existing = edit.uses(x).iter().find_map(|u| match u {
+        crate::ir::Use::Node { node, input: 0 } if edit.node(*node).is("QuantizeLinear") => Some(*node),
+        _ => None,
+    });
+    if let Some((q, z)) = existing.and_then(|n| Some((edit.node(n).output(0)?, edit.node(n).input(2)?))) {
+        return (q, z);
+    }
+    let name = edit.name(x).to_string();
+    let (scale, zero) = write::parameters(edit, graph, &name, p);
+    (write::quantize(edit, at, x, p, (scale, zero)), zero)
+}
+
+/// DynamicQuantizeLinear of `x`, shared by all that read it; integers, scale, zero point.
+fn dynamic_input(edit: &mut GraphEdit, at: Place, x: ValueId, name: &str) -> (ValueId, ValueId, ValueId) {
+    let graph = |edit: &GraphEdit| match at {
+        Place::Before(n) | Place::After(n) => edit.node(n).graph(),
+        Place::End(g) | Place::Start(g) => g,
+    };
+    let existing = edit.uses(x).iter().find_map(|u| match u {
+        crate::ir::Use::Node { node, .. }
+            if edit.node(*node).is("DynamicQuantizeLinear") && edit.node(*node).graph() == graph(edit) =>
+        {
+            Some(*node)
+        }
+        _ => None,
+    });
+    let id = existing.unwrap_or_else(|| {
+        let hint = edit.name(x).to_string();
+        let ty = |dtype| Some(TensorType { dtype: Some(dtype), shape: Some(vec![]) });
+        let integers = TensorType { dtype: Some(DType::U8), shape: edit.tensor_type(x).shape };
+        let node = NewNode::new("DynamicQuantizeLinear").name(format!("{name}_dynamic")).input(x);
+        let node = node.output(format!("{hint}_quantized"), Some(integers));
+        let node =
+            node.output(format!("{hint}_scale"), ty(DType::F32)).output(format!("{hint}_zero_point"), ty(DType::U8));
+        edit.insert(at, node)
+    });
+    let out = |i: usize| edit.node(id).output(i).unwrap_or_default();
+    (out(0), out(1), out(2))
+}
+
+/// `[N, K]` → `[K, N]`, bytes.
+pub(super) fn transposed(t: &Tensor) -> Result<Tensor> {
+    let &[n, k] = t.shape() else { return Err(Error::internal("transB on a weight that is no matrix")) };
+    let bytes = t.bytes();
+    let turned: Vec<u8> = (0..k * n).map(|i| bytes[(i % n) * k + i / n]).collect();
+    Tensor::from_bytes(t.dtype(), [k, n], turned)
+}

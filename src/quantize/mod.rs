@@ -1,0 +1,29 @@
+//! Quantization: decide a [`QuantPlan`], then apply it.
+//!
+//! ```text
+//! plan(model, ranges, options) ─► QuantPlan (printable: every node, what and why not) ─► apply(model, plan)
+//! ```
+//!
+//! Which operators contract a weight, which rearrange, which stay float is data of [`crate::ops`]; where the
+//! target wants Q/DQ is data of [`crate::target`]. The forms that a decision can be written in are one file
+//! each: `qdq`, `qoperator`, `integer` (static and dynamic), `weight_only`.
+
+pub mod algorithm;
+mod apply;
+mod decide;
+mod integer;
+mod options;
+mod params;
+mod plan;
+mod qdq;
+mod qoperator;
+mod weight_only;
+mod weights;
+mod write;
+
+pub use algorithm::ALGORITHMS;
+pub use apply::{QuantReport, apply};
+pub use decide::{plan, values_to_observe};
+pub use options::{Activations, Format, Granularity, QuantOptions, Weights};
+pub use params::{QParams, QType};
+pub use plan::{Decision, NodePlan, QuantPlan, WeightPlan};

@@ -1,0 +1,238 @@
+//! What the user asks of quantization; everything not asked comes from the target's preset.
+
+use std::fmt;
+use std::str::FromStr;
+
+use regex::Regex;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::params::QType;
+use crate::error::{Error, Result};
+use crate::target::{self, Preset};
+
+/// An enum whose variants have names on the command line, in recipes and in reports.
+macro_rules! named {
+    ($(#[$doc:meta])* $name:ident, $what:literal { $($(#[$vdoc:meta])* $variant:ident = $text:literal),* $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+        #[non_exhaustive]
+        pub enum $name { $($(#[$vdoc])* #[serde(rename = $text)] $variant),* }
+
+        impl $name {
+            /// Every one, in the order of the documentation.
+            pub const ALL: &[$name] = &[$($name::$variant),*];
+
+            /// As on the command line.
+            pub fn name(self) -> &'static str {
+                match self { $($name::$variant => $text),* }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(self.name())
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = Error;
+
+            fn from_str(text: &str) -> Result<Self> {
+                Self::ALL.iter().copied().find(|v| v.name() == text).ok_or_else(|| {
+                    let names: Vec<_> = Self::ALL.iter().map(|v| v.name()).collect();
+                    Error::usage(format!(concat!($what, " \"{}\" is unknown; there are {}"), text, names.join(", ")))
+                })
+            }
+        }
+    };
+}
+
+named! {
+    /// How quantization is written into the graph.
+    Format, "format" {
+        /// QuantizeLinear and DequantizeLinear around the operators; runtimes fuse them.
+        Qdq = "qdq",
+        /// QLinearConv, QLinearMatMul and their kin.
+        Qoperator = "qoperator",
+        /// MatMulInteger and ConvInteger with the scale applied after; activations by a fixed scale.
+        Integer = "integer",
+        /// The same with the activations' scale found at every call.
+        Dynamic = "dynamic",
+        /// Weights in 8 bits behind DequantizeLinear; arithmetic in float.
+        WeightOnly = "weight-only",
+    }
+}
+
+named! {
+    /// The type that activations are quantized to.
+    Activations, "activation type" {
+        U8 = "u8",
+        S8 = "s8",
+        /// Activations stay float: weights only.
+        None = "none",
+    }
+}
+
+named! {
+    /// The type that weights are quantized to.
+    Weights, "weight type" { S8 = "s8", U8 = "u8" }
+}
+
+named! {
+    /// How many scales a weight has.
+    Granularity, "granularity" {
+        /// One per output channel.
+        Channel = "channel",
+        /// One.
+        Tensor = "tensor",
+    }
+}
+
+impl Format {
+    /// Whether activations have scales that calibration finds.
+    pub fn is_static(self) -> bool {
+        matches!(self, Format::Qdq | Format::Qoperator | Format::Integer)
+    }
+}
+
+/// What to quantize, to what, and how it is written.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct QuantOptions {
+    /// Name of the preset that the rest was taken from.
+    pub target: String,
+    pub format: Format,
+    pub activations: Activations,
+    pub weights: Weights,
+    pub granularity: Granularity,
+    /// Activations with zero point 0 (s8) or 128 (u8).
+    pub symmetric_activations: bool,
+    /// Nodes whose name one of these matches stay as they are.
+    pub exclude: Vec<String>,
+    /// If any: only nodes whose name one of these matches are quantized, also where the target would rather not.
+    pub include: Vec<String>,
+    /// If any: only these operator types are quantized, also where the target would rather not.
+    pub op_types: Vec<String>,
+    /// Tables and weights (of weight-only) below this many bytes stay as they are.
+    pub min_bytes: u64,
+    /// Name of the rule that rounds weights: see [`super::ALGORITHMS`].
+    pub algorithm: String,
+}
+
+impl Default for QuantOptions {
+    fn default() -> Self {
+        Self::of(target::PRESETS[0])
+    }
+}
+
+impl QuantOptions {
+    /// What `preset` wants. Names in presets are ours; one that did not parse would be replaced by the first of its kind.
+    pub fn of(preset: &Preset) -> Self {
+        QuantOptions {
+            target: preset.name.into(),
+            format: preset.format.parse().unwrap_or(Format::Qdq),
+            activations: preset.activations.parse().unwrap_or(Activations::U8),
+            weights: preset.weights.parse().unwrap_or(Weights::S8),
+            granularity: preset.granularity.parse().unwrap_or(Granularity::Channel),
+            symmetric_activations: preset.symmetric_activations,
+            exclude: Vec::new(),
+            include: Vec::new(),
+            op_types: Vec::new(),
+            min_bytes: 4096,
+            algorithm: super::algorithm::ALGORITHMS[0].name.into(),
+        }
+    }
+
+    /// The preset of that name, as options.
+    pub fn for_target(name: &str) -> Result<Self> {
+        Ok(Self::of(target::find(name)?))
+    }
+
+    /// The format in force: no activations to quantize means weights only.
+    pub fn effective_format(&self) -> Format {
+        if self.activations == Activations::None { Format::WeightOnly } else { self.format }
+    }
+
+    pub(super) fn activation_type(&self) -> QType {
+        if self.activations == Activations::S8 { QType::S8 } else { QType::U8 }
+    }
+
+    pub(super) fn weight_type(&self) -> QType {
+        if self.weights == Weights::U8 { QType::U8 } else { QType::S8 }
+    }
+}
+
+/// The node filters of the options, compiled.
+pub(super) struct Filters<'a> {
+    exclude: Vec<Regex>,
+    include: Vec<Regex>,
+    op_types: &'a [String],
+}
+
+impl<'a> Filters<'a> {
+    pub fn new(options: &'a QuantOptions) -> Result<Self> {
+        Ok(Filters {
+            exclude: compile("--exclude", &options.exclude)?,
+            include: compile("--include", &options.include)?,
+            op_types: &options.op_types,
+        })
+    }
+
+    /// Why a node is out; `None`: it is in.
+    pub fn refuses(&self, name: &str, op_type: &str) -> Option<String> {
+        if let Some(r) = self.exclude.iter().find(|r| r.is_match(name)) {
+            return Some(format!("--exclude {r}"));
+        }
+        if !self.op_types.is_empty() && !self.op_types.iter().any(|t| t == op_type) {
+            return Some(format!("{op_type} is not among --op-types"));
+        }
+        if !self.include.is_empty() && !self.include.iter().any(|r| r.is_match(name)) {
+            return Some("no --include matches".into());
+        }
+        None
+    }
+
+    /// Whether the user asked for this very node or operator type, against the target's preference.
+    pub fn insists(&self, name: &str, op_type: &str) -> bool {
+        self.include.iter().any(|r| r.is_match(name)) || self.op_types.iter().any(|t| t == op_type)
+    }
+}
+
+fn compile(flag: &str, patterns: &[String]) -> Result<Vec<Regex>> {
+    let one =
+        |p: &String| Regex::new(p).map_err(|e| Error::usage(format!("{flag} \"{p}\" is no regular expression: {e}")));
+    patterns.iter().map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn presets_parse_and_names_read_back() {
+        for preset in target::PRESETS {
+            let o = QuantOptions::of(preset);
+            assert_eq!(o.format.name(), preset.format);
+            assert_eq!(o.activations.name(), preset.activations);
+            assert_eq!(o.weights.name(), preset.weights);
+            assert_eq!(o.granularity.name(), preset.granularity);
+        }
+        let error = "int4".parse::<Weights>().unwrap_err();
+        assert_eq!(error.to_string(), "weight type \"int4\" is unknown; there are s8, u8");
+        assert_eq!(error.exit_code(), 2);
+    }
+
+    #[test]
+    fn exclude_wins_over_include_and_insisting_needs_a_name() {
+        let options =
+            QuantOptions { exclude: vec!["^head".into()], include: vec!["conv".into()], ..QuantOptions::default() };
+        let f = Filters::new(&options).unwrap();
+        assert_eq!(f.refuses("head/conv", "Conv").unwrap(), "--exclude ^head");
+        assert_eq!(f.refuses("fc", "Gemm").unwrap(), "no --include matches");
+        assert_eq!(f.refuses("conv1", "Conv"), None);
+        assert!(f.insists("conv1", "Conv") && !f.insists("fc", "Gemm"));
+        let bad = QuantOptions { exclude: vec!["(".into()], ..QuantOptions::default() };
+        assert_eq!(Filters::new(&bad).err().unwrap().exit_code(), 2);
+    }
+}

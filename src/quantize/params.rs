@@ -1,0 +1,173 @@
+//! Scale and zero point: the affine map between real numbers and 8-bit integers.
+//!
+//!     q = clamp(round(x / s) + z, q_min, q_max)        x' = s·(q − z)
+//!
+//! Rounding is half to even, as ONNX's QuantizeLinear. Every range is widened to hold zero, so that zero is exact
+//! (padding, Relu and pruned weights rely on it), and inside the range |x − x'| ≤ s/2.
+//!
+//! Refuses ranges that are not finite. A range of width zero gets scale 1: all its values are zero.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::calibrate::Range;
+use crate::ir::{DType, Tensor};
+
+/// An 8-bit integer type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum QType {
+    U8,
+    S8,
+}
+
+impl QType {
+    pub fn min(self) -> i32 {
+        if self == QType::U8 { 0 } else { -128 }
+    }
+
+    pub fn max(self) -> i32 {
+        if self == QType::U8 { 255 } else { 127 }
+    }
+
+    /// The zero point of a symmetric scale.
+    pub fn middle(self) -> i32 {
+        if self == QType::U8 { 128 } else { 0 }
+    }
+
+    pub fn name(self) -> &'static str {
+        if self == QType::U8 { "u8" } else { "s8" }
+    }
+
+    pub fn dtype(self) -> DType {
+        if self == QType::U8 { DType::U8 } else { DType::I8 }
+    }
+
+    /// Integers of this type, given wider; each is clamped.
+    pub(super) fn tensor(self, shape: &[usize], values: &[i32]) -> Tensor {
+        let clamped = values.iter().map(|v| (*v).clamp(self.min(), self.max()));
+        match self {
+            QType::U8 => Tensor::from_vec(shape, clamped.map(|v| v as u8).collect()),
+            QType::S8 => Tensor::from_vec(shape, clamped.map(|v| v as i8).collect()),
+        }
+    }
+}
+
+/// The quantization of one tensor by one scale.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
+pub struct QParams {
+    pub dtype: QType,
+    /// Real size of one step; positive and finite.
+    pub scale: f32,
+    /// The integer that stands for zero.
+    pub zero_point: i32,
+}
+
+impl QParams {
+    /// The map that spends all levels on `range`, widened to hold zero.
+    pub fn asymmetric(range: Range, dtype: QType) -> Result<Self, String> {
+        let (min, max) = finite(range)?;
+        let width = max - min;
+        let (q_min, q_max) = (f64::from(dtype.min()), f64::from(dtype.max()));
+        let Some(scale) = usable(width / (q_max - q_min)) else {
+            return Ok(QParams { dtype, scale: 1.0, zero_point: if min < 0.0 { dtype.max() } else { dtype.min() } });
+        };
+        let zero_point = (q_min - min / f64::from(scale)).round_ties_even().clamp(q_min, q_max) as i32;
+        Ok(QParams { dtype, scale, zero_point })
+    }
+
+    /// The map with zero in the middle (0 of s8, 128 of u8), 127 levels to each side.
+    pub fn symmetric(range: Range, dtype: QType) -> Result<Self, String> {
+        let (min, max) = finite(range)?;
+        let scale = usable(max.max(-min) / 127.0).unwrap_or(1.0);
+        Ok(QParams { dtype, scale, zero_point: dtype.middle() })
+    }
+
+    pub fn quantize(&self, x: f32) -> i32 {
+        let q = f64::from((x / self.scale).round_ties_even()) + f64::from(self.zero_point);
+        q.clamp(f64::from(self.dtype.min()), f64::from(self.dtype.max())) as i32
+    }
+
+    pub fn dequantize(&self, q: i32) -> f32 {
+        (q - self.zero_point) as f32 * self.scale
+    }
+
+    /// What the levels cover.
+    pub fn range(&self) -> Range {
+        Range::new(self.dequantize(self.dtype.min()), self.dequantize(self.dtype.max()))
+    }
+
+    /// Whether clamping to `[low, high]` before quantizing changes nothing, the levels ending there anyway.
+    pub fn implies_clamp(&self, low: f32, high: f32) -> bool {
+        self.quantize(low) == self.dtype.min() && self.quantize(high) == self.dtype.max()
+    }
+}
+
+fn finite(range: Range) -> Result<(f64, f64), String> {
+    if !range.min.is_finite() || !range.max.is_finite() || range.min > range.max {
+        return Err(format!("its range [{}, {}] is not finite", range.min, range.max));
+    }
+    let range = range.with_zero();
+    Ok((f64::from(range.min), f64::from(range.max)))
+}
+
+/// A scale that f32 can hold as a normal number; `None` where the range is (as good as) zero wide.
+fn usable(scale: f64) -> Option<f32> {
+    let scale = scale as f32;
+    scale.is_normal().then_some(scale)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_relu6_range_uses_every_level_and_implies_the_clamp() {
+        let p = QParams::asymmetric(Range::new(0.0, 6.0), QType::U8).unwrap();
+        assert_eq!((p.zero_point, p.quantize(6.0), p.quantize(-1.0)), (0, 255, 0));
+        assert!((p.scale - 0.0235294).abs() < 1e-7);
+        assert!(p.implies_clamp(0.0, 6.0) && p.implies_clamp(0.0, f32::INFINITY) && !p.implies_clamp(0.0, 5.9));
+        let s = QParams::asymmetric(Range::new(-1.0, 6.0), QType::U8).unwrap();
+        assert!(!s.implies_clamp(0.0, 6.0));
+    }
+
+    #[test]
+    fn degenerate_ranges() {
+        let zero = QParams::asymmetric(Range::new(0.0, 0.0), QType::U8).unwrap();
+        assert_eq!((zero.scale, zero.zero_point, zero.dequantize(zero.quantize(0.0))), (1.0, 0, 0.0));
+        let constant = QParams::asymmetric(Range::new(3.0, 3.0), QType::S8).unwrap();
+        assert!((constant.dequantize(constant.quantize(3.0)) - 3.0).abs() < 1e-6);
+        assert!(QParams::asymmetric(Range::new(f32::NAN, 1.0), QType::U8).is_err());
+        assert!(QParams::symmetric(Range::new(0.0, f32::INFINITY), QType::U8).is_err());
+        let tiny = QParams::asymmetric(Range::new(0.0, 1e-44), QType::U8).unwrap();
+        assert_eq!(tiny.scale, 1.0);
+        let huge = QParams::asymmetric(Range::new(f32::MIN, f32::MAX), QType::U8).unwrap();
+        assert!(huge.scale.is_finite() && huge.dequantize(255).is_finite());
+    }
+
+    #[test]
+    fn symmetric_is_centred() {
+        let p = QParams::symmetric(Range::new(-0.5, 2.54), QType::U8).unwrap();
+        assert_eq!((p.zero_point, p.quantize(2.54), p.quantize(-2.54), p.quantize(-9.0)), (128, 255, 1, 0));
+        assert_eq!(QParams::symmetric(Range::new(-0.5, 2.54), QType::S8).unwrap().zero_point, 0);
+    }
+
+    proptest! {
+        #[test]
+        fn error_is_at_most_half_a_step_and_zero_is_exact(
+            a in -1e6f32..1e6, b in -1e6f32..1e6, t in 0f32..=1.0, symmetric: bool, signed: bool,
+        ) {
+            let dtype = if signed { QType::S8 } else { QType::U8 };
+            let range = Range::new(a.min(b), a.max(b)).with_zero();
+            let make = if symmetric { QParams::symmetric } else { QParams::asymmetric };
+            let p = make(range, dtype).unwrap();
+            prop_assert_eq!(p.dequantize(p.quantize(0.0)), 0.0);
+            let x = range.min + (range.max - range.min) * t;
+            let error = (f64::from(x) - f64::from(p.dequantize(p.quantize(x)))).abs();
+            prop_assert!(error <= f64::from(p.scale) * 0.50001, "{} off by {} with step {}", x, error, p.scale);
+            prop_assert!((dtype.min()..=dtype.max()).contains(&p.zero_point));
+        }
+    }
+}

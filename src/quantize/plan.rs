@@ -1,0 +1,153 @@
+//! What was decided, for every node that could be quantized: a printable value.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::options::QuantOptions;
+use super::params::{QParams, QType};
+use crate::calibrate::Range;
+use crate::ir::{NodeId, ValueId};
+
+/// Every decision.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct QuantPlan {
+    pub options: QuantOptions,
+    pub nodes: Vec<NodePlan>,
+    /// Values that become integers, in graph order.
+    pub activations: Vec<ActivationPlan>,
+    /// What concerns the model as a whole.
+    pub notes: Vec<String>,
+}
+
+/// One node.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct NodePlan {
+    pub node: String,
+    pub op_type: String,
+    pub decision: Decision,
+    #[serde(skip)]
+    pub(super) id: NodeId,
+}
+
+/// What becomes of a node.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", tag = "do")]
+#[non_exhaustive]
+pub enum Decision {
+    /// Its weight, and with the static forms its activations, become integers.
+    Quantize { weight: WeightPlan, input: Option<QParams>, output: Option<QParams>, bias: bool },
+    /// The table that it looks up is stored in 8 bits.
+    Table { bytes: u64 },
+    /// It stays float.
+    Keep { reason: String },
+}
+
+/// How a weight becomes integers.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct WeightPlan {
+    pub name: String,
+    pub dtype: QType,
+    /// The channel axis; absent with one scale for the whole tensor.
+    pub axis: Option<usize>,
+    pub channels: usize,
+    /// Channels whose scale was enlarged so that the int32 bias fits.
+    pub enlarged: usize,
+}
+
+/// A value that becomes integers.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct ActivationPlan {
+    pub value: String,
+    pub params: QParams,
+    pub min: f32,
+    pub max: f32,
+    /// Whether every reader sees the integers, or only the quantized ones.
+    pub all_readers: bool,
+    #[serde(skip)]
+    pub(super) id: ValueId,
+}
+
+impl QuantPlan {
+    /// How many nodes compute in integers, or store theirs.
+    pub fn quantized(&self) -> usize {
+        self.nodes.iter().filter(|n| !matches!(n.decision, Decision::Keep { .. })).count()
+    }
+
+    /// Nodes that stay float, with the reason.
+    pub fn kept(&self) -> impl Iterator<Item = (&NodePlan, &str)> {
+        self.nodes.iter().filter_map(|n| match &n.decision {
+            Decision::Keep { reason } => Some((n, reason.as_str())),
+            _ => None,
+        })
+    }
+
+    /// `49 of 49 Conv, 1 of 1 Gemm`: by operator, in order of first appearance.
+    pub fn coverage(&self) -> Vec<(String, usize, usize)> {
+        let mut all: Vec<(String, usize, usize)> = Vec::new();
+        for n in &self.nodes {
+            let done = usize::from(!matches!(n.decision, Decision::Keep { .. }));
+            match all.iter_mut().find(|(op, ..)| *op == n.op_type) {
+                Some(entry) => {
+                    entry.1 += done;
+                    entry.2 += 1;
+                }
+                None => all.push((n.op_type.clone(), done, 1)),
+            }
+        }
+        all
+    }
+}
+
+impl ActivationPlan {
+    pub fn range(&self) -> Range {
+        Range::new(self.min, self.max)
+    }
+}
+
+impl fmt::Display for QuantPlan {
+    /// One line a node, then the notes.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let width = self.nodes.iter().map(|n| n.node.len() + n.op_type.len() + 3).max().unwrap_or(0).min(60);
+        for n in &self.nodes {
+            let name = format!("{} ({})", n.node, n.op_type);
+            match &n.decision {
+                Decision::Quantize { weight, input, output, bias } => {
+                    write!(f, "quantize  {name:<width$}  {weight}")?;
+                    if let Some(p) = input {
+                        write!(f, "  x {p}")?;
+                    }
+                    if let Some(p) = output {
+                        write!(f, "  y {p}")?;
+                    }
+                    writeln!(f, "{}", if *bias { "  bias i32" } else { "" })?;
+                }
+                Decision::Table { bytes } => writeln!(f, "quantize  {name:<width$}  table s8 of {bytes} bytes")?,
+                Decision::Keep { reason } => writeln!(f, "keep      {name:<width$}  float: {reason}")?,
+            }
+        }
+        self.notes.iter().try_for_each(|note| writeln!(f, "note      {note}"))
+    }
+}
+
+impl fmt::Display for WeightPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "W {}", self.dtype.name())?;
+        match self.axis {
+            Some(_) => write!(f, " per-channel[{}]", self.channels)?,
+            None => f.write_str(" per-tensor")?,
+        }
+        match self.enlarged {
+            0 => Ok(()),
+            n => write!(f, " ({n} scales enlarged for the bias)"),
+        }
+    }
+}
+
+impl fmt::Display for QParams {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let r = self.range();
+        write!(f, "{} [{:.4}, {:.4}] scale {:.5}", self.dtype.name(), r.min, r.max, self.scale)
+    }
+}

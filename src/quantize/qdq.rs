@@ -1,0 +1,94 @@
+//! The QDQ form: QuantizeLinear and DequantizeLinear around float operators, for runtimes that fuse them.
+//!
+//! ```text
+//! x ─► Conv(W, b) ─► Relu ─► y        x ─► Q ─► DQ ─► Conv(DQ(W_q), DQ(b_q)) ─► Relu ─► Q ─► DQ ─► y
+//! ```
+
+use super::apply::{Done, quantized_weight, shared_weight};
+use super::plan::{Decision, NodePlan, QuantPlan, WeightPlan};
+use super::weights;
+use super::write::{self, dequantize};
+use crate::error::{Error, Result};
+use crate::ir::{GraphEdit, Origin, Place, Use};
+use crate::ops::{self, QuantRule};
+
+/// Weight and bias of one node.
+pub(super) fn node(
+    edit: &mut GraphEdit,
+    plan: &QuantPlan,
+    node: &NodePlan,
+    w: &WeightPlan,
+    done: &mut Done,
+) -> Result<()> {
+    let id = node.id;
+    let lost = || Error::internal(format!("node \"{}\" lost an operand", node.node));
+    let Some(QuantRule::Weighted { weight, bias, .. }) = ops::of(edit.node(id)).map(|op| op.quant) else {
+        return Err(lost());
+    };
+    let graph = edit.node(id).graph();
+    let weight_value = edit.node(id).input(weight).ok_or_else(lost)?;
+    let bias_index = bias.unwrap_or(usize::MAX);
+    let bias_value = edit.node(id).input(bias_index);
+    let Decision::Quantize { input: Some(x), .. } = &node.decision else { return Err(lost()) };
+    let Some(bias_value) = bias_value else {
+        let (q, s, z) = shared_weight(edit, plan, node, (weight_value, w), done)?;
+        let dq = dequantize(edit, Place::Before(id), (q, s, Some(z)), &w.name, w.axis);
+        edit.set_input(id, weight, Some(dq));
+        return Ok(());
+    };
+    // The scale of the weight depends on the bias, so a weight with one is not shared.
+    let b = edit.constant(bias_value).and_then(|t| t.to_f32()).ok_or_else(lost)?.into_owned();
+    let qw = quantized_weight(edit, plan, weight_value, w, Some((&b, x.scale)))?;
+    let (q, s, z) = write::weight(edit, graph, &w.name, &qw);
+    let dq = dequantize(edit, Place::Before(id), (q, s, Some(z)), &w.name, w.axis);
+    edit.set_input(id, weight, Some(dq));
+
+    let (ints, unit) = weights::bias(&b, x.scale, &qw.scales);
+    let name = edit.name(bias_value).to_string();
+    let axis = (unit.rank() == 1).then_some(0);
+    let ints = edit.add_initializer(graph, &format!("{name}_quantized"), ints);
+    let unit = edit.add_initializer(graph, &format!("{name}_scale"), unit);
+    let dq = dequantize(edit, Place::Before(id), (ints, unit, None), &name, axis);
+    edit.set_input(id, bias_index, Some(dq));
+    Ok(())
+}
+
+/// Q/DQ at every value of the plan.
+pub(super) fn activations(edit: &mut GraphEdit, plan: &QuantPlan) -> Result<()> {
+    let main = edit.main();
+    let quantized: Vec<_> =
+        plan.nodes.iter().filter(|n| matches!(n.decision, Decision::Quantize { .. })).map(|n| n.id).collect();
+    for a in &plan.activations {
+        let v = a.id;
+        let readers = edit.uses(v).to_vec();
+        let parameters = write::parameters(edit, main, &a.value, &a.params);
+        let q = write::quantize(edit, write::behind(edit, v), v, &a.params, parameters);
+        let place = write::behind(edit, q);
+        let dq = dequantize(edit, place, (q, parameters.0, Some(parameters.1)), &a.value, None);
+        for u in readers {
+            match u {
+                Use::Node { node, input } if a.all_readers || quantized.contains(&node) => {
+                    edit.set_input(node, input, Some(dq));
+                }
+                Use::Output { graph, index }
+                    if a.all_readers && matches!(edit.value(v).origin(), Origin::Node { .. }) =>
+                {
+                    output_from(edit, (graph, index), v, dq);
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Makes `dq` the graph output that `v` was, under its name.
+fn output_from(
+    edit: &mut GraphEdit,
+    (graph, index): (crate::ir::GraphId, usize),
+    v: crate::ir::ValueId,
+    dq: crate::ir::ValueId,
+) {
+    edit.set_graph_output(graph, index, dq);
+    edit.swap_identity(v, dq);
+}

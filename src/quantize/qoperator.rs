@@ -1,0 +1,111 @@
+//! The QOperator form: QLinearConv and QLinearMatMul, integers in and out.
+//!
+//! ```text
+//! x ─► Conv(W, b) ─► Relu ─► y        x ─► Q ─► QLinearConv(W_q, b_q) ─► DQ ─► Relu ─► y
+//! ```
+//!
+//! A Relu or Clip that the output's levels imply anyway is dropped. A following DQ → Q with the same
+//! parameters is skipped, so that a chain stays in integers. Gemm has a bias that QLinearMatMul has not:
+//! it is added in float after.
+
+use super::QParams;
+use super::apply::quantized_weight;
+use super::plan::{Decision, NodePlan, QuantPlan, WeightPlan};
+use super::weights;
+use super::write::{self, behind, dequantize, made};
+use crate::error::{Error, Result};
+use crate::ir::{GraphEdit, NewNode, Place, TensorType, Use, ValueId};
+use crate::ops::{self, QuantRule};
+
+pub(super) fn node(edit: &mut GraphEdit, plan: &QuantPlan, node: &NodePlan, w: &WeightPlan) -> Result<()> {
+    let id = node.id;
+    let lost = || Error::internal(format!("node \"{}\" lost an operand", node.node));
+    let n = edit.node(id).clone();
+    let Some(QuantRule::Weighted { input, weight, bias, integer: Some(form), .. }) = ops::of(&n).map(|op| op.quant)
+    else {
+        return Err(lost());
+    };
+    let Decision::Quantize { input: Some(xp), output: Some(yp), .. } = &node.decision else { return Err(lost()) };
+    let (x, weight) = (n.input(input).ok_or_else(lost)?, n.input(weight).ok_or_else(lost)?);
+    let graph = n.graph();
+    let at = Place::Before(id);
+    let bias = bias.and_then(|b| n.input(b));
+    let b = bias.and_then(|v| edit.constant(v)).and_then(|t| t.to_f32()).map(|b| b.into_owned());
+    let fits = b.as_deref().filter(|_| !form.matrices).map(|b| (b, xp.scale));
+    let mut qw = quantized_weight(edit, plan, weight, w, fits)?;
+    if n.int_or("transB", 0) != 0 {
+        qw.values = super::integer::transposed(&qw.values)?;
+    }
+    let (wq, ws, wz) = write::weight(edit, graph, &w.name, &qw);
+    let (xq, xs, xz) = integers_of(edit, at, graph, x, xp);
+
+    let y = n.output(0).ok_or_else(lost)?;
+    let y_name = edit.name(y).to_string();
+    let ys = write::parameters(edit, graph, &y_name, yp);
+    let ty = TensorType { dtype: Some(yp.dtype.dtype()), shape: edit.tensor_type(y).shape };
+    let mut product = NewNode::new(form.requantizing).name(format!("{}_quantized", node.node));
+    product = product.inputs([xq, xs, xz, wq, ws, wz, ys.0, ys.1].map(Some));
+    if !form.matrices {
+        product = product.attrs(n.attrs().to_vec());
+        if let Some(b) = &b {
+            let (ints, _) = weights::bias(b, xp.scale, &qw.scales);
+            product = product.input(edit.add_initializer(graph, &format!("{}_bias_quantized", node.node), ints));
+        }
+    }
+    let yq = made(edit, at, product.output(format!("{y_name}_quantized"), Some(ty)));
+    let dq = dequantize(edit, at, (yq, ys.0, Some(ys.1)), &y_name, None);
+    let float_bias = bias.filter(|_| form.matrices);
+    let last = match float_bias {
+        Some(bias) => edit
+            .insert(at, NewNode::new("Add").name(format!("{}_add_bias", node.node)).input(dq).input(bias).no_output()),
+        None => edit.insert(at, NewNode::new("Identity").name(format!("{}_out", node.node)).input(dq).no_output()),
+    };
+    edit.remove_node(id);
+    if float_bias.is_some() {
+        edit.attach_output(last, 0, y);
+        return Ok(());
+    }
+    // The DequantizeLinear itself makes the old value.
+    let producer = edit.producer(dq).ok_or_else(lost)?;
+    edit.remove_node(last);
+    if edit.is_live_value(dq) {
+        edit.detach_output(producer, 0);
+        edit.remove_value(dq);
+    }
+    edit.attach_output(producer, 0, y);
+    Ok(())
+}
+
+/// The integers that `x` is, with scale and zero point: those that it was just dequantized from where the
+/// parameters are the same, else a QuantizeLinear, shared by all that read `x`.
+fn integers_of(
+    edit: &mut GraphEdit,
+    at: Place,
+    graph: crate::ir::GraphId,
+    x: ValueId,
+    p: &QParams,
+) -> (ValueId, ValueId, ValueId) {
+    let made_by = edit.producer(x).filter(|n| edit.node(*n).is("DequantizeLinear"));
+    let quantized = edit.uses(x).iter().find_map(|u| match u {
+        Use::Node { node, input: 0 } if edit.node(*node).is("QuantizeLinear") => Some(*node),
+        _ => None,
+    });
+    let parts = |n| {
+        let n = edit.node(n);
+        Some((n.input(0)?, n.input(1)?, n.input(2)?, n.output(0)?))
+    };
+    if let Some((q, s, z, _)) = made_by.and_then(parts) {
+        let same = edit.constant(s).and_then(|t| t.scalar_f32()) == Some(p.scale);
+        if same && edit.constant(z).and_then(|t| t.scalar_i64()) == Some(i64::from(p.zero_point)) {
+            return (q, s, z);
+        }
+    }
+    if let Some((_, s, z, q)) = quantized.and_then(parts) {
+        return (q, s, z);
+    }
+    let name = edit.name(x).to_string();
+    let (s, z) = write::parameters(edit, graph, &name, p);
+    let _ = at;
+    let place = behind(edit, x);
+    (write::quantize(edit, place, x, p, (s, z)), s, z)
+}

@@ -1,0 +1,63 @@
+//! The nodes that every form writes: QuantizeLinear, DequantizeLinear, and their parameters.
+
+use super::params::QParams;
+use super::weights::QuantizedWeight;
+use crate::ir::{DType, GraphEdit, GraphId, NewNode, Place, Tensor, TensorType, ValueId};
+
+/// Scale and zero point of an activation as initializers of `graph`.
+pub fn parameters(edit: &mut GraphEdit, graph: GraphId, name: &str, p: &QParams) -> (ValueId, ValueId) {
+    let scale = edit.add_initializer(graph, &format!("{name}_scale"), Tensor::scalar(p.scale));
+    let zero = p.dtype.tensor(&[], &[p.zero_point]);
+    (scale, edit.add_initializer(graph, &format!("{name}_zero_point"), zero))
+}
+
+/// `QuantizeLinear(v)`; the integers.
+pub fn quantize(edit: &mut GraphEdit, place: Place, v: ValueId, p: &QParams, (s, z): (ValueId, ValueId)) -> ValueId {
+    let name = edit.name(v).to_string();
+    let shape = edit.tensor_type(v).shape;
+    let ty = TensorType { dtype: Some(p.dtype.dtype()), shape };
+    let node = NewNode::new("QuantizeLinear").name(format!("{name}_QuantizeLinear"));
+    let node = node.input(v).input(s).input(z).output(format!("{name}_quantized"), Some(ty));
+    made(edit, place, node)
+}
+
+/// `DequantizeLinear(q)`, along `axis` where the scale is not a scalar; the floats.
+pub fn dequantize(
+    edit: &mut GraphEdit,
+    place: Place,
+    (q, s, z): (ValueId, ValueId, Option<ValueId>),
+    name: &str,
+    axis: Option<usize>,
+) -> ValueId {
+    let ty = TensorType { dtype: Some(DType::F32), shape: edit.tensor_type(q).shape };
+    let mut node = NewNode::new("DequantizeLinear").name(format!("{name}_DequantizeLinear")).input(q).input(s);
+    node = node.inputs(z.map(Some)).output(format!("{name}_dequantized"), Some(ty));
+    if let Some(axis) = axis {
+        node = node.attr("axis", axis as i64);
+    }
+    made(edit, place, node)
+}
+
+/// The three initializers of a weight.
+pub fn weight(edit: &mut GraphEdit, graph: GraphId, name: &str, w: &QuantizedWeight) -> (ValueId, ValueId, ValueId) {
+    (
+        edit.add_initializer(graph, &format!("{name}_quantized"), w.values.clone()),
+        edit.add_initializer(graph, &format!("{name}_scale"), w.scale.clone()),
+        edit.add_initializer(graph, &format!("{name}_zero_point"), w.zero_point.clone()),
+    )
+}
+
+/// Inserts a node with one output; that output.
+pub fn made(edit: &mut GraphEdit, place: Place, node: NewNode) -> ValueId {
+    let id = edit.insert(place, node);
+    // Every node given here has a first output.
+    edit.node(id).output(0).unwrap_or_default()
+}
+
+/// Where a node goes that reads `v`: right behind its producer, or first in the graph.
+pub fn behind(edit: &GraphEdit, v: ValueId) -> Place {
+    match edit.producer(v) {
+        Some(node) => Place::After(node),
+        None => Place::Start(edit.main()),
+    }
+}

@@ -1,0 +1,104 @@
+//! Deployment targets: what a runtime wants of a quantized model, as plain data.
+//!
+//! A preset says which form quantization takes, where Q/DQ goes and which operators gain from integers there. The
+//! numbers behind each are measured; the file of the preset tells them. A preset is one file and one line in [`PRESETS`].
+
+mod onnxruntime;
+mod tract;
+
+use crate::error::{Error, Result};
+
+/// What a runtime makes of one operator with integers.
+#[derive(Debug, Clone, Copy)]
+pub struct OpPlacement {
+    pub op_type: &'static str,
+    /// Whether the integer operator also needs its output quantized.
+    pub output: Output,
+    /// Multiply-adds per call below which the integers cost more than they save; 0: always worth it.
+    pub min_macs: u64,
+    /// Smallest number of terms in one sum (the inner size of the product) that pays.
+    pub min_depth: u64,
+}
+
+/// When Q/DQ is put on the output of a quantized operator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Output {
+    /// The runtime has the integer operator only with an integer output.
+    Always,
+    /// The integer operator can give floats: quantized where the next reader wants integers.
+    WhenRead,
+    /// Floats come out.
+    Never,
+}
+
+/// A deployment target.
+#[derive(Debug)]
+pub struct Preset {
+    pub name: &'static str,
+    pub summary: &'static str,
+    /// Names of [`crate::quantize::Format`] and its companions, so that presets stay data.
+    pub format: &'static str,
+    pub activations: &'static str,
+    pub weights: &'static str,
+    pub granularity: &'static str,
+    pub symmetric_activations: bool,
+    /// Spec of the calibrator that serves this target best.
+    pub calibrator: &'static str,
+    /// Contractions that gain from integers here, with where Q/DQ goes.
+    pub contractions: &'static [OpPlacement],
+    /// Whether convolutions with one input channel per group gain.
+    pub depthwise: Depthwise,
+    /// Whether a product of two activations gains and keeps its accuracy.
+    pub activation_products: bool,
+    /// Elementwise operators with integer kernels, taken where everything around them is quantized.
+    pub arithmetic: &'static [&'static str],
+    /// Rearrangements that run on integers, taken where everything around them is quantized.
+    pub rearrangements: &'static [&'static str],
+    /// Whether looked-up tables are stored in 8 bits.
+    pub tables: bool,
+    /// Whether the operators of the com.microsoft domain are there.
+    pub microsoft: bool,
+}
+
+/// Depthwise convolutions: little arithmetic per value moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depthwise {
+    /// As any convolution.
+    Quantize,
+    /// Only where the values before and after are quantized anyway.
+    InQuantizedChain,
+    /// Left in float.
+    Float,
+}
+
+/// Every preset; the first is the default.
+pub static PRESETS: &[&Preset] = &[&onnxruntime::PRESET, &tract::PRESET];
+
+/// The preset of that name.
+pub fn find(name: &str) -> Result<&'static Preset> {
+    PRESETS.iter().copied().find(|p| p.name == name).ok_or_else(|| {
+        let names: Vec<_> = PRESETS.iter().map(|p| p.name).collect();
+        Error::usage(format!("there is no target \"{name}\"; there are {}", names.join(", ")))
+    })
+}
+
+impl Preset {
+    /// What the target makes of contractions `op_type`.
+    pub fn contraction(&self, op_type: &str) -> Option<&OpPlacement> {
+        self.contractions.iter().find(|c| c.op_type == op_type)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_found_and_unknown_ones_are_told_what_there_is() {
+        assert_eq!(find("tract").unwrap().format, "integer");
+        assert_eq!(PRESETS[0].name, "onnxruntime");
+        let error = find("tensorrt").unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert_eq!(error.to_string(), "there is no target \"tensorrt\"; there are onnxruntime, tract");
+    }
+}

@@ -1,0 +1,30 @@
+//! tract on CPU.
+//!
+//! It never turns Q/DQ into integer work. Its integer MatMul is fast where the activations have zero point 0 (u8 with 128
+//! becomes that); the integer convolution is an eager im2col, and there is no depthwise one. Measured with 0.23.9 on
+//! x86-64 with VNNI, MatMulInteger and ConvInteger with the scale applied after: an MLP 3.3×, a transformer encoder
+//! 1.24×, ResNet-18 1.20×, MobileNetV2 0.74×.
+
+use super::{Depthwise, OpPlacement, Output, Preset};
+
+pub(super) static PRESET: Preset = Preset {
+    name: "tract",
+    summary: "tract on CPU: MatMulInteger and ConvInteger where they pay, activations u8 with zero point 128",
+    format: "integer",
+    activations: "u8",
+    weights: "s8",
+    granularity: "channel",
+    symmetric_activations: true,
+    calibrator: "mse",
+    contractions: &[
+        OpPlacement { op_type: "Conv", output: Output::Never, min_macs: 0, min_depth: 256 },
+        OpPlacement { op_type: "Gemm", output: Output::Never, min_macs: 0, min_depth: 128 },
+        OpPlacement { op_type: "MatMul", output: Output::Never, min_macs: 0, min_depth: 128 },
+    ],
+    depthwise: Depthwise::Float,
+    activation_products: false,
+    arithmetic: &[],
+    rearrangements: &[],
+    tables: false,
+    microsoft: false,
+};
