@@ -1,5 +1,6 @@
 //! All integration tests, in one binary so that they link once.
 
 mod data;
+mod fixtures;
 mod integer_forms;
 mod prepared;
