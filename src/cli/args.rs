@@ -1,0 +1,168 @@
+//! Flags that several subcommands share.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use crate::calibrate::{self, Calibrator};
+use crate::data::{DataOptions, Dataset, InputSpec};
+use crate::error::{Error, Result};
+use crate::ir::Model;
+use crate::quantize::{Activations, Format, Granularity, QuantOptions, Weights};
+use crate::target;
+use crate::validate::Gates;
+
+/// Where samples come from.
+#[derive(Args, Clone)]
+pub struct DataArgs {
+    /// .npz, .npy, .safetensors, a folder of .npz or of images, or random:N
+    #[arg(long, value_name = "DATA")]
+    pub data: Option<String>,
+    /// The order of image classes, one per line
+    #[arg(long, value_name = "FILE")]
+    pub synsets: Option<PathBuf>,
+    /// What is done to images, as "resize=256,crop=224,mean=127,std=128"
+    #[arg(long, value_name = "STEPS")]
+    pub preprocess: Option<String>,
+    /// Samples per run, where the model leaves that open
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub batch_size: usize,
+    /// At most so many samples
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+    /// Seed of random data
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    /// Sizes of an input, as input=1,3,224,224; −1 where the declared size stands
+    #[arg(long, value_name = "NAME=DIMS", value_parser = shape)]
+    pub shape: Vec<(String, Vec<i64>)>,
+}
+
+impl DataArgs {
+    /// The dataset that `spec` names, checked against the model's inputs.
+    pub fn open(&self, spec: &str, model: &Model) -> Result<Dataset> {
+        let options = DataOptions {
+            spec: spec.to_string(),
+            synsets: self.synsets.clone(),
+            preprocess: self.preprocess.clone(),
+            batch_size: self.batch_size,
+            limit: self.limit,
+            seed: self.seed,
+            shapes: self.shape.clone(),
+        };
+        Dataset::open(&options, &inputs(model))
+    }
+
+    pub fn required(&self, model: &Model) -> Result<Dataset> {
+        let spec = self.data.as_deref();
+        self.open(spec.ok_or_else(|| Error::usage("--data is missing (random:8 makes some up)"))?, model)
+    }
+}
+
+/// What the model's user feeds.
+pub fn inputs(model: &Model) -> Vec<InputSpec> {
+    let spec = |v| InputSpec { name: model.name(v).to_string(), ty: model.tensor_type(v) };
+    model.user_inputs().into_iter().map(spec).collect()
+}
+
+fn shape(text: &str) -> Result<(String, Vec<i64>), String> {
+    let (name, dims) = text.rsplit_once('=').ok_or("it is NAME=DIMS, as input=1,3,224,224")?;
+    let dims: Result<Vec<i64>, _> = dims.split([',', 'x']).map(|d| d.trim().parse()).collect();
+    Ok((name.to_string(), dims.map_err(|_| format!("\"{text}\" holds a dimension that is no number"))?))
+}
+
+/// What to quantize, and to what; absent flags come from the target's preset.
+#[derive(Args, Clone)]
+pub struct QuantArgs {
+    /// Deployment target: onnxruntime or tract
+    #[arg(long, value_name = "T", default_value = "onnxruntime")]
+    pub target: String,
+    /// How quantization is written: qdq, qoperator, integer, dynamic, weight-only
+    #[arg(long = "format", value_name = "F")]
+    pub form: Option<Format>,
+    /// Type of activations: u8, s8, none
+    #[arg(long, value_name = "TYPE")]
+    pub activations: Option<Activations>,
+    /// Type of weights: s8, u8
+    #[arg(long, value_name = "TYPE")]
+    pub weights: Option<Weights>,
+    /// Scales per weight: channel or tensor
+    #[arg(long, value_name = "G")]
+    pub granularity: Option<Granularity>,
+    /// Activations with the zero point in the middle
+    #[arg(long)]
+    pub symmetric_activations: bool,
+    /// min-max, percentile:P, entropy, mse, std:K
+    #[arg(long, value_name = "C")]
+    pub calibrator: Option<String>,
+    /// Nodes whose name matches stay as they are (repeatable)
+    #[arg(long, value_name = "REGEX")]
+    pub exclude: Vec<String>,
+    /// Only nodes whose name matches (repeatable)
+    #[arg(long, value_name = "REGEX")]
+    pub include: Vec<String>,
+    /// Only these operators, as Conv,MatMul
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub op_types: Vec<String>,
+    /// Tables and lone weights below this many bytes stay as they are
+    #[arg(long, value_name = "N", default_value_t = 4096)]
+    pub min_bytes: u64,
+}
+
+impl QuantArgs {
+    pub fn options(&self) -> Result<QuantOptions> {
+        let mut o = QuantOptions::for_target(&self.target)?;
+        o.format = self.form.unwrap_or(o.format);
+        o.activations = self.activations.unwrap_or(o.activations);
+        o.weights = self.weights.unwrap_or(o.weights);
+        o.granularity = self.granularity.unwrap_or(o.granularity);
+        o.symmetric_activations |= self.symmetric_activations;
+        o.exclude.clone_from(&self.exclude);
+        o.include.clone_from(&self.include);
+        o.op_types.clone_from(&self.op_types);
+        o.min_bytes = self.min_bytes;
+        Ok(o)
+    }
+
+    pub fn calibrator(&self) -> Result<Calibrator> {
+        let spec = self.calibrator.as_deref();
+        calibrate::parse(spec.unwrap_or(target::find(&self.target)?.calibrator))
+    }
+}
+
+/// What the result must reach.
+#[derive(Args, Clone)]
+pub struct GateArgs {
+    /// Largest loss of accuracy, as 0.5% or 0.005
+    #[arg(long, value_name = "X", value_parser = share)]
+    pub max_drop: Option<f64>,
+    /// Smallest speed-up, as 1.2
+    #[arg(long, value_name = "Y")]
+    pub min_speedup: Option<f64>,
+    /// Smallest SQNR of any output, in dB
+    #[arg(long, value_name = "DB")]
+    pub min_sqnr: Option<f64>,
+}
+
+impl GateArgs {
+    pub fn gates(&self) -> Gates {
+        Gates { max_drop: self.max_drop, min_speedup: self.min_speedup, min_sqnr: self.min_sqnr }
+    }
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let (number, unit) = text.strip_suffix('%').map_or((text, 1.0), |t| (t, 0.01));
+    number.trim().parse::<f64>().map(|x| x * unit).map_err(|_| "it is a share, as 0.5% or 0.005".into())
+}
+
+/// The output must not be a folder, and its folder must exist: said before any work is done.
+pub fn check_output(path: &Path) -> Result<()> {
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if path.is_dir() {
+        return Err(Error::usage("is a folder, not a file to write").in_file(path));
+    }
+    if !folder.is_dir() {
+        return Err(Error::usage("its folder does not exist").in_file(path));
+    }
+    Ok(())
+}

@@ -1,0 +1,60 @@
+//! `onnxpress bench`: models timed side by side.
+
+use std::path::PathBuf;
+
+use anstream::println;
+
+use super::Done;
+use super::args::DataArgs;
+use crate::error::Result;
+use crate::runtime::{self, LoadOptions, Session, deciding_inputs};
+use crate::validate::latency::{LatencyOptions, interleaved, quantile, summary};
+use crate::{ir, onnx};
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// The models; the first is what the others are compared with
+    #[arg(required = true)]
+    models: Vec<PathBuf>,
+    #[command(flatten)]
+    data: DataArgs,
+    /// Runtime that runs them
+    #[arg(long, value_name = "R", default_value = "tract")]
+    runtime: String,
+    /// Threads of one run
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    threads: usize,
+}
+
+type Inputs = Vec<(String, ir::Tensor)>;
+
+pub(super) fn run(args: &Args) -> Result<Done> {
+    let runtime = runtime::find(&args.runtime)?;
+    let mut sessions: Vec<(Box<dyn Session>, Inputs)> = Vec::new();
+    for path in &args.models {
+        let model = onnx::load(path)?;
+        let data = args.data.open(args.data.data.as_deref().unwrap_or("random:1"), &model)?;
+        let inputs = data.batch(0)?.inputs;
+        let deciding = deciding_inputs(&model);
+        let constants = inputs.iter().filter(|(name, _)| deciding.contains(name)).cloned().collect();
+        let options = LoadOptions { constants, ..LoadOptions::for_inputs(&inputs).with_threads(args.threads) };
+        sessions.push((runtime.load(&model, &options).map_err(|e| e.in_file(path))?, inputs));
+    }
+    let pairs: Vec<(&dyn Session, &[(String, ir::Tensor)])> =
+        sessions.iter().map(|(s, i)| (&**s, i.as_slice())).collect();
+    let times = interleaved(&pairs, &LatencyOptions::default())?;
+    println!(
+        "{:>12} {:>12} {:>8}   model ({}, {} runs)",
+        "median ms",
+        "p95 ms",
+        "ratio",
+        runtime.name(),
+        times[0].len()
+    );
+    for (path, own) in args.models.iter().zip(&times) {
+        let ratios: Vec<f64> = times[0].iter().zip(own).map(|(a, b)| a / b).collect();
+        let t = summary(own);
+        println!("{:>12.3} {:>12.3} {:>7.2}×   {}", t.median_ms, t.p95_ms, quantile(&ratios, 0.5), path.display());
+    }
+    Ok(Done::Well)
+}

@@ -1,0 +1,63 @@
+//! `onnxpress calibrate`: the ranges of activations on data.
+
+use std::path::PathBuf;
+
+use anstream::println;
+
+use super::Done;
+use super::args::{DataArgs, QuantArgs, check_output};
+use super::bars::Bars;
+use crate::calibrate::{Statistics, collect};
+use crate::error::{Error, Result};
+use crate::passes::{self, SimplifyOptions};
+use crate::{onnx, quantize, runtime};
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// The model
+    #[arg(required_unless_present = "merge")]
+    model: Option<PathBuf>,
+    /// Where the ranges go, as JSON
+    #[arg(short, long)]
+    output: PathBuf,
+    /// Merge these ranges files instead of observing data
+    #[arg(long, value_name = "FILE", num_args = 2..)]
+    merge: Vec<PathBuf>,
+    #[command(flatten)]
+    data: DataArgs,
+    #[command(flatten)]
+    quant: QuantArgs,
+    /// Runtime that runs the model
+    #[arg(long, value_name = "R", default_value = "tract")]
+    runtime: String,
+}
+
+pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
+    check_output(&args.output)?;
+    let statistics = if args.merge.is_empty() { observe(args, bars)? } else { merge(&args.merge)? };
+    statistics.save(&args.output)?;
+    let ranges = statistics.ranges();
+    println!("{} values, {} samples, {}", ranges.ranges.len(), ranges.samples, ranges.calibrator);
+    for (value, counts) in &ranges.non_finite {
+        println!("  {value} held {} NaN and {} infinite values, left out", counts.nan, counts.inf);
+    }
+    Ok(Done::Well)
+}
+
+fn observe(args: &Args, bars: &Bars) -> Result<Statistics> {
+    let path = args.model.as_ref().ok_or_else(|| Error::usage("the model is missing"))?;
+    let mut model = onnx::load(path)?;
+    // The values to observe are those of the clean graph, which is what gets quantized.
+    let _ = passes::simplify(&mut model, &SimplifyOptions::default())?;
+    let data = args.data.required(&model)?;
+    let values = quantize::values_to_observe(&model, &args.quant.options()?);
+    collect(&model, &data, runtime::find(&args.runtime)?, args.quant.calibrator()?, &values, bars)
+}
+
+fn merge(files: &[PathBuf]) -> Result<Statistics> {
+    let mut all = Statistics::load(&files[0])?;
+    for file in &files[1..] {
+        all.merge(Statistics::load(file)?).map_err(|e| e.in_file(file))?;
+    }
+    Ok(all)
+}

@@ -1,0 +1,104 @@
+//! `onnxpress inspect`: what is in a model, and what could be done with it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use anstream::{print, println};
+use serde::Serialize;
+
+use super::Done;
+use crate::error::Result;
+use crate::ir::Model;
+use crate::passes::{self, SimplifyOptions, SimplifyReport};
+use crate::quantize::{self, Format, QuantOptions, QuantPlan};
+use crate::validate::size::{Size, size};
+use crate::{onnx, report};
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// The model
+    model: PathBuf,
+    #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = ["text", "json"])]
+    format: String,
+    /// Deployment target whose plan is shown
+    #[arg(long, value_name = "T", default_value = "onnxruntime")]
+    target: String,
+}
+
+#[derive(Serialize)]
+struct Inspection {
+    schema_version: u32,
+    producer: String,
+    ir_version: Option<i64>,
+    opsets: BTreeMap<String, i64>,
+    inputs: Vec<String>,
+    outputs: Vec<String>,
+    size: Size,
+    operators: BTreeMap<String, usize>,
+    simplify: SimplifyReport,
+    plan: QuantPlan,
+}
+
+pub(super) fn run(args: &Args) -> Result<Done> {
+    let model = onnx::load(&args.model)?;
+    let mut clean = model.clone();
+    let simplify = passes::simplify(&mut clean, &SimplifyOptions::default())?;
+    let mut options = QuantOptions::for_target(&args.target)?;
+    if options.format.is_static() {
+        // Without data there are no ranges; the dynamic form has the same choice of nodes.
+        options.format = Format::Dynamic;
+    }
+    let plan = quantize::plan(&clean, None, &options)?;
+    let inspection = inspect(&model, args, simplify, plan);
+    if args.format == "json" {
+        println!("{}", report::json(&inspection)?);
+    } else {
+        show(&inspection);
+    }
+    Ok(Done::Well)
+}
+
+fn inspect(model: &Model, args: &Args, simplify: SimplifyReport, plan: QuantPlan) -> Inspection {
+    let mut operators = BTreeMap::new();
+    for id in model.all_nodes() {
+        let n = model.node(id);
+        let domain = if n.domain().is_empty() { String::new() } else { format!("{}.", n.domain()) };
+        *operators.entry(format!("{domain}{}", n.op_type)).or_default() += 1;
+    }
+    let typed = |v: &crate::ir::ValueId| format!("{}: {}", model.name(*v), model.tensor_type(*v));
+    let main = model.graph(model.main());
+    let text = |s: &Option<String>| s.clone().unwrap_or_default();
+    Inspection {
+        schema_version: report::SCHEMA_VERSION,
+        producer: format!("{} {}", text(&model.meta.producer_name), text(&model.meta.producer_version)),
+        ir_version: model.meta.ir_version,
+        opsets: model.opset_imports().iter().map(|o| (o.domain.clone(), o.version)).collect(),
+        inputs: model.user_inputs().iter().map(typed).collect(),
+        outputs: main.outputs().iter().map(typed).collect(),
+        size: size(model, &args.model),
+        operators,
+        simplify,
+        plan,
+    }
+}
+
+fn show(i: &Inspection) {
+    let opsets: Vec<_> =
+        i.opsets.iter().map(|(d, v)| if d.is_empty() { v.to_string() } else { format!("{d} {v}") }).collect();
+    println!("producer   {}", i.producer.trim());
+    println!("version    IR {}, opset {}", i.ir_version.unwrap_or_default(), opsets.join(", "));
+    println!("size       {:.2} MB, {} parameters", i.size.bytes as f64 / 1e6, i.size.parameters);
+    println!("inputs     {}", i.inputs.join("\n           "));
+    println!("outputs    {}", i.outputs.join("\n           "));
+    let operators: Vec<_> = i.operators.iter().map(|(op, n)| format!("{n} {op}")).collect();
+    println!("operators  {}", operators.join(", "));
+    println!("\nsimplify   {} ─► {} nodes", i.simplify.nodes_before, i.simplify.nodes_after);
+    for (pass, count) in &i.simplify.passes {
+        println!("  {pass:<28} {count:>5}");
+    }
+    for r in &i.simplify.refusals {
+        println!("  {:<28} refused at \"{}\" ({}): {}", r.pass, r.node, r.op_type, r.reason);
+    }
+    println!("\nquantize for {}", i.plan.options.target);
+    print!("{}", i.plan);
+}

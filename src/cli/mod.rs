@@ -1,0 +1,125 @@
+//! The command line: one file per subcommand. It knows flags and files, no algorithms.
+
+mod args;
+mod bars;
+mod bench;
+mod calibrate;
+mod completions;
+mod inspect;
+mod optimize;
+mod prune;
+mod quantize;
+mod recipe;
+mod simplify;
+mod validate;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use anstream::eprintln;
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::error::Result;
+
+/// Press trained ONNX models: smaller, faster, and measured.
+#[derive(Parser)]
+#[command(name = "onnxpress", version, about, args_override_self = true, disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// Say more (-v, -vv); RUST_LOG says it finer
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    /// No progress bars
+    #[arg(short, long, global = true)]
+    quiet: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// The main job: simplify, quantize, prune if asked, validate, report
+    Optimize(optimize::Args),
+    /// What is in a model, and what could be done with it
+    Inspect(inspect::Args),
+    /// Clean the graph; outputs stay
+    Simplify(simplify::Args),
+    /// Observe the ranges of activations on data
+    Calibrate(calibrate::Args),
+    /// Quantize weights and activations
+    Quantize(quantize::Args),
+    /// Set weights of low importance to zero
+    Prune(prune::Args),
+    /// Compare a rewritten model with its original on data
+    Validate(validate::Args),
+    /// Time models side by side
+    Bench(bench::Args),
+    /// Completions for a shell
+    Completions(completions::Args),
+    /// The manual page
+    Man,
+}
+
+/// What a subcommand ended with.
+pub(crate) enum Done {
+    Well,
+    /// A gate was missed: the output is there, the exit code is 1.
+    GateMissed,
+}
+
+/// Runs the command line; the exit code is 0 done, 1 a gate missed, 2 bad usage, 3 bad input, 4 the runtime cannot run the model.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let args = match recipe::expand(args.into_iter().collect()) {
+        Ok(args) => args,
+        Err(e) => return fail(&e),
+    };
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(e) => {
+            // Nothing is left to tell if even the message cannot be printed.
+            let _ = e.print();
+            return ExitCode::from(if e.use_stderr() { 2 } else { 0 });
+        }
+    };
+    start_log(cli.verbose);
+    match dispatch(cli) {
+        Ok(Done::Well) => ExitCode::SUCCESS,
+        Ok(Done::GateMissed) => ExitCode::from(1),
+        Err(e) => fail(&e),
+    }
+}
+
+fn dispatch(cli: Cli) -> Result<Done> {
+    let bars = bars::Bars::new(cli.quiet);
+    match cli.command {
+        Command::Optimize(args) => optimize::run(args, &bars),
+        Command::Inspect(args) => inspect::run(&args),
+        Command::Simplify(args) => simplify::run(&args),
+        Command::Calibrate(args) => calibrate::run(&args, &bars),
+        Command::Quantize(args) => quantize::run(&args, &bars),
+        Command::Prune(args) => prune::run(&args),
+        Command::Validate(args) => validate::run(&args, &bars),
+        Command::Bench(args) => bench::run(&args),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man => completions::man(),
+    }
+}
+
+fn fail(e: &crate::Error) -> ExitCode {
+    let red = anstyle::AnsiColor::Red.on_default().bold();
+    eprintln!("{red}error{red:#}: {e}");
+    ExitCode::from(e.exit_code())
+}
+
+fn start_log(verbose: u8) {
+    let level = ["warn", "info", "debug", "trace"][usize::from(verbose.min(3))];
+    // The runtime underneath logs much that is no news to the user.
+    let fallback = format!("onnxpress={level},warn,tract_core=error,tract_onnx=error");
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| fallback.into());
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time();
+    // A second start in one process keeps the first.
+    let _ = log.with_target(false).try_init();
+}
+
+fn command() -> clap::Command {
+    Cli::command()
+}

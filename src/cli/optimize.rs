@@ -1,0 +1,119 @@
+//! `onnxpress optimize`: the main job.
+
+use std::path::PathBuf;
+
+use anstream::println;
+
+use super::Done;
+use super::args::{DataArgs, GateArgs, QuantArgs, check_output};
+use super::bars::Bars;
+use super::prune::PruneArgs;
+use crate::error::{Error, Result};
+use crate::passes::{self, SimplifyOptions};
+use crate::pipeline::{self, Data, Optimize, RangeSource};
+use crate::report;
+use crate::runtime;
+use crate::validate::ValidateOptions;
+use crate::{onnx, prune};
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// The model
+    model: PathBuf,
+    /// Where the result goes
+    #[arg(short, long)]
+    output: PathBuf,
+    /// A TOML file that says the same as these flags; flags win
+    #[arg(long, value_name = "FILE")]
+    recipe: Option<PathBuf>,
+    #[command(flatten)]
+    data: DataArgs,
+    /// Data for validation, where it differs from that for calibration
+    #[arg(long, value_name = "DATA")]
+    eval: Option<String>,
+    /// Ranges found by calibrate
+    #[arg(long, value_name = "FILE")]
+    ranges: Option<PathBuf>,
+    #[command(flatten)]
+    quant: QuantArgs,
+    /// Leave the arithmetic in float
+    #[arg(long)]
+    no_quantize: bool,
+    #[command(flatten)]
+    prune: PruneArgs,
+    #[command(flatten)]
+    gates: GateArgs,
+    /// Runtime that validates
+    #[arg(long, value_name = "R", default_value = "tract")]
+    runtime: String,
+    /// Threads of one run while timing
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    threads: usize,
+    /// Print what would be done, and stop
+    #[arg(long)]
+    plan: bool,
+    /// Print the report as text or json
+    #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = ["text", "json"])]
+    report: String,
+}
+
+pub(super) fn run(args: Args, bars: &Bars) -> Result<Done> {
+    check_output(&args.output)?;
+    let runtime = runtime::find(&args.runtime)?;
+    if args.data.data.is_none() && args.ranges.is_none() {
+        let form = args.quant.options()?.effective_format();
+        if !args.no_quantize && form.is_static() {
+            return Err(Error::usage(format!(
+                "the {form} form needs --data or --ranges (--data random:8 tries it out)"
+            )));
+        }
+    }
+    if args.plan {
+        return plan(&args, bars);
+    }
+    let job = Optimize {
+        model: &args.model,
+        output: &args.output,
+        simplify: SimplifyOptions::default(),
+        prune: args.prune.options()?,
+        quantize: if args.no_quantize { None } else { Some(args.quant.options()?) },
+        calibrator: args.quant.calibrator()?,
+        ranges: args.ranges.clone(),
+        runtime,
+        validate: ValidateOptions { threads: args.threads, ..ValidateOptions::default() },
+        gates: args.gates.gates(),
+    };
+    let open = |model: &crate::ir::Model| {
+        let Some(spec) = &args.data.data else { return Ok(None) };
+        let calibration = args.data.open(spec, model)?;
+        let validation = args.data.open(args.eval.as_ref().unwrap_or(spec), model)?;
+        Ok(Some(Data { calibration, validation }))
+    };
+    let report = pipeline::optimize(&job, open, bars)?;
+    match args.report.as_str() {
+        "json" => println!("{}", report::json(&report)?),
+        _ => println!("{}", report::text(&report)),
+    }
+    Ok(if report.missed.is_empty() { Done::Well } else { Done::GateMissed })
+}
+
+fn plan(args: &Args, bars: &Bars) -> Result<Done> {
+    let mut model = onnx::load(&args.model)?;
+    let done = passes::simplify(&mut model, &SimplifyOptions::default())?;
+    println!("simplify  {} ─► {} nodes", done.nodes_before, done.nodes_after);
+    if let Some(options) = args.prune.options()? {
+        print!("{}", prune::plan(&model, &options)?);
+    }
+    if !args.no_quantize {
+        let data = args.data.data.as_ref().map(|spec| args.data.open(spec, &model)).transpose()?;
+        let source = match (&args.ranges, &data) {
+            (Some(path), _) => Some(RangeSource::File(path)),
+            (None, Some(data)) => {
+                Some(RangeSource::Data(data, runtime::find(&args.runtime)?, args.quant.calibrator()?))
+            }
+            (None, None) => None,
+        };
+        print!("{}", pipeline::decide(&model, &args.quant.options()?, source, bars)?);
+    }
+    Ok(Done::Well)
+}

@@ -1,0 +1,96 @@
+//! `onnxpress prune`: weights of low importance to zero.
+
+use std::path::PathBuf;
+
+use anstream::{print, println};
+
+use super::Done;
+use super::args::check_output;
+use crate::error::{Error, Result};
+use crate::onnx;
+use crate::prune::{self, Pattern, PruneOptions, Scope};
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// The model
+    model: PathBuf,
+    /// Where the result goes
+    #[arg(short, long)]
+    output: PathBuf,
+    #[command(flatten)]
+    prune: PruneArgs,
+    /// Nodes whose name matches keep their weights (repeatable)
+    #[arg(long, value_name = "REGEX")]
+    exclude: Vec<String>,
+    /// Print what would be done, and stop
+    #[arg(long)]
+    plan: bool,
+}
+
+/// What to prune, shared with `optimize`.
+#[derive(clap::Args, Clone)]
+pub struct PruneArgs {
+    /// Share of the weights that become zero, as 0.5
+    #[arg(long, value_name = "F")]
+    sparsity: Option<f64>,
+    /// Weights that score below this become zero
+    #[arg(long, value_name = "X", conflicts_with = "sparsity")]
+    threshold: Option<f64>,
+    /// How important a weight is: magnitude or random
+    #[arg(long, value_name = "C", default_value = "magnitude")]
+    criterion: String,
+    /// unstructured, or N:M as 2:4
+    #[arg(long, value_name = "P", default_value = "unstructured")]
+    pattern: Pattern,
+    /// global or layer
+    #[arg(long, value_name = "S", default_value = "global")]
+    scope: Scope,
+    /// Store zeros as sparse_initializer where that is smaller
+    #[arg(long)]
+    sparse: bool,
+}
+
+impl PruneArgs {
+    /// `None` where no pruning was asked for.
+    pub fn options(&self) -> Result<Option<PruneOptions>> {
+        let structured = self.pattern != Pattern::Unstructured;
+        if structured && (self.sparsity.is_some() || self.threshold.is_some()) {
+            return Err(Error::usage(format!("the pattern {} fixes the sparsity; leave --sparsity out", self.pattern)));
+        }
+        if !structured && self.sparsity.is_none() && self.threshold.is_none() {
+            return Ok(None);
+        }
+        Ok(Some(PruneOptions {
+            sparsity: self.sparsity,
+            threshold: self.threshold,
+            criterion: self.criterion.clone(),
+            pattern: self.pattern,
+            scope: self.scope,
+            sparse: self.sparse,
+            ..PruneOptions::default()
+        }))
+    }
+}
+
+pub(super) fn run(args: &Args) -> Result<Done> {
+    check_output(&args.output)?;
+    let Some(mut options) = args.prune.options()? else {
+        return Err(Error::usage("give --sparsity, --threshold or an N:M --pattern"));
+    };
+    options.exclude.clone_from(&args.exclude);
+    let mut model = onnx::load(&args.model)?;
+    let plan = prune::plan(&model, &options)?;
+    if args.plan {
+        print!("{plan}");
+        return Ok(Done::Well);
+    }
+    let report = prune::apply(&mut model, &plan)?;
+    onnx::emit(&model, &args.output)?;
+    println!("{report}");
+    for t in &plan.tensors {
+        if let Some(why) = &t.kept {
+            println!("  keep {} ({}): {why}", t.node, t.op_type);
+        }
+    }
+    Ok(Done::Well)
+}

@@ -1,0 +1,64 @@
+//! `onnxpress quantize`: weights and activations to 8 bits.
+
+use std::path::PathBuf;
+
+use anstream::{print, println};
+
+use super::Done;
+use super::args::{DataArgs, QuantArgs, check_output};
+use super::bars::Bars;
+use crate::error::Result;
+use crate::passes::{self, SimplifyOptions};
+use crate::pipeline::{self, RangeSource};
+use crate::{onnx, quantize, runtime};
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// The model
+    model: PathBuf,
+    /// Where the result goes
+    #[arg(short, long)]
+    output: PathBuf,
+    #[command(flatten)]
+    data: DataArgs,
+    /// Ranges found by calibrate
+    #[arg(long, value_name = "FILE", conflicts_with = "data")]
+    ranges: Option<PathBuf>,
+    #[command(flatten)]
+    quant: QuantArgs,
+    /// Runtime that calibrates
+    #[arg(long, value_name = "R", default_value = "tract")]
+    runtime: String,
+    /// Print what would be done, and stop
+    #[arg(long)]
+    plan: bool,
+}
+
+pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
+    check_output(&args.output)?;
+    let options = args.quant.options()?;
+    let mut model = onnx::load(&args.model)?;
+    let _ = passes::simplify(&mut model, &SimplifyOptions::default())?;
+    let data = args.data.data.as_ref().map(|spec| args.data.open(spec, &model)).transpose()?;
+    let source = match (&args.ranges, &data) {
+        (Some(path), _) => Some(RangeSource::File(path)),
+        (None, Some(data)) => Some(RangeSource::Data(data, runtime::find(&args.runtime)?, args.quant.calibrator()?)),
+        (None, None) => None,
+    };
+    let plan = pipeline::decide(&model, &options, source, bars)?;
+    if args.plan {
+        print!("{plan}");
+        return Ok(Done::Well);
+    }
+    let report = quantize::apply(&mut model, &plan)?;
+    onnx::emit(&model, &args.output)?;
+    let covered: Vec<_> = plan.coverage().iter().map(|(op, done, all)| format!("{done} of {all} {op}")).collect();
+    println!("{} in {}, {}", covered.join(", "), options.weights, options.effective_format());
+    for (node, reason) in plan.kept() {
+        println!("  keep {} ({}): {reason}", node.node, node.op_type);
+    }
+    for line in plan.notes.iter().chain(&report.opset) {
+        println!("  {line}");
+    }
+    Ok(Done::Well)
+}

@@ -1,0 +1,65 @@
+//! `onnxpress validate`: a rewritten model against its original.
+
+use std::path::PathBuf;
+
+use anstream::{print, println};
+
+use super::Done;
+use super::args::{DataArgs, GateArgs};
+use super::bars::Bars;
+use crate::error::Result;
+use crate::validate::{ValidateOptions, validate};
+use crate::{onnx, report, runtime};
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// The model as it was
+    original: PathBuf,
+    /// The model as it is now
+    rewritten: PathBuf,
+    #[command(flatten)]
+    data: DataArgs,
+    #[command(flatten)]
+    gates: GateArgs,
+    /// Runtime that runs both
+    #[arg(long, value_name = "R", default_value = "tract")]
+    runtime: String,
+    /// Threads of one run while timing
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    threads: usize,
+    /// Leave timing out
+    #[arg(long)]
+    no_latency: bool,
+    #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = ["text", "json", "markdown"])]
+    format: String,
+}
+
+/// The comparison with the gates that were missed.
+#[derive(serde::Serialize)]
+struct Output<'a> {
+    schema_version: u32,
+    #[serde(flatten)]
+    validation: &'a crate::validate::Validation,
+    missed: &'a [crate::validate::Missed],
+}
+
+pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
+    let runtime = runtime::find(&args.runtime)?;
+    let (original, rewritten) = (onnx::load(&args.original)?, onnx::load(&args.rewritten)?);
+    let data = args.data.required(&original)?;
+    let mut options = ValidateOptions { threads: args.threads, ..ValidateOptions::default() };
+    if args.no_latency {
+        options.latency = None;
+    }
+    let found = validate(&original, &rewritten, &data, runtime, &options, bars)?;
+    let missed = args.gates.gates().missed(&found);
+    match args.format.as_str() {
+        "json" => {
+            let schema_version = report::SCHEMA_VERSION;
+            println!("{}", report::json(&Output { schema_version, validation: &found, missed: &missed })?);
+        }
+        "markdown" => print!("{}", report::markdown(&found, &missed)),
+        _ => print!("{}", report::comparison(&found, &missed)),
+    }
+    Ok(if missed.is_empty() { Done::Well } else { Done::GateMissed })
+}

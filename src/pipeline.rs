@@ -1,0 +1,106 @@
+//! The whole story: file → clean → quantize → prune → file → proof.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use crate::calibrate::{Calibrator, collect};
+use crate::data::Dataset;
+use crate::error::{Error, Result};
+use crate::ir::Model;
+use crate::passes::{self, SimplifyOptions};
+use crate::progress::Progress;
+use crate::prune::{self, PruneOptions};
+use crate::quantize::{self, QuantOptions, QuantPlan};
+use crate::report::Report;
+use crate::runtime::Runtime;
+use crate::validate::{Gates, ValidateOptions, size, validate};
+use crate::{calibrate::Ranges, onnx};
+
+/// What [`optimize`] is to do.
+pub struct Optimize<'a> {
+    pub model: &'a Path,
+    pub output: &'a Path,
+    pub simplify: SimplifyOptions,
+    pub prune: Option<PruneOptions>,
+    /// `None` leaves the arithmetic in float.
+    pub quantize: Option<QuantOptions>,
+    pub calibrator: Calibrator,
+    /// Ranges found before; else they are calibrated on the data.
+    pub ranges: Option<PathBuf>,
+    pub runtime: &'a dyn Runtime,
+    pub validate: ValidateOptions,
+    pub gates: Gates,
+}
+
+/// Data for calibration and for validation (often the same).
+pub struct Data {
+    pub calibration: Dataset,
+    pub validation: Dataset,
+}
+
+/// Simplifies, prunes and quantizes, writes the file, reads it back and compares it with the original.
+pub fn optimize(
+    o: &Optimize,
+    open: impl FnOnce(&Model) -> Result<Option<Data>>,
+    progress: &dyn Progress,
+) -> Result<Report> {
+    let begin = Instant::now();
+    let original = onnx::load(o.model)?;
+    let data = open(&original)?;
+    let mut model = original.clone();
+    let mut report = Report::new(o.model, o.output);
+
+    report.simplify = Some(passes::simplify(&mut model, &o.simplify)?);
+    if let Some(options) = &o.prune {
+        let plan = prune::plan(&model, options)?;
+        report.prune = Some(prune::apply(&mut model, &plan)?);
+    }
+    if let Some(options) = &o.quantize {
+        let source = o.ranges.as_deref().map(RangeSource::File);
+        let source = source.or(data.as_ref().map(|d| RangeSource::Data(&d.calibration, o.runtime, o.calibrator)));
+        let plan = decide(&model, options, source, progress)?;
+        report.quantize = Some(quantize::apply(&mut model, &plan)?);
+        report.plan = Some(plan);
+    }
+    onnx::emit(&model, o.output)?;
+
+    let written = onnx::load(o.output)?;
+    report.sizes = Some((size::size(&original, o.model), size::size(&written, o.output)));
+    if let Some(data) = &data {
+        let proof = validate(&original, &written, &data.validation, o.runtime, &o.validate, progress)?;
+        report.missed = o.gates.missed(&proof);
+        report.validation = Some(proof);
+    }
+    report.seconds = begin.elapsed().as_secs_f64();
+    Ok(report)
+}
+
+/// Where the ranges of activations come from.
+pub enum RangeSource<'a> {
+    File(&'a Path),
+    Data(&'a Dataset, &'a dyn Runtime, Calibrator),
+}
+
+/// The quantization plan, with ranges from a file or from data where the form needs them.
+pub fn decide(
+    model: &Model,
+    options: &QuantOptions,
+    source: Option<RangeSource>,
+    progress: &dyn Progress,
+) -> Result<QuantPlan> {
+    let values = quantize::values_to_observe(model, options);
+    let ranges = match source {
+        _ if values.is_empty() => None,
+        Some(RangeSource::File(path)) => Some(Ranges::load(path)?),
+        Some(RangeSource::Data(dataset, runtime, calibrator)) => {
+            Some(collect(model, dataset, runtime, calibrator, &values, progress)?.ranges())
+        }
+        None => {
+            let form = options.effective_format();
+            return Err(Error::usage(format!(
+                "the {form} form needs --data or --ranges; dynamic and weight-only need none"
+            )));
+        }
+    };
+    quantize::plan(model, ranges.as_ref(), options)
+}

@@ -1,0 +1,68 @@
+//! What was done and what it brought: one value, printed as text, JSON or markdown.
+
+mod markdown;
+mod text;
+
+use std::path::{Path, PathBuf};
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+pub use markdown::markdown;
+pub use text::{comparison, text};
+
+use crate::error::{Error, Result};
+use crate::passes::SimplifyReport;
+use crate::prune::PruneReport;
+use crate::quantize::{QuantPlan, QuantReport};
+use crate::validate::size::Size;
+use crate::validate::{Missed, Validation};
+
+/// Version of the JSON layout; it rises when a field changes its meaning or goes.
+pub const SCHEMA_VERSION: u32 = 1;
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Report {
+    pub schema_version: u32,
+    pub model: PathBuf,
+    pub output: PathBuf,
+    pub seconds: f64,
+    #[schemars(with = "Option<serde_json::Value>")]
+    pub simplify: Option<SimplifyReport>,
+    pub prune: Option<PruneReport>,
+    pub quantize: Option<QuantReport>,
+    pub plan: Option<QuantPlan>,
+    /// Before and after.
+    pub sizes: Option<(Size, Size)>,
+    pub validation: Option<Validation>,
+    /// Gates that were not met.
+    pub missed: Vec<Missed>,
+}
+
+impl Report {
+    pub fn new(model: &Path, output: &Path) -> Self {
+        Report {
+            schema_version: SCHEMA_VERSION,
+            model: model.to_path_buf(),
+            output: output.to_path_buf(),
+            seconds: 0.0,
+            simplify: None,
+            prune: None,
+            quantize: None,
+            plan: None,
+            sizes: None,
+            validation: None,
+            missed: Vec::new(),
+        }
+    }
+}
+
+/// Any serializable report as indented JSON.
+pub fn json(report: &impl Serialize) -> Result<String> {
+    serde_json::to_string_pretty(report).map_err(|e| Error::internal(format!("the report is no JSON: {e}")))
+}
+
+/// The JSON schema of [`Report`].
+pub fn schema() -> Result<String> {
+    json(&schemars::schema_for!(Report))
+}

@@ -1,0 +1,121 @@
+//! The screen that `optimize` ends with.
+
+use std::fmt::Write;
+
+use super::Report;
+use crate::validate::accuracy::EXACT_DB;
+use crate::validate::size::Size;
+use crate::validate::{Missed, Validation};
+
+/// The report on one screen.
+pub fn text(r: &Report) -> String {
+    let mut out = String::new();
+    let name = |p: &std::path::Path| p.file_name().map_or(String::new(), |n| n.to_string_lossy().into_owned());
+    let target = r.plan.as_ref().map_or(String::new(), |p| format!("{} preset, ", p.options.target));
+    let data = r.validation.as_ref().map_or(String::new(), |v| format!("{}, ", v.data));
+    // Writing to a string cannot fail.
+    let _ = writeln!(out, "{} ─► {}     {target}{data}{:.1} s\n", name(&r.model), name(&r.output), r.seconds);
+    if let Some((before, after)) = &r.sizes {
+        size_lines(&mut out, before, after);
+    }
+    if let Some(v) = &r.validation {
+        out += &comparison(v, &r.missed);
+    }
+    out.push('\n');
+    if let Some(s) = r.simplify.as_ref().filter(|s| !s.passes.is_empty()) {
+        let passes: Vec<_> = s.passes.iter().map(|(name, n)| format!("{name} {n}")).collect();
+        let _ = writeln!(out, "  simplify: {} ─► {} nodes ({})", s.nodes_before, s.nodes_after, passes.join(", "));
+        if !s.refusals.is_empty() {
+            let _ = writeln!(out, "  {} rewrites refused (inspect shows why)", s.refusals.len());
+        }
+    }
+    if let Some(p) = &r.prune {
+        let _ = writeln!(out, "  prune: {p}");
+    }
+    if let Some(plan) = &r.plan {
+        let covered: Vec<_> = plan.coverage().iter().map(|(op, done, all)| format!("{done} of {all} {op}")).collect();
+        let kept = plan.kept().count();
+        let rest = match kept {
+            0 => String::new(),
+            n => format!("; {n} kept in float (--plan shows why)"),
+        };
+        let _ = writeln!(out, "  {} in int8, {}{rest}", covered.join(", "), plan.options.effective_format());
+        for note in &plan.notes {
+            let _ = writeln!(out, "  {note}");
+        }
+    }
+    if let Some(raised) = r.quantize.as_ref().and_then(|q| q.opset.as_ref()) {
+        let _ = writeln!(out, "  {raised}");
+    }
+    out
+}
+
+fn size_lines(out: &mut String, before: &Size, after: &Size) {
+    let mb = |b: u64| format!("{:.2} MB", b as f64 / 1e6);
+    let ratio = before.bytes as f64 / after.bytes.max(1) as f64;
+    let how = if ratio >= 1.0 { format!("{ratio:.2}× smaller") } else { format!("{:.2}× larger", 1.0 / ratio) };
+    line(out, "size", &mb(before.bytes), &mb(after.bytes), &how);
+    line(out, "nodes", &before.nodes.to_string(), &after.nodes.to_string(), "");
+    if after.zeros > before.zeros {
+        let share = |s: &Size| format!("{:.1} %", 100.0 * s.zeros as f64 / s.parameters.max(1) as f64);
+        line(out, "zeros", &share(before), &share(after), "of the parameters");
+    }
+}
+
+fn line(out: &mut String, what: &str, before: &str, after: &str, how: &str) {
+    let text = format!("    {what:<9} {before:>10} ─► {after:<10} {how}");
+    let _ = writeln!(out, "{}", text.trim_end());
+}
+
+/// Accuracy, drift and latency, with the gates that were missed.
+pub fn comparison(v: &Validation, missed: &[Missed]) -> String {
+    let mut out = String::new();
+    if v.random_data {
+        out += "    the inputs are made up: accuracy on them means nothing\n";
+    }
+    let percent = |x: f64| format!("{:.1} %", 100.0 * x);
+    let agreement = v.agreement().map_or(String::new(), |a| format!("   agreement {}", percent(a)));
+    if let Some(task) = &v.task {
+        for (what, p) in [("top-1", Some(task.top1)), ("top-5", task.top5)] {
+            let Some(p) = p else { continue };
+            let points = |x: f64| format!("{:+.1}", 100.0 * x).replace('-', "−");
+            let how = format!(
+                "Δ {} (95 %: {} … {}, {} samples){}",
+                points(p.difference),
+                points(p.low),
+                points(p.high),
+                task.samples,
+                if what == "top-1" { agreement.as_str() } else { "" }
+            );
+            line(&mut out, what, &percent(p.original), &percent(p.rewritten), &how);
+        }
+    }
+    let worst = v.outputs.iter().min_by(|a, b| a.sqnr_db.total_cmp(&b.sqnr_db));
+    if let Some(o) = worst {
+        let db = if o.sqnr_db >= EXACT_DB { "exact".to_string() } else { format!("{:.1} dB", o.sqnr_db) };
+        let node = v.nodes.first().filter(|n| n.sqnr_db < EXACT_DB).map_or(String::new(), |n| {
+            let born = if n.born_here { "born there" } else { "inherited" };
+            format!("   worst node {} {:.1} dB, {born}", n.node, n.sqnr_db)
+        });
+        let agreement = if v.task.is_none() { agreement.as_str() } else { "" };
+        let _ = writeln!(out, "    {:<9} {db:>10}    cosine {:.5}{agreement}{node}", "SQNR", o.cosine);
+    }
+    if let Some(l) = &v.latency {
+        let threads = if l.threads == 1 { "1 thread".to_string() } else { format!("{} threads", l.threads) };
+        let how = format!(
+            "{:.2}× in {}, {threads}, {} interleaved runs ({:.2} … {:.2})",
+            l.speedup, l.runtime, l.runs, l.speedup_low, l.speedup_high
+        );
+        let ms = |x: f64| format!("{x:.2} ms");
+        line(&mut out, "latency", &ms(l.original.median_ms), &ms(l.rewritten.median_ms), &how);
+    }
+    for m in missed {
+        let (wanted, got) = match m.gate {
+            "max-drop" => (percent(m.wanted), percent(m.got)),
+            "min-sqnr" => (format!("{:.1} dB", m.wanted), format!("{:.1} dB", m.got)),
+            _ => (format!("{:.2}×", m.wanted), format!("{:.2}×", m.got)),
+        };
+        let _ = writeln!(out, "    missed    --{} {wanted}: it is {got}", m.gate);
+    }
+    out
+}
