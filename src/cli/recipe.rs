@@ -57,7 +57,7 @@ mod tests {
     #[test]
     fn a_recipe_becomes_flags_and_mistyped_keys_are_told() {
         let f = flags("min-sqnr = 20.5\nexclude = [\"a\", \"b\"]\nplan = true", "optimize").unwrap();
-        assert_eq!(f, ["--min-sqnr=20.5", "--exclude=a", "--exclude=b", "--plan"]);
+        assert_eq!(f, ["--exclude=a", "--exclude=b", "--min-sqnr=20.5", "--plan"]);
         let error = flags("min-sqrn = 20", "optimize").unwrap_err();
         assert_eq!(error.to_string(), "unknown key \"min-sqrn\"; did you mean \"min-sqnr\"?");
         assert_eq!(error.exit_code(), 2);
