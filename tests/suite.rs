@@ -2,5 +2,6 @@
 
 mod data;
 mod fixtures;
+mod golden;
 mod integer_forms;
 mod prepared;

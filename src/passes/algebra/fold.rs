@@ -28,7 +28,14 @@ pub(super) fn fold_after(edit: &mut GraphEdit, node: NodeId) -> Outcome {
         return Outcome::Refused(reason);
     }
     let freed = own_bytes(edit, node);
-    if let Err(reason) = linear.apply_after(edit, &affine, freed).and_then(|()| edit.replace_uses(from, to)) {
+    if let Err(reason) = linear.apply_after(edit, &affine, freed) {
+        return Outcome::Refused(reason);
+    }
+    // The operator makes now what the affine node made, and so under its name.
+    if !edit.is_output(from) {
+        edit.swap_identity(from, to);
+    }
+    if let Err(reason) = edit.replace_uses(from, to) {
         return Outcome::Refused(reason);
     }
     edit.remove_node(node);
