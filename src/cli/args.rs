@@ -8,9 +8,10 @@ use crate::calibrate::{self, Calibrator};
 use crate::data::{DataOptions, Dataset, InputSpec};
 use crate::error::{Error, Result};
 use crate::ir::Model;
+use crate::pipeline::RangeSource;
 use crate::quantize::{Activations, Format, Granularity, QuantOptions, Weights};
-use crate::target;
 use crate::validate::Gates;
+use crate::{runtime, target};
 
 /// Where samples come from.
 #[derive(Args, Clone)]
@@ -130,6 +131,20 @@ impl QuantArgs {
     }
 }
 
+/// Where the ranges of activations come from: the file, else the data, else nowhere.
+pub fn range_source<'a>(
+    ranges: Option<&'a PathBuf>,
+    data: Option<&'a Dataset>,
+    runtime: &str,
+    quant: &QuantArgs,
+) -> Result<Option<RangeSource<'a>>> {
+    Ok(match (ranges, data) {
+        (Some(path), _) => Some(RangeSource::File(path)),
+        (None, Some(data)) => Some(RangeSource::Data(data, runtime::find(runtime)?, quant.calibrator()?)),
+        (None, None) => None,
+    })
+}
+
 /// What the result must reach.
 #[derive(Args, Clone)]
 pub struct GateArgs {
@@ -153,6 +168,13 @@ impl GateArgs {
 fn share(text: &str) -> Result<f64, String> {
     let (number, unit) = text.strip_suffix('%').map_or((text, 1.0), |t| (t, 0.01));
     number.trim().parse::<f64>().map(|x| x * unit).map_err(|_| "it is a share, as 0.5% or 0.005".into())
+}
+
+/// The output, which only `--plan` can do without; checked before any work is done.
+pub fn output(path: Option<&PathBuf>) -> Result<&Path> {
+    let path = path.ok_or_else(|| Error::usage("--output is missing"))?;
+    check_output(path)?;
+    Ok(path)
 }
 
 /// The output must not be a folder, and its folder must exist: said before any work is done.

@@ -1,4 +1,4 @@
-//! `onnxpress completions SHELL` and `onnxpress man`.
+//! `onnxpress completions SHELL` and `onnxpress man [SUBCOMMAND]`.
 
 use std::io;
 
@@ -19,8 +19,24 @@ pub(super) fn run(args: &Args) -> Result<Done> {
     Ok(Done::Well)
 }
 
-pub(super) fn man() -> Result<Done> {
-    let page = clap_mangen::Man::new(super::command());
-    page.render(&mut io::stdout()).map_err(|e| Error::io("standard output", e))?;
+#[derive(clap::Args)]
+pub struct ManArgs {
+    /// The subcommand whose page is wanted; the page of onnxpress itself where none is named
+    subcommand: Option<String>,
+}
+
+pub(super) fn man(args: &ManArgs) -> Result<Done> {
+    let mut command = super::command();
+    command.build();
+    let page = match &args.subcommand {
+        None => command,
+        Some(name) => {
+            let missing = || Error::usage(format!("there is no subcommand \"{name}\""));
+            let found = command.find_subcommand(name).ok_or_else(missing)?;
+            found.clone().name(format!("onnxpress-{name}"))
+        }
+    };
+    let written = clap_mangen::Man::new(page).render(&mut io::stdout());
+    written.map_err(|e| Error::io("standard output", e))?;
     Ok(Done::Well)
 }

@@ -16,7 +16,7 @@ mod validate;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use anstream::eprintln;
+use anstream::{eprintln, println};
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::error::Result;
@@ -55,8 +55,10 @@ enum Command {
     Bench(bench::Args),
     /// Completions for a shell
     Completions(completions::Args),
-    /// The manual page
-    Man,
+    /// The manual page, of onnxpress or of a subcommand
+    Man(completions::ManArgs),
+    /// The JSON schema of the report of optimize
+    Schema,
 }
 
 /// What a subcommand ended with.
@@ -100,7 +102,11 @@ fn dispatch(cli: Cli) -> Result<Done> {
         Command::Validate(args) => validate::run(&args, &bars),
         Command::Bench(args) => bench::run(&args),
         Command::Completions(args) => completions::run(&args),
-        Command::Man => completions::man(),
+        Command::Man(args) => completions::man(&args),
+        Command::Schema => {
+            println!("{}", crate::report::schema()?);
+            Ok(Done::Well)
+        }
     }
 }
 

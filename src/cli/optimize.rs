@@ -2,15 +2,16 @@
 
 use std::path::PathBuf;
 
-use anstream::println;
+use anstream::{print, println};
 
 use super::Done;
-use super::args::{DataArgs, GateArgs, QuantArgs, check_output};
+use super::args::{DataArgs, GateArgs, QuantArgs, output, range_source};
 use super::bars::Bars;
 use super::prune::PruneArgs;
 use crate::error::{Error, Result};
 use crate::passes::{self, SimplifyOptions};
-use crate::pipeline::{self, Data, Optimize, RangeSource};
+use crate::pipeline::{self, Data, Optimize};
+use crate::prune::PruneOptions;
 use crate::report;
 use crate::runtime;
 use crate::validate::ValidateOptions;
@@ -21,8 +22,8 @@ pub struct Args {
     /// The model
     model: PathBuf,
     /// Where the result goes
-    #[arg(short, long)]
-    output: PathBuf,
+    #[arg(short, long, required_unless_present = "plan")]
+    output: Option<PathBuf>,
     /// A TOML file that says the same as these flags; flags win
     #[arg(long, value_name = "FILE")]
     recipe: Option<PathBuf>,
@@ -58,7 +59,6 @@ pub struct Args {
 }
 
 pub(super) fn run(args: Args, bars: &Bars) -> Result<Done> {
-    check_output(&args.output)?;
     let runtime = runtime::find(&args.runtime)?;
     if args.data.data.is_none() && args.ranges.is_none() {
         let form = args.quant.options()?.effective_format();
@@ -71,11 +71,12 @@ pub(super) fn run(args: Args, bars: &Bars) -> Result<Done> {
     if args.plan {
         return plan(&args, bars);
     }
+    let path = output(args.output.as_ref())?;
     let job = Optimize {
         model: &args.model,
-        output: &args.output,
+        output: path,
         simplify: SimplifyOptions::default(),
-        prune: args.prune.options()?,
+        prune: prune_options(&args)?,
         quantize: if args.no_quantize { None } else { Some(args.quant.options()?) },
         calibrator: args.quant.calibrator()?,
         ranges: args.ranges.clone(),
@@ -97,22 +98,22 @@ pub(super) fn run(args: Args, bars: &Bars) -> Result<Done> {
     Ok(if report.missed.is_empty() { Done::Well } else { Done::GateMissed })
 }
 
+/// What to prune; `--exclude` keeps a node from both, pruning and quantization.
+fn prune_options(args: &Args) -> Result<Option<PruneOptions>> {
+    let options = args.prune.options()?;
+    Ok(options.map(|o| PruneOptions { exclude: args.quant.exclude.clone(), ..o }))
+}
+
 fn plan(args: &Args, bars: &Bars) -> Result<Done> {
     let mut model = onnx::load(&args.model)?;
     let done = passes::simplify(&mut model, &SimplifyOptions::default())?;
     println!("simplify  {} ─► {} nodes", done.nodes_before, done.nodes_after);
-    if let Some(options) = args.prune.options()? {
+    if let Some(options) = prune_options(args)? {
         print!("{}", prune::plan(&model, &options)?);
     }
     if !args.no_quantize {
         let data = args.data.data.as_ref().map(|spec| args.data.open(spec, &model)).transpose()?;
-        let source = match (&args.ranges, &data) {
-            (Some(path), _) => Some(RangeSource::File(path)),
-            (None, Some(data)) => {
-                Some(RangeSource::Data(data, runtime::find(&args.runtime)?, args.quant.calibrator()?))
-            }
-            (None, None) => None,
-        };
+        let source = range_source(args.ranges.as_ref(), data.as_ref(), &args.runtime, &args.quant)?;
         print!("{}", pipeline::decide(&model, &args.quant.options()?, source, bars)?);
     }
     Ok(Done::Well)

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anstream::{print, println};
 
 use super::Done;
-use super::args::check_output;
+use super::args::output;
 use crate::error::{Error, Result};
 use crate::onnx;
 use crate::prune::{self, Pattern, PruneOptions, Scope};
@@ -15,8 +15,8 @@ pub struct Args {
     /// The model
     model: PathBuf,
     /// Where the result goes
-    #[arg(short, long)]
-    output: PathBuf,
+    #[arg(short, long, required_unless_present = "plan")]
+    output: Option<PathBuf>,
     #[command(flatten)]
     prune: PruneArgs,
     /// Nodes whose name matches keep their weights (repeatable)
@@ -73,19 +73,19 @@ impl PruneArgs {
 }
 
 pub(super) fn run(args: &Args) -> Result<Done> {
-    check_output(&args.output)?;
+    let path = if args.plan { None } else { Some(output(args.output.as_ref())?) };
     let Some(mut options) = args.prune.options()? else {
         return Err(Error::usage("give --sparsity, --threshold or an N:M --pattern"));
     };
     options.exclude.clone_from(&args.exclude);
     let mut model = onnx::load(&args.model)?;
     let plan = prune::plan(&model, &options)?;
-    if args.plan {
+    let Some(path) = path else {
         print!("{plan}");
         return Ok(Done::Well);
-    }
+    };
     let report = prune::apply(&mut model, &plan)?;
-    onnx::emit(&model, &args.output)?;
+    onnx::emit(&model, path)?;
     println!("{report}");
     for t in &plan.tensors {
         if let Some(why) = &t.kept {

@@ -5,20 +5,20 @@ use std::path::PathBuf;
 use anstream::{print, println};
 
 use super::Done;
-use super::args::{DataArgs, QuantArgs, check_output};
+use super::args::{DataArgs, QuantArgs, output, range_source};
 use super::bars::Bars;
 use crate::error::Result;
 use crate::passes::{self, SimplifyOptions};
-use crate::pipeline::{self, RangeSource};
-use crate::{onnx, quantize, runtime};
+use crate::pipeline;
+use crate::{onnx, quantize};
 
 #[derive(clap::Args)]
 pub struct Args {
     /// The model
     model: PathBuf,
     /// Where the result goes
-    #[arg(short, long)]
-    output: PathBuf,
+    #[arg(short, long, required_unless_present = "plan")]
+    output: Option<PathBuf>,
     #[command(flatten)]
     data: DataArgs,
     /// Ranges found by calibrate
@@ -35,23 +35,19 @@ pub struct Args {
 }
 
 pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
-    check_output(&args.output)?;
+    let path = if args.plan { None } else { Some(output(args.output.as_ref())?) };
     let options = args.quant.options()?;
     let mut model = onnx::load(&args.model)?;
     let _ = passes::simplify(&mut model, &SimplifyOptions::default())?;
     let data = args.data.data.as_ref().map(|spec| args.data.open(spec, &model)).transpose()?;
-    let source = match (&args.ranges, &data) {
-        (Some(path), _) => Some(RangeSource::File(path)),
-        (None, Some(data)) => Some(RangeSource::Data(data, runtime::find(&args.runtime)?, args.quant.calibrator()?)),
-        (None, None) => None,
-    };
+    let source = range_source(args.ranges.as_ref(), data.as_ref(), &args.runtime, &args.quant)?;
     let plan = pipeline::decide(&model, &options, source, bars)?;
-    if args.plan {
+    let Some(path) = path else {
         print!("{plan}");
         return Ok(Done::Well);
-    }
+    };
     let report = quantize::apply(&mut model, &plan)?;
-    onnx::emit(&model, &args.output)?;
+    onnx::emit(&model, path)?;
     let covered: Vec<_> = plan.coverage().iter().map(|(op, done, all)| format!("{done} of {all} {op}")).collect();
     println!("{} in {}, {}", covered.join(", "), options.weights, options.effective_format());
     for (node, reason) in plan.kept() {

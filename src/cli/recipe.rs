@@ -1,5 +1,5 @@
 //! A TOML recipe says the same as the flags: `min-sqnr = 20` is `--min-sqnr 20`, a list repeats its flag, `true` is the
-//! bare flag. It is put before the flags that were given, so that those win.
+//! bare flag. A key whose flag is given is passed over: flags win.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -8,21 +8,36 @@ use crate::error::{Error, Result};
 
 /// Replaces `--recipe FILE` by the flags that the file says.
 pub(super) fn expand(args: Vec<OsString>) -> Result<Vec<OsString>> {
-    let Some(at) = args.iter().position(|a| a == "--recipe") else { return Ok(args) };
-    let Some(file) = args.get(at + 1) else { return Ok(args) };
-    let path = Path::new(file);
+    let Some((file, given)) = split(&args) else { return Ok(args) };
+    let command = super::command();
+    let called = |a: &OsString| command.find_subcommand(a);
+    let Some((at, subcommand)) = given.iter().enumerate().skip(1).find_map(|(i, a)| Some((i, called(a)?))) else {
+        return Ok(args);
+    };
+    let path = Path::new(&file);
     let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
-    let given: Vec<OsString> = [&args[..at], &args[at + 2..]].concat();
-    let Some(subcommand) = given.get(1).and_then(|s| s.to_str()).map(str::to_string) else { return Ok(args) };
-    let flags = flags(&text, &subcommand).map_err(|e| e.in_file(path))?;
-    Ok([&given[..2], &flags, &given[2..]].concat())
+    let flags = flags(&text, subcommand, &given).map_err(|e| e.in_file(path))?;
+    Ok([&given[..=at], &flags, &given[at + 1..]].concat())
 }
 
-fn flags(text: &str, subcommand: &str) -> Result<Vec<OsString>> {
+/// The file that `--recipe` names, and the other arguments.
+fn split(args: &[OsString]) -> Option<(OsString, Vec<OsString>)> {
+    let at = args.iter().position(|a| a.to_str().is_some_and(|a| a == "--recipe" || a.starts_with("--recipe=")))?;
+    let (file, used) = match args[at].to_str()?.strip_prefix("--recipe=") {
+        Some(file) => (file.into(), 1),
+        None => (args.get(at + 1)?.clone(), 2),
+    };
+    Some((file, [&args[..at], &args[at + used..]].concat()))
+}
+
+/// The flags of `text` for `command`, but for those that `given` says itself.
+fn flags(text: &str, command: &clap::Command, given: &[OsString]) -> Result<Vec<OsString>> {
     let wrong = |e: toml::de::Error| Error::usage(e.message().replace('\n', " "));
     let table: toml::Table = toml::from_str(text).map_err(wrong)?;
-    let command = super::command();
-    let Some(command) = command.find_subcommand(subcommand) else { return Ok(Vec::new()) };
+    let says = |key: &str| {
+        let flag = format!("--{key}");
+        given.iter().filter_map(|a| a.to_str()).any(|a| a.split('=').next() == Some(&flag))
+    };
     let known: Vec<&str> = command.get_arguments().filter_map(|a| a.get_long()).collect();
     let mut flags = Vec::new();
     for (key, value) in table {
@@ -30,6 +45,9 @@ fn flags(text: &str, subcommand: &str) -> Result<Vec<OsString>> {
             let nearest = known.iter().max_by_key(|k| (strsim::jaro_winkler(k, &key) * 1e6) as u64);
             let nearest = nearest.map_or(String::new(), |k| format!("; did you mean \"{k}\"?"));
             return Err(Error::usage(format!("unknown key \"{key}\"{nearest}")));
+        }
+        if says(&key) {
+            continue;
         }
         let values = if let toml::Value::Array(list) = value { list } else { vec![value] };
         for value in values {
@@ -54,12 +72,34 @@ fn flags(text: &str, subcommand: &str) -> Result<Vec<OsString>> {
 mod tests {
     use super::*;
 
+    fn of_optimize(text: &str, given: &[&str]) -> Result<Vec<OsString>> {
+        let given: Vec<OsString> = given.iter().map(OsString::from).collect();
+        flags(text, super::super::command().find_subcommand("optimize").unwrap(), &given)
+    }
+
     #[test]
     fn a_recipe_becomes_flags_and_mistyped_keys_are_told() {
-        let f = flags("min-sqnr = 20.5\nexclude = [\"a\", \"b\"]\nplan = true", "optimize").unwrap();
+        let f = of_optimize("min-sqnr = 20.5\nexclude = [\"a\", \"b\"]\nplan = true", &[]).unwrap();
         assert_eq!(f, ["--exclude=a", "--exclude=b", "--min-sqnr=20.5", "--plan"]);
-        let error = flags("min-sqrn = 20", "optimize").unwrap_err();
+        let error = of_optimize("min-sqrn = 20", &[]).unwrap_err();
         assert_eq!(error.to_string(), "unknown key \"min-sqrn\"; did you mean \"min-sqnr\"?");
         assert_eq!(error.exit_code(), 2);
+    }
+
+    #[test]
+    fn flags_win() {
+        let f = of_optimize("min-sqnr = 20\nexclude = \"a\"", &["--exclude", "b", "--min-sqnr=30"]).unwrap();
+        assert!(f.is_empty(), "{f:?}");
+    }
+
+    #[test]
+    fn the_file_is_found_in_either_form() {
+        let args = |words: &[&str]| words.iter().map(OsString::from).collect::<Vec<_>>();
+        let rest = args(&["onnxpress", "-v", "optimize", "m.onnx"]);
+        assert_eq!(
+            split(&args(&["onnxpress", "-v", "optimize", "m.onnx", "--recipe=r"])),
+            Some(("r".into(), rest.clone()))
+        );
+        assert_eq!(split(&args(&["onnxpress", "-v", "optimize", "--recipe", "r", "m.onnx"])), Some(("r".into(), rest)));
     }
 }
