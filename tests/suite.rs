@@ -4,4 +4,5 @@ mod data;
 mod fixtures;
 mod golden;
 mod integer_forms;
+mod layers;
 mod prepared;
