@@ -1,4 +1,56 @@
 //! onnxpress presses trained ONNX models: smaller, faster, and measured.
+//!
+//! It reads a model, cleans the graph, prunes and quantizes it, writes standard ONNX, then runs the original and the
+//! rewritten model side by side and says what changed: accuracy, latency, size, and where the drift is born.
+//!
+//! ```text
+//! file ─ onnx::load ─► ir::Model ─ passes ─► ir::Model ─┬─ calibrate (runtime) ─► Ranges
+//!                                                       ├─ prune:    plan ─► apply
+//!                                                       ├─ quantize: plan ─► apply
+//!                                                       └─ onnx::emit ─► file ─ validate (runtime) ─► Report
+//! ```
+//!
+//! [`pipeline`] tells that story in one function; everything else is a room off that corridor. A layer uses only
+//! those below it:
+//!
+//! | layer | what it knows |
+//! |---|---|
+//! | [`cli`] | flags and files, no algorithms |
+//! | [`pipeline`] | the whole story |
+//! | [`report`] | one serializable value → text, JSON, markdown |
+//! | [`validate`], [`quantize`], [`prune`] | proof; integers for weights and activations; zeros for weights |
+//! | [`calibrate`] | statistics of the values that flow through a model, in one streaming pass |
+//! | [`runtime`] | running models: a prepared copy in tract |
+//! | [`passes`] | rewrites of the graph, one file each |
+//! | [`ops`] | what is known of each operator, as data |
+//! | [`data`], [`target`], [`onnx`] | samples from files; deployment presets; the only code that sees protobuf |
+//! | [`ir`] | the model in memory, and [`ir::GraphEdit`], the only way to change it |
+//! | [`error`], [`progress`] | one-line errors with exit codes; listeners for progress |
+//!
+//! What holds everywhere:
+//! - **Zero-copy.** The file is mapped and every initializer is a slice of the map: loading costs nodes, not bytes.
+//! - **Decide, then apply.** [`quantize::QuantPlan`] and [`prune::PrunePlan`] are plain printable values: what was
+//!   decided for every node, and why not where it was left alone.
+//! - **A refusal is a value.** [`passes::Outcome::Refused`] reaches the report; nothing is skipped in silence.
+//! - **Tables, not matches.** An operator, a pass, a calibrator, a criterion, a target, a runtime is one file and one
+//!   line in its table; engines name no operators.
+//!
+//! ```no_run
+//! use onnxpress::passes::{SimplifyOptions, simplify};
+//! use onnxpress::quantize::{self, Format, QuantOptions};
+//! use std::path::Path;
+//!
+//! # fn main() -> onnxpress::Result<()> {
+//! let mut model = onnxpress::onnx::load(Path::new("model.onnx"))?;
+//! simplify(&mut model, &SimplifyOptions::default())?;
+//! let options = QuantOptions { format: Format::WeightOnly, ..QuantOptions::for_target("onnxruntime")? };
+//! let plan = quantize::plan(&model, None, &options)?;
+//! println!("{plan}");
+//! quantize::apply(&mut model, &plan)?;
+//! onnxpress::onnx::emit(&model, Path::new("model.int8.onnx"))?;
+//! # Ok(())
+//! # }
+//! ```
 
 #![deny(unsafe_code)]
 

@@ -20,6 +20,14 @@ pub fn text(r: &Report) -> String {
     }
     if let Some(v) = &r.validation {
         out += &comparison(v, &r.missed);
+        let made_for = r.plan.as_ref().map_or(v.runtime.as_str(), |p| &p.options.target);
+        if made_for != v.runtime && v.latency.is_some() {
+            let _ = writeln!(
+                out,
+                "              made for {made_for}, timed in {}: expect another latency there",
+                v.runtime
+            );
+        }
     }
     out.push('\n');
     if let Some(s) = r.simplify.as_ref().filter(|s| !s.passes.is_empty()) {
