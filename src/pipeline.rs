@@ -50,7 +50,7 @@ pub fn optimize(
     let mut model = original.clone();
     let mut report = Report::new(o.model, o.output);
 
-    report.simplify = Some(passes::simplify(&mut model, &o.simplify)?);
+    report.simplify = Some(passes::simplify(&mut model, &o.simplify).map_err(|e| e.in_file(o.model))?);
     if let Some(options) = &o.prune {
         let plan = prune::plan(&model, options)?;
         report.prune = Some(prune::apply(&mut model, &plan)?);

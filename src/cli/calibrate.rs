@@ -48,7 +48,7 @@ fn observe(args: &Args, bars: &Bars) -> Result<Statistics> {
     let path = args.model.as_ref().ok_or_else(|| Error::usage("the model is missing"))?;
     let mut model = onnx::load(path)?;
     // The values to observe are those of the clean graph, which is what gets quantized.
-    let _ = passes::simplify(&mut model, &SimplifyOptions::default())?;
+    let _ = passes::simplify(&mut model, &SimplifyOptions::default()).map_err(|e| e.in_file(path))?;
     let data = args.data.required(&model)?;
     let values = quantize::values_to_observe(&model, &args.quant.options()?);
     collect(&model, &data, runtime::find(&args.runtime)?, args.quant.calibrator()?, &values, bars)

@@ -42,7 +42,7 @@ struct Inspection {
 pub(super) fn run(args: &Args) -> Result<Done> {
     let model = onnx::load(&args.model)?;
     let mut clean = model.clone();
-    let simplify = passes::simplify(&mut clean, &SimplifyOptions::default())?;
+    let simplify = passes::simplify(&mut clean, &SimplifyOptions::default()).map_err(|e| e.in_file(&args.model))?;
     let mut options = QuantOptions::for_target(&args.target)?;
     if options.format.is_static() {
         // Without data there are no ranges; the dynamic form has the same choice of nodes.

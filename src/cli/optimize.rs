@@ -106,7 +106,7 @@ fn prune_options(args: &Args) -> Result<Option<PruneOptions>> {
 
 fn plan(args: &Args, bars: &Bars) -> Result<Done> {
     let mut model = onnx::load(&args.model)?;
-    let done = passes::simplify(&mut model, &SimplifyOptions::default())?;
+    let done = passes::simplify(&mut model, &SimplifyOptions::default()).map_err(|e| e.in_file(&args.model))?;
     println!("simplify  {} ─► {} nodes", done.nodes_before, done.nodes_after);
     if let Some(options) = prune_options(args)? {
         print!("{}", prune::plan(&model, &options)?);

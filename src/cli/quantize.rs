@@ -38,7 +38,7 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
     let path = if args.plan { None } else { Some(output(args.output.as_ref())?) };
     let options = args.quant.options()?;
     let mut model = onnx::load(&args.model)?;
-    let _ = passes::simplify(&mut model, &SimplifyOptions::default())?;
+    let _ = passes::simplify(&mut model, &SimplifyOptions::default()).map_err(|e| e.in_file(&args.model))?;
     let data = args.data.data.as_ref().map(|spec| args.data.open(spec, &model)).transpose()?;
     let source = range_source(args.ranges.as_ref(), data.as_ref(), &args.runtime, &args.quant)?;
     let plan = pipeline::decide(&model, &options, source, bars)?;

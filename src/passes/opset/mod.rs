@@ -31,6 +31,7 @@ use serde::Serialize;
 
 use crate::error::Error;
 use crate::ir::{GraphEdit, NodeId};
+use crate::passes::tidy::freeze_inputs;
 
 /// The oldest version that can be raised: before it, arithmetic broadcast by attribute.
 pub const OLDEST: i64 = 7;
@@ -142,7 +143,8 @@ pub fn raise(edit: &mut GraphEdit, to: i64) -> Result<Raised, Refused> {
     }
     let saved = edit.model().clone();
     let mut changed: Vec<(NodeId, String)> = Vec::new();
-    drop_input_list_of_constants(edit);
+    // Rewrites add initializers, which below IR version 4 would have to be inputs.
+    freeze_inputs::freeze(edit);
     for version in from + 1..=to {
         for node in edit.all_nodes() {
             if !edit.is_live(node) {
@@ -169,21 +171,6 @@ fn change(edit: &GraphEdit, node: NodeId, version: i64) -> Option<&'static Chang
     let all = CHANGES.iter().flat_map(|c| c.iter());
     let mut here = all.filter(|c| c.since == version);
     here.find(|c| edit.node(node).is(c.op_type))
-}
-
-/// Below IR version 4 every initializer had to be listed as an input. Rewrites add initializers, so the
-/// model becomes one of version 4, in which listed ones could be overridden: they are unlisted.
-fn drop_input_list_of_constants(edit: &mut GraphEdit) {
-    if edit.meta.ir_version.is_none_or(|v| v >= 4) {
-        return;
-    }
-    let main = edit.main();
-    for input in edit.graph(main).inputs().to_vec() {
-        if let Some(tensor) = edit.value(input).initializer().cloned() {
-            edit.freeze_input(main, input, tensor);
-        }
-    }
-    edit.set_ir_version(4);
 }
 
 #[cfg(test)]

@@ -17,13 +17,17 @@ pub(in crate::passes) const PASS: Pass = Pass {
 };
 
 fn run(edit: &mut GraphEdit) -> Result<PassReport> {
+    Ok(PassReport::applied(freeze(edit)))
+}
+
+/// Freezes them; returns how many there were.
+pub(in crate::passes) fn freeze(edit: &mut GraphEdit) -> usize {
     if edit.meta.ir_version.is_none_or(|version| version >= 4) {
-        return Ok(PassReport::default());
+        return 0;
     }
     let graph = edit.main();
-    let inputs = edit.graph(graph).inputs().to_vec();
     let mut frozen = 0;
-    for input in inputs {
+    for input in edit.graph(graph).inputs().to_vec() {
         if let Some(tensor) = edit.value(input).initializer().cloned() {
             edit.freeze_input(graph, input, tensor);
             frozen += 1;
@@ -33,5 +37,5 @@ fn run(edit: &mut GraphEdit) -> Result<PassReport> {
     if edit.opset("").is_none() {
         edit.set_opset("", 1);
     }
-    Ok(PassReport::applied(frozen))
+    frozen
 }
