@@ -78,7 +78,7 @@ fn numbers(value: &Value) -> Vec<usize> {
 fn input(spec: &Value, seed: usize) -> (String, Tensor) {
     let shape = numbers(&spec["shape"]);
     let count = shape.iter().product::<usize>() as u64;
-    let hash = |i: u64, seed: u64| ((i + 1) * 2_654_435_761 + seed * 40503) % (1 << 32) >> 8;
+    let hash = |i: u64, seed: u64| (((i + 1) * 2_654_435_761 + seed * 40503) % (1 << 32)) >> 8;
     let hashes = (0..count).map(|i| hash(i, seed as u64));
     let tensor = if spec.get("page").is_some() {
         let (width, height) = (shape[shape.len() - 1] as u64, shape[shape.len() - 2] as u64);

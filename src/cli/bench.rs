@@ -8,7 +8,7 @@ use super::Done;
 use super::args::DataArgs;
 use crate::error::Result;
 use crate::runtime::{self, LoadOptions, Session, deciding_inputs};
-use crate::validate::latency::{LatencyOptions, interleaved, quantile, summary};
+use crate::validate::latency::{LatencyOptions, Timed, interleaved, quantile, summary};
 use crate::{ir, onnx};
 
 #[derive(clap::Args)]
@@ -40,8 +40,7 @@ pub(super) fn run(args: &Args) -> Result<Done> {
         let options = LoadOptions { constants, ..LoadOptions::for_inputs(&inputs).with_threads(args.threads) };
         sessions.push((runtime.load(&model, &options).map_err(|e| e.in_file(path))?, inputs));
     }
-    let pairs: Vec<(&dyn Session, &[(String, ir::Tensor)])> =
-        sessions.iter().map(|(s, i)| (&**s, i.as_slice())).collect();
+    let pairs: Vec<Timed> = sessions.iter().map(|(s, i)| (&**s, i.as_slice())).collect();
     let times = interleaved(&pairs, &LatencyOptions::default())?;
     println!(
         "{:>12} {:>12} {:>8}   model ({}, {} runs)",

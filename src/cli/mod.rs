@@ -38,7 +38,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// The main job: simplify, quantize, prune if asked, validate, report
-    Optimize(optimize::Args),
+    Optimize(Box<optimize::Args>),
     /// What is in a model, and what could be done with it
     Inspect(inspect::Args),
     /// Clean the graph; outputs stay
@@ -93,7 +93,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn dispatch(cli: Cli) -> Result<Done> {
     let bars = bars::Bars::new(cli.quiet);
     match cli.command {
-        Command::Optimize(args) => optimize::run(args, &bars),
+        Command::Optimize(args) => optimize::run(&args, &bars),
         Command::Inspect(args) => inspect::run(&args),
         Command::Simplify(args) => simplify::run(&args),
         Command::Calibrate(args) => calibrate::run(&args, &bars),

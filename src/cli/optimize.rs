@@ -58,7 +58,7 @@ pub struct Args {
     report: String,
 }
 
-pub(super) fn run(args: Args, bars: &Bars) -> Result<Done> {
+pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
     let runtime = runtime::find(&args.runtime)?;
     if args.data.data.is_none() && args.ranges.is_none() {
         let form = args.quant.options()?.effective_format();
@@ -69,14 +69,14 @@ pub(super) fn run(args: Args, bars: &Bars) -> Result<Done> {
         }
     }
     if args.plan {
-        return plan(&args, bars);
+        return plan(args, bars);
     }
     let path = output(args.output.as_ref())?;
     let job = Optimize {
         model: &args.model,
         output: path,
         simplify: SimplifyOptions::default(),
-        prune: prune_options(&args)?,
+        prune: prune_options(args)?,
         quantize: if args.no_quantize { None } else { Some(args.quant.options()?) },
         calibrator: args.quant.calibrator()?,
         ranges: args.ranges.clone(),

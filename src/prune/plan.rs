@@ -159,12 +159,13 @@ pub fn apply(model: &mut Model, plan: &PrunePlan) -> Result<PruneReport> {
         let mut pruned = mask::applied(&stored, &t.mask)?;
         pruned.storage = stored.storage.clone();
         let is_initializer = edit.producer(t.value).is_none();
-        if plan.options.sparse && is_initializer {
-            if let Some(s) = sparse::smaller(&pruned)? {
-                edit.make_sparse(t.value, s);
-                report.sparse += 1;
-                continue;
-            }
+        if plan.options.sparse
+            && is_initializer
+            && let Some(s) = sparse::smaller(&pruned)?
+        {
+            edit.make_sparse(t.value, s);
+            report.sparse += 1;
+            continue;
         }
         match edit.producer(t.value) {
             Some(node) => edit.set_attr(node, "value", pruned),

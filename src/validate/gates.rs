@@ -28,16 +28,16 @@ impl Gates {
     pub fn missed(&self, v: &Validation) -> Vec<Missed> {
         let mut missed = Vec::new();
         let drop = v.task.as_ref().map(|t| -t.top1.difference).or_else(|| v.agreement().map(|a| 1.0 - a));
-        if let (Some(wanted), Some(got)) = (self.max_drop, drop) {
-            if got > wanted + 1e-12 {
-                missed.push(Missed { gate: "max-drop", wanted, got });
-            }
+        if let (Some(wanted), Some(got)) = (self.max_drop, drop)
+            && got > wanted + 1e-12
+        {
+            missed.push(Missed { gate: "max-drop", wanted, got });
         }
         let mut floor = |gate, wanted: Option<f64>, got: Option<f64>| {
-            if let (Some(wanted), Some(got)) = (wanted, got) {
-                if got < wanted {
-                    missed.push(Missed { gate, wanted, got });
-                }
+            if let (Some(wanted), Some(got)) = (wanted, got)
+                && got < wanted
+            {
+                missed.push(Missed { gate, wanted, got });
             }
         };
         floor("min-speedup", self.min_speedup, v.latency.as_ref().map(|l| l.speedup));

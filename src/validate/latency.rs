@@ -46,11 +46,11 @@ pub struct Latency {
     pub speedup_high: f64,
 }
 
+/// A session and what it is fed.
+pub type Timed<'a> = (&'a dyn Session, &'a [(String, Tensor)]);
+
 /// Times of each session on its own inputs, interleaved: one list a session, in milliseconds.
-pub fn interleaved(
-    sessions: &[(&dyn Session, &[(String, Tensor)])],
-    options: &LatencyOptions,
-) -> Result<Vec<Vec<f64>>> {
+pub fn interleaved(sessions: &[Timed], options: &LatencyOptions) -> Result<Vec<Vec<f64>>> {
     let mut times = vec![Vec::new(); sessions.len()];
     for _ in 0..2 {
         for (session, inputs) in sessions {
@@ -72,8 +72,8 @@ pub fn interleaved(
 pub fn compare(
     runtime: &str,
     threads: usize,
-    original: (&dyn Session, &[(String, Tensor)]),
-    rewritten: (&dyn Session, &[(String, Tensor)]),
+    original: Timed,
+    rewritten: Timed,
     options: &LatencyOptions,
 ) -> Result<Latency> {
     let times = interleaved(&[original, rewritten], options)?;
