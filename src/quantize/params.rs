@@ -1,6 +1,8 @@
 //! Scale and zero point: the affine map between real numbers and 8-bit integers.
 //!
-//!     q = clamp(round(x / s) + z, q_min, q_max)        x' = s·(q − z)
+//! ```text
+//! q = clamp(round(x / s) + z, q_min, q_max)        x' = s·(q − z)
+//! ```
 //!
 //! Rounding is half to even, as ONNX's QuantizeLinear. Every range is widened to hold zero, so that zero is exact
 //! (padding, Relu and pruned weights rely on it), and inside the range |x − x'| ≤ s/2.

@@ -1,6 +1,8 @@
 //! Which inputs decide the way through a model.
 //!
-//!     sr ─► Equal(16000) ─► If          sr decides, the samples do not
+//! ```text
+//! sr ─► Equal(16000) ─► If          sr decides, the samples do not
+//! ```
 //!
 //! An input decides when the condition of an `If` depends on its values, and it is one small integer
 //! or truth value, such as a sample rate or a mode, so that a session can be made for each value it takes.

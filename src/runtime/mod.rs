@@ -1,7 +1,9 @@
 //! Running models: what calibration and validation stand on.
 //!
-//!     let session = runtime::find("tract")?.load(&model, &LoadOptions { taps, ..options })?;
-//!     let values  = session.run(&[("input".into(), tensor)])?;      // outputs, then taps
+//! ```text
+//! let session = runtime::find("tract")?.load(&model, &LoadOptions { taps, ..options })?;
+//! let values  = session.run(&[("input".into(), tensor)])?;      // outputs, then taps
+//! ```
 //!
 //! A [`Runtime`] makes a [`Session`] of a model once; a session runs many times and from many threads.
 //! [`Shaped`] keeps one session per set of input shapes, for data whose batches differ in shape.

@@ -10,7 +10,7 @@
 //! }
 //! ```
 //!
-//! [`print`] and [`parse`] agree: what was printed parses, and prints the same again. The syntax has no
+//! [`print()`] and [`parse`] agree: what was printed parses, and prints the same again. The syntax has no
 //! place for doc strings and metadata below the model, for denotations and for quantization annotations.
 //! Strings that are not UTF-8 are printed with replacement characters.
 //!

@@ -1,11 +1,13 @@
 //! What a node does to each channel of a tensor: y = s·x + t.
 //!
-//!     BatchNormalization   s = γ/√(σ² + ε)   t = β − s·μ
-//!     Mul c                s = c             t = 0
-//!     Div c                s = 1/c           t = 0
-//!     Add c                s = 1             t = c
-//!     Sub c   (c − x)      s = 1 (−1)        t = −c (c)
-//!     Neg                  s = −1            t = 0
+//! ```text
+//! BatchNormalization   s = γ/√(σ² + ε)   t = β − s·μ
+//! Mul c                s = c             t = 0
+//! Div c                s = 1/c           t = 0
+//! Add c                s = 1             t = c
+//! Sub c   (c − x)      s = 1 (−1)        t = −c (c)
+//! Neg                  s = −1            t = 0
+//! ```
 //!
 //! The constant must be one number or one per channel once it is broadcast against the tensor.
 

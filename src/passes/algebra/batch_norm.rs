@@ -2,9 +2,11 @@
 //!
 //! BN(y) = γ·(y − μ)/√(σ² + ε) + β is affine per output channel, so with s = γ/√(σ² + ε)
 //!
-//!     W' = s·W        b' = s·(b − μ) + β
+//! ```text
+//! W' = s·W        b' = s·(b − μ) + β
 //!
-//!     x ─► Conv(W, b) ─► BatchNormalization ─► y        x ─► Conv(W', b') ─► y
+//! x ─► Conv(W, b) ─► BatchNormalization ─► y        x ─► Conv(W', b') ─► y
+//! ```
 //!
 //! The same for ConvTranspose and Gemm. One before a convolution is folded by `fold-input-affine`.
 //!

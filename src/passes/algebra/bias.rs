@@ -1,8 +1,10 @@
 //! Fold the addition of a constant into the bias of the operator before it.
 //!
-//!     b' = b + c        (Sub: b − c;  c − y: W' = −W, b' = c − b)
+//! ```text
+//! b' = b + c        (Sub: b − c;  c − y: W' = −W, b' = c − b)
 //!
-//!     x ─► Conv(W, b) ─► Add(c) ─► y        x ─► Conv(W, b') ─► y
+//! x ─► Conv(W, b) ─► Add(c) ─► y        x ─► Conv(W, b') ─► y
+//! ```
 //!
 //! c is one number or one per output channel; the same for ConvTranspose and Gemm.
 //!

@@ -1,9 +1,11 @@
 //! Fold an affine operator into the linear operator after it.
 //!
-//!     W·(s·x + t) + b = (W·s)·x + (b + W·t)
+//! ```text
+//! W·(s·x + t) + b = (W·s)·x + (b + W·t)
 //!
-//!     x ─► Mul(s) ─► Conv(W, b) ─► y                   x ─► Conv(W·s, b) ─► y
-//!     x ─► BatchNormalization ─► Gemm(W, b) ─► y       x ─► Gemm(W·s, b + W·t) ─► y
+//! x ─► Mul(s) ─► Conv(W, b) ─► y                   x ─► Conv(W·s, b) ─► y
+//! x ─► BatchNormalization ─► Gemm(W, b) ─► y       x ─► Gemm(W·s, b + W·t) ─► y
+//! ```
 //!
 //! s and t are one number or one per input channel of Conv, ConvTranspose, Gemm or MatMul.
 //!

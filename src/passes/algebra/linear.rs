@@ -1,9 +1,11 @@
 //! Operators that contract their input with a constant weight, and where the channels are in it.
 //!
-//!     Conv            W[m, c/g, …]     out m         in (m / (M/g))·(C/g) + j
-//!     ConvTranspose   W[c, m/g, …]     out (c / (C/g))·(M/g) + j   in c
-//!     Gemm            W[k, n] or, with transB, W[n, k]
-//!     MatMul          W[…, k, n], no bias
+//! ```text
+//! Conv            W[m, c/g, …]     out m         in (m / (M/g))·(C/g) + j
+//! ConvTranspose   W[c, m/g, …]     out (c / (C/g))·(M/g) + j   in c
+//! Gemm            W[k, n] or, with transB, W[n, k]
+//! MatMul          W[…, k, n], no bias
+//! ```
 //!
 //! y = W·x + b. An affine map after it gives W' = s·W, b' = s·b + t; one before it gives W' = W·s and
 //! b' = b + W·t, where every output sees all of W (no padding).

@@ -1,8 +1,10 @@
 //! Two steps of the same arithmetic with constants become one.
 //!
-//!     (x·a)·b = x·(a·b)        (x + a) + b = x + (a + b)        Div and Sub by constants likewise
+//! ```text
+//! (x·a)·b = x·(a·b)        (x + a) + b = x + (a + b)        Div and Sub by constants likewise
 //!
-//!     x ─► Mul(a) ─► Mul(b) ─► y        x ─► Mul(a·b) ─► y
+//! x ─► Mul(a) ─► Mul(b) ─► y        x ─► Mul(a·b) ─► y
+//! ```
 //!
 //! Refuses when the value in between has another reader or is a graph output, and when the joint constant
 //! overflows or is larger than both were; a step whose constant would broaden the shape is no match.

@@ -1,8 +1,10 @@
 //! Fold the multiplication by a constant into the weight of the operator before it.
 //!
-//!     W' = s·W        b' = s·b        s = c, or 1/c for Div, or −1 for Neg
+//! ```text
+//! W' = s·W        b' = s·b        s = c, or 1/c for Div, or −1 for Neg
 //!
-//!     x ─► Conv(W, b) ─► Mul(c) ─► y        x ─► Conv(W', b') ─► y
+//! x ─► Conv(W, b) ─► Mul(c) ─► y        x ─► Conv(W', b') ─► y
+//! ```
 //!
 //! c is one number or one per output channel; the same for ConvTranspose, Gemm and MatMul.
 //!

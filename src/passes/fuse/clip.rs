@@ -1,9 +1,11 @@
 //! A Relu next to a Clip goes into it; one of two Relus goes.
 //!
-//!     clip(relu(x), l, h) = clip(x, max(l, 0), h) when h ≥ 0        relu(clip(x, l, h)) = clip(x, l, h) when l ≥ 0
+//! ```text
+//! clip(relu(x), l, h) = clip(x, max(l, 0), h) when h ≥ 0        relu(clip(x, l, h)) = clip(x, l, h) when l ≥ 0
 //!
-//!     x ─► Relu ─► Clip(0, 6) ─► y                 x ─► Clip(0, 6) ─► y
-//!     x ─► Relu ─► Relu ─► y                       x ─► Relu ─► y
+//! x ─► Relu ─► Clip(0, 6) ─► y                 x ─► Clip(0, 6) ─► y
+//! x ─► Relu ─► Relu ─► y                       x ─► Relu ─► y
+//! ```
 //!
 //! Only where the bounds need no change: a lower bound of 0 or above.
 //! Refuses when the output is a graph output that no other node can make.

@@ -1,10 +1,12 @@
 //! Decomposed hard-sigmoid and hard-swish become HardSigmoid, and HardSwish where the opset has it.
 //!
-//!     clip(x + a, 0, m)/m = max(0, min(1, x/m + a/m)) = HardSigmoid(x; α = 1/m, β = a/m)
+//! ```text
+//! clip(x + a, 0, m)/m = max(0, min(1, x/m + a/m)) = HardSigmoid(x; α = 1/m, β = a/m)
 //!
-//!     x ─► Add(a) ─► Clip(0, m) ─► Div(m) ─► y                      x ─► HardSigmoid ─► y
-//!     x ─► Add(a) ─► Clip(0, m) ─► Mul(x) ─► Div(m) ─► y            x ─► HardSigmoid ─► Mul(x) ─► y
-//!     x ─► HardSigmoid(1/6, 1/2) ─► Mul(x) ─► y                     x ─► HardSwish ─► y   (opset 14 and up)
+//! x ─► Add(a) ─► Clip(0, m) ─► Div(m) ─► y                      x ─► HardSigmoid ─► y
+//! x ─► Add(a) ─► Clip(0, m) ─► Mul(x) ─► Div(m) ─► y            x ─► HardSigmoid ─► Mul(x) ─► y
+//! x ─► HardSigmoid(1/6, 1/2) ─► Mul(x) ─► y                     x ─► HardSwish ─► y   (opset 14 and up)
+//! ```
 //!
 //! Mul(1/m) is read as Div(m), and x·(clip/m) as (x·clip)/m. The opset is never raised for it.
 //!

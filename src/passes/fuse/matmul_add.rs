@@ -1,8 +1,10 @@
 //! MatMul + Add of matrices becomes Gemm.
 //!
-//!     x·W + b = Gemm(x, W, b)
+//! ```text
+//! x·W + b = Gemm(x, W, b)
 //!
-//!     x ─► MatMul(W) ─► Add(b) ─► y           x ─► Gemm(W, b) ─► y
+//! x ─► MatMul(W) ─► Add(b) ─► y           x ─► Gemm(W, b) ─► y
+//! ```
 //!
 //! Both operands must be known to be matrices and b to broadcast into the product; ONNX Runtime and
 //! tract then add while they write the product. Above rank 2 there is no Gemm, and both runtimes fuse the addition themselves.

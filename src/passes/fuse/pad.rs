@@ -1,8 +1,10 @@
 //! A Pad goes into the convolution or pooling after it.
 //!
-//!     x ─► Pad(p, 0) ─► Conv(pads q) ─► y                        x ─► Conv(pads p + q) ─► y
-//!     x ─► Pad(p, 0) ─► AveragePool(pads q) ─► y                 x ─► AveragePool(pads p + q, count_include_pad) ─► y
-//!     x ─► Pad(p, −∞) ─► MaxPool(pads q) ─► y                    x ─► MaxPool(pads p + q) ─► y
+//! ```text
+//! x ─► Pad(p, 0) ─► Conv(pads q) ─► y                        x ─► Conv(pads p + q) ─► y
+//! x ─► Pad(p, 0) ─► AveragePool(pads q) ─► y                 x ─► AveragePool(pads p + q, count_include_pad) ─► y
+//! x ─► Pad(p, −∞) ─► MaxPool(pads q) ─► y                    x ─► MaxPool(pads p + q) ─► y
+//! ```
 //!
 //! A MaxPool takes zeros too where x is the output of Relu: every window holds an element of x, which is not below 0.
 //!

@@ -1,7 +1,9 @@
 //! An If whose condition is constant becomes the branch that it takes.
 //!
-//!     cond = true
-//!     If(cond) { then: a ─► f ─► y,  else: … } ─► y        a ─► f ─► y
+//! ```text
+//! cond = true
+//! If(cond) { then: a ─► f ─► y,  else: … } ─► y        a ─► f ─► y
+//! ```
 //!
 //! Refuses nothing: an If whose condition is not constant is left alone. A branch that hands through a
 //! value of the outer graph (or a constant) keeps an Identity where the If's output is a graph output.

@@ -1,7 +1,9 @@
 //! Calls of functions that the model defines become the functions' bodies.
 //!
-//!     f(a; alpha) := Mul(Elu(a; alpha), a)
-//!     x ─► f(alpha = 2) ─► y        x ─► Elu(alpha = 2) ─► Mul(·, x) ─► y
+//! ```text
+//! f(a; alpha) := Mul(Elu(a; alpha), a)
+//! x ─► f(alpha = 2) ─► y        x ─► Elu(alpha = 2) ─► Mul(·, x) ─► y
+//! ```
 //!
 //! Attributes that the body takes from its caller get the caller's value, else the function's default, else
 //! are left out. Names inside get the call's name before them. Fails on functions that call themselves, and on

@@ -1,6 +1,8 @@
 //! A Cast after a Cast that loses nothing reads the original.
 //!
-//!     x: int32 ─► Cast(int64) ─► Cast(float) ─► y        x: int32 ─► Cast(float) ─► y
+//! ```text
+//! x: int32 ─► Cast(int64) ─► Cast(float) ─► y        x: int32 ─► Cast(float) ─► y
+//! ```
 //!
 //! Only where every value of the first dtype is a value of the second: bool to numbers, integers to wider
 //! ones, half to float to double. Anything else might round, wrap or clip in between and is no match.

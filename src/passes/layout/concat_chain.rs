@@ -1,6 +1,8 @@
 //! A Concat of a Concat along the same axis is one Concat.
 //!
-//!     a, b ─► Concat ─► Concat(·, c) ─► y        a, b, c ─► Concat ─► y
+//! ```text
+//! a, b ─► Concat ─► Concat(·, c) ─► y        a, b, c ─► Concat ─► y
+//! ```
 //!
 //! Refuses when the inner result has another reader or is a graph output: it would be written twice.
 

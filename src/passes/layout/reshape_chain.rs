@@ -1,7 +1,9 @@
 //! Of consecutive reshapes only the last one counts.
 //!
-//!     x ─► Flatten ─► Reshape(2, −1) ─► y               x ─► Reshape(2, −1) ─► y
-//!     x ─► Unsqueeze(0) ─► Squeeze(1) ─► y: [4, N]      x ─► Reshape(4, −1) ─► y
+//! ```text
+//! x ─► Flatten ─► Reshape(2, −1) ─► y               x ─► Reshape(2, −1) ─► y
+//! x ─► Unsqueeze(0) ─► Squeeze(1) ─► y: [4, N]      x ─► Reshape(4, −1) ─► y
+//! ```
 //!
 //! Reshape, Flatten, Squeeze and Unsqueeze keep the elements in their order, so a Reshape may read what any of
 //! them reads, when its shape does not say "as in the input" (0). Where the result's shape is known but for one

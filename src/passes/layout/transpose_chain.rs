@@ -1,8 +1,10 @@
 //! A Transpose of a Transpose is one Transpose.
 //!
-//!     perm[i] = first[second[i]]
+//! ```text
+//! perm[i] = first[second[i]]
 //!
-//!     x ─► Transpose(0,2,1) ─► Transpose(2,0,1) ─► y        x ─► Transpose(1,0,2) ─► y
+//! x ─► Transpose(0,2,1) ─► Transpose(2,0,1) ─► y        x ─► Transpose(1,0,2) ─► y
+//! ```
 //!
 //! An inverse pair becomes the Transpose in present order, which `eliminate-identity` bypasses. A
 //! reversing Transpose (without `perm`) of unknown rank is no match.

@@ -1,6 +1,8 @@
 //! A Transpose of a matrix before Gemm becomes the Gemm's own.
 //!
-//!     x ─► Transpose(1,0) ─► Gemm(transA = 0) ─► y        x ─► Gemm(transA = 1) ─► y
+//! ```text
+//! x ─► Transpose(1,0) ─► Gemm(transA = 0) ─► y        x ─► Gemm(transA = 1) ─► y
+//! ```
 //!
 //! The same for B. Other readers of the transposed matrix keep it.
 

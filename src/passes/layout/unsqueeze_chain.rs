@@ -1,8 +1,10 @@
 //! Unsqueeze after Unsqueeze is one, and Squeeze takes back an Unsqueeze of the same axes.
 //!
-//!     x ─► Unsqueeze(0) ─► Unsqueeze(2) ─► y        x ─► Unsqueeze(0, 2) ─► y
-//!     x ─► Unsqueeze(1) ─► Squeeze(1) ─► y          x ─► y
-//!     x ─► Squeeze(1) ─► Unsqueeze(1) ─► y          x ─► y
+//! ```text
+//! x ─► Unsqueeze(0) ─► Unsqueeze(2) ─► y        x ─► Unsqueeze(0, 2) ─► y
+//! x ─► Unsqueeze(1) ─► Squeeze(1) ─► y          x ─► y
+//! x ─► Squeeze(1) ─► Unsqueeze(1) ─► y          x ─► y
+//! ```
 //!
 //! Works where shapes are unknown, which `merge-reshapes` cannot. Axes that are not constant, or count from
 //! the end while the rank is unknown, are no match. Refuses when y is a graph output that x cannot become.

@@ -4,7 +4,9 @@
 //! Since, `axis` (−1 unless said) is the only dimension that is normalized over. They agree where
 //! `axis` is the last dimension, or all after it are 1; else
 //!
-//!     x ─► Softmax(axis) ─► y        x ─► Flatten(axis) ─► Softmax(−1) ─► Reshape(Shape(x)) ─► y
+//! ```text
+//! x ─► Softmax(axis) ─► y        x ─► Flatten(axis) ─► Softmax(−1) ─► Reshape(Shape(x)) ─► y
+//! ```
 
 use super::Change;
 use crate::ir::{GraphEdit, NewNode, NodeId, Place};

@@ -1,7 +1,9 @@
 //! A node that computes what an earlier one has computed is dropped.
 //!
-//!     x ─► Shape ─► a        x ─► Shape ─► a
-//!     x ─► Shape ─► b                   └─► b's readers
+//! ```text
+//! x ─► Shape ─► a        x ─► Shape ─► a
+//! x ─► Shape ─► b                   └─► b's readers
+//! ```
 //!
 //! Same operator, attributes and inputs; the earlier node may stand in an enclosing graph. Only operators
 //! whose definition says that equal inputs give equal outputs: not random numbers, not those of unknown domains, not

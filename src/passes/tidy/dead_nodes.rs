@@ -1,7 +1,9 @@
 //! Nodes, initializers and type notes that nothing reads are dropped, innermost graphs included.
 //!
-//!     x ─► A ─► y ─► (output)                 x ─► A ─► y ─► (output)
-//!     x ─► B ─► z                    w        
+//! ```text
+//! x ─► A ─► y ─► (output)                 x ─► A ─► y ─► (output)
+//! x ─► B ─► z                    w
+//! ```
 //!
 //! A node goes when none of its outputs is read: the standard's operators have no other effect. Inputs
 //! of graphs stay, read or not: they are the interface. Outputs of a node that is needed for another of

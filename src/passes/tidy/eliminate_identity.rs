@@ -1,6 +1,8 @@
 //! Operators that give back their input are bypassed.
 //!
-//!     x ─► Identity ─► y ─► Op                x ─► Op
+//! ```text
+//! x ─► Identity ─► y ─► Op                x ─► Op
+//! ```
 //!
 //! Identity; Dropout in inference; Cast to the dtype it has; Transpose in the present order; Reshape,
 //! Expand, Tile, Slice, Pad, Flatten, … that keep the shape; Concat, Sum, Max, Min, Mean of one; x·1, x/1,

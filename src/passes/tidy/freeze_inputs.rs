@@ -1,6 +1,8 @@
 //! Initializers that are inputs only because IR version 3 demanded it become plain initializers.
 //!
-//!     graph(x, w = W)  IR 3          graph(x), w = W  IR 4
+//! ```text
+//! graph(x, w = W)  IR 3          graph(x), w = W  IR 4
+//! ```
 //!
 //! Below IR version 4 every initializer had to be listed as an input, and nobody fed it. From version 4 on
 //! such an input is a default that the user may override: it is left alone. The IR version is raised to 4.

@@ -1,6 +1,8 @@
 //! `Constant` nodes become initializers of their graph, under the same name.
 //!
-//!     Constant(value = T) ─► c ─► Op          Op(c), c an initializer
+//! ```text
+//! Constant(value = T) ─► c ─► Op          Op(c), c an initializer
+//! ```
 //!
 //! Every form of the attribute is read: `value`, `value_float(s)`, `value_int(s)`, `value_string(s)`.
 //! Refuses when the constant is a graph output, which must be made by a node, and leaves

@@ -1,6 +1,8 @@
 //! Initializers of equal content become one.
 //!
-//!     Op(a), Op(b), a = b = T          Op(a), Op(a)
+//! ```text
+//! Op(a), Op(b), a = b = T          Op(a), Op(a)
+//! ```
 //!
 //! Equal is: dtype, shape and bytes. One of an outer graph serves its subgraphs; sparse ones and
 //! strings are left alone, and so are those that a quantization annotation names, that are graph outputs, and that

@@ -1,6 +1,8 @@
 //! Conditions that the shapes of the inputs, or constants, decide.
 //!
-//!     x ─► … ─► Shape ─► Gather ─► Equal(1) ─► If        with x's shape known, so is the condition
+//! ```text
+//! x ─► … ─► Shape ─► Gather ─► Equal(1) ─► If        with x's shape known, so is the condition
+//! ```
 //!
 //! The part of the graph that conditions depend on is handed to `known`, which says what of it is constant;
 //! decided branches are inlined, and what they bring in is looked at again until nothing is decided

@@ -1,6 +1,8 @@
 //! A DequantizeLinear before a Softmax said as arithmetic.
 //!
-//!     q ─► DequantizeLinear(s, z) ─► Softmax      q ─► Cast ─► Sub(z) ─► Mul(s) ─► Softmax
+//! ```text
+//! q ─► DequantizeLinear(s, z) ─► Softmax      q ─► Cast ─► Sub(z) ─► Mul(s) ─► Softmax
+//! ```
 //!
 //! tract makes a table of 256 entries of DequantizeLinear → elementwise → QuantizeLinear, and takes
 //! Softmax, which sums over an axis, for elementwise. It does not look for tables behind arithmetic.
