@@ -4,6 +4,7 @@
 //! O(values × bins + cores × one batch's activations) however many samples there are. Merging is exact,
 //! so the result does not depend on which core ran which batch.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{Calibrator, Statistics};
@@ -60,10 +61,10 @@ pub fn collect(
 fn observe(session: &Shaped, dataset: &Dataset, index: usize, values: &[String], into: &mut Statistics) -> Result<u64> {
     let batch = dataset.batch(index)?;
     let results = session.run(&batch.inputs)?;
-    // Taps come last, in the order asked for.
-    let taps = results.len().saturating_sub(values.len());
-    for (name, tensor) in &results[taps..] {
-        if tensor.dtype().is_float() && !tensor.is_empty() {
+    // By name: a tap in a branch that is not taken is absent. An output that is a tap too comes twice.
+    let mut left: HashSet<&str> = values.iter().map(String::as_str).collect();
+    for (name, tensor) in &results {
+        if left.remove(name.as_str()) && tensor.dtype().is_float() && !tensor.is_empty() {
             if let Some(numbers) = tensor.to_f32() {
                 into.observe(name, &numbers);
             }

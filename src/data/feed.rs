@@ -104,7 +104,7 @@ impl Feeds {
     fn batch_symbol(&self) -> Option<&str> {
         self.0.iter().filter(|f| f.role == Role::Samples(None)).find_map(|f| {
             match f.input.ty.shape.as_ref()?.first()? {
-                Dim::Symbol(s) => Some(s.as_str()),
+                Dim::Symbol(s) if is_shared(s) => Some(s.as_str()),
                 _ => None,
             }
         })
@@ -119,7 +119,7 @@ impl Feeds {
             let extra = feed.array.shape.len() - dims.len();
             for (dim, size) in dims.iter().zip(&feed.array.shape[extra..]) {
                 let Dim::Symbol(symbol) = dim else { continue };
-                if batch == Some(symbol) {
+                if batch == Some(symbol) || !is_shared(symbol) {
                     continue;
                 }
                 let name = feed.input.name.as_str();
@@ -159,6 +159,11 @@ impl Feed {
             _ => None,
         }
     }
+}
+
+/// Whether a name stands for one size: exporters write `?` or nothing for any size that they do not know.
+fn is_shared(symbol: &str) -> bool {
+    !matches!(symbol, "" | "?")
 }
 
 /// How `array` feeds `input`, judged without the other inputs.

@@ -3,8 +3,9 @@
 //! Data may come in batches of different shapes (sentences of different lengths). The key of a session
 //! is the type of every input, and the value of those small inputs that decide which branch of an `If`
 //! runs (a sample rate), since a session is made for one of them.
+//!
+//! A session holds the weights once more, so only the last [`KEPT`] that were used stay.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::{LoadOptions, Runtime, Session, TensorTypeConcrete, deciding_inputs};
@@ -14,6 +15,9 @@ use crate::ir::{Model, Tensor};
 type Key = Vec<(String, TensorTypeConcrete, Option<Vec<u8>>)>;
 type Slot = Arc<OnceLock<Result<Box<dyn Session>, Failure>>>;
 
+/// Sessions that stay in memory, besides those that are running.
+const KEPT: usize = 4;
+
 /// Sessions of one model, by the shapes of what they are fed. Thread-safe.
 pub struct Shaped<'a> {
     runtime: &'a dyn Runtime,
@@ -21,7 +25,8 @@ pub struct Shaped<'a> {
     taps: Vec<String>,
     threads: usize,
     deciding: Vec<String>,
-    sessions: Mutex<BTreeMap<Key, Slot>>,
+    /// The one used last comes last.
+    sessions: Mutex<Vec<(Key, Slot)>>,
 }
 
 /// A load that did not work, to be told again at every run of its shapes.
@@ -57,8 +62,15 @@ impl<'a> Shaped<'a> {
             let value = self.deciding.contains(name).then(|| t.bytes().to_vec());
             (name.clone(), TensorTypeConcrete::of(t), value)
         });
+        let key: Key = key.collect();
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-        sessions.entry(key.collect()).or_default().clone()
+        let known = sessions.iter().position(|(k, _)| *k == key);
+        let (key, slot) = known.map_or_else(|| (key, Slot::default()), |i| sessions.remove(i));
+        if sessions.len() >= KEPT {
+            sessions.remove(0);
+        }
+        sessions.push((key, slot.clone()));
+        slot
     }
 
     fn load(&self, inputs: &[(String, Tensor)]) -> Result<Box<dyn Session>> {

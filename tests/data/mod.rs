@@ -343,3 +343,20 @@ fn sentences_of_unequal_length_are_a_batch_per_file() {
     assert_eq!(data.batch(21).unwrap().input("input_ids").unwrap().shape(), [8, 22]);
     assert_eq!(data.batch(24).unwrap().first_sample, 192);
 }
+
+#[test]
+fn question_marks_are_not_one_size() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("x.npy");
+    write_npy(&path, &ndarray::Array4::<f32>::zeros((2, 3, 48, 192))).unwrap();
+    let named = |dims: [&str; 4]| {
+        let dims = dims.iter().map(|d| d.parse().map_or_else(|_| Dim::Symbol(d.to_string()), Dim::Known)).collect();
+        InputSpec { name: "x".into(), ty: TensorType { dtype: Some(DType::F32), shape: Some(dims) } }
+    };
+    for anonymous in ["?", ""] {
+        let [n, h, w] = [anonymous; 3];
+        assert_eq!(open(&path, 1, &[named([n, "3", h, w])]).unwrap().len(), 2);
+    }
+    let shared = refusal(&path, &[named(["N", "3", "L", "L"])]);
+    assert!(shared.ends_with("the model's size L is 48 in array \"x\" but 192 in array \"x\""), "{shared}");
+}
