@@ -2,7 +2,7 @@
 //!
 //! An error reads as one line: file, node, tensor, what was wrong, what to do.
 
-use std::fmt;
+use std::fmt::{self, Write};
 use std::path::PathBuf;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -97,15 +97,32 @@ impl Error {
     }
 }
 
+/// Escapes what would break the line or drive the terminal: names come from files.
+struct OneLine<'a, 'b>(&'a mut fmt::Formatter<'b>);
+
+impl fmt::Write for OneLine<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for c in text.chars() {
+            if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') {
+                write!(self.0, "{}", c.escape_default())?;
+            } else {
+                self.0.write_char(c)?;
+            }
+        }
+        Ok(())
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut line = OneLine(f);
         if let Some(file) = &self.0.file {
-            write!(f, "{}: ", file.display())?;
+            write!(line, "{}: ", file.display())?;
         }
         if let Some(node) = &self.0.node {
-            write!(f, "node {node}: ")?;
+            write!(line, "node {node}: ")?;
         }
-        f.write_str(&self.0.message)
+        line.write_str(&self.0.message)
     }
 }
 
@@ -124,6 +141,12 @@ mod tests {
         let error = Error::input("input 1 \"w7\" has rank 3, not 4").at_node("\"conv_7\" (Conv)").in_file("m.onnx");
         assert_eq!(error.to_string(), "m.onnx: node \"conv_7\" (Conv): input 1 \"w7\" has rank 3, not 4");
         assert_eq!(error.exit_code(), 3);
+    }
+
+    #[test]
+    fn control_characters_of_names_are_escaped() {
+        let error = Error::input("tensor \"a\r\n\u{1b}[31mb\u{2028}\" ü").at_node("n\0").in_file("d\nm.onnx");
+        assert_eq!(error.to_string(), r#"d\nm.onnx: node n\u{0}: tensor "a\r\n\u{1b}[31mb\u{2028}" ü"#);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! All integration tests, in one binary so that they link once.
 
+mod bad_input;
 mod data;
+mod emit;
 mod fixtures;
 mod golden;
 mod integer_forms;

@@ -9,6 +9,7 @@ mod emit;
 mod external;
 mod load;
 mod map;
+mod replaced;
 mod tensor;
 mod types;
 mod write;

@@ -27,15 +27,16 @@ const ALIGN: u64 = 64;
 /// Which initializers of the main graph go to the data file, and where in it.
 #[derive(Default)]
 pub struct ExternalPlan {
-    location: String,
+    /// Name of the data file; it follows from what [`ExternalPlan::write`] writes.
+    pub location: String,
     /// Index of the initializer → offset and length.
     places: HashMap<usize, (u64, u64)>,
     order: Vec<usize>,
 }
 
 impl ExternalPlan {
-    pub fn new(location: String, p: &ModelProto, keeps_inline: impl Fn(&str) -> bool) -> Self {
-        let mut plan = ExternalPlan { location, ..Default::default() };
+    pub fn new(p: &ModelProto, keeps_inline: impl Fn(&str) -> bool) -> Self {
+        let mut plan = ExternalPlan::default();
         let mut end = 0u64;
         let initializers = p.graph.iter().flat_map(|g| &g.initializer).enumerate();
         for (index, t) in initializers {
@@ -56,14 +57,15 @@ impl ExternalPlan {
         self.order.is_empty()
     }
 
-    /// Writes the data file.
-    pub fn write(&self, p: &ModelProto, w: &mut dyn Write) -> io::Result<()> {
+    /// Hands the bytes of the data file to `put`, in order.
+    pub fn write(&self, p: &ModelProto, put: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
         let Some(graph) = &p.graph else { return Ok(()) };
         let mut at = 0u64;
         for index in &self.order {
             let (offset, length) = self.places[index];
-            io::copy(&mut io::Read::take(io::repeat(0), offset - at), w)?;
-            w.write_all(graph.initializer[*index].raw_data())?;
+            // Alignment leaves gaps of less than a page.
+            put(&[0; PAGE as usize][..(offset - at) as usize])?;
+            put(graph.initializer[*index].raw_data())?;
             at = offset + length;
         }
         Ok(())
@@ -90,6 +92,24 @@ pub fn encoded_len(p: &ModelProto) -> usize {
     p.encoded_len()
 }
 
+/// Bytes of the message that [`write_model`] writes, without what goes to the data file.
+pub fn model_len(p: &ModelProto, plan: &ExternalPlan) -> usize {
+    let Some(graph) = &p.graph else { return p.encoded_len() };
+    let functions = ModelProto { functions: p.functions.clone(), ..Default::default() };
+    p.clone_shell().encoded_len() + functions.encoded_len() + field_len(graph_len(graph, &heads(graph, plan)))
+}
+
+/// Each initializer without its bytes, and the bytes that stay in the model file.
+fn heads(graph: &GraphProto, plan: &ExternalPlan) -> Vec<(TensorProto, Option<Bytes>)> {
+    graph.initializer.iter().enumerate().map(|(i, t)| plan.split(i, t)).collect()
+}
+
+fn graph_len(graph: &GraphProto, heads: &[(TensorProto, Option<Bytes>)]) -> usize {
+    let nodes = graph.node.iter().map(|n| field_len(n.encoded_len())).sum::<usize>();
+    let tensors = heads.iter().map(|(head, raw)| field_len(tensor_len(head, raw.as_ref()))).sum::<usize>();
+    graph_shell(graph).encoded_len() + nodes + tensors
+}
+
 pub fn write_model(p: &ModelProto, plan: &ExternalPlan, w: &mut dyn Write) -> io::Result<()> {
     let Some(graph) = &p.graph else { return w.write_all(&p.encode_to_vec()) };
     let shell = p.clone_shell();
@@ -97,12 +117,8 @@ pub fn write_model(p: &ModelProto, plan: &ExternalPlan, w: &mut dyn Write) -> io
     w.write_all(&ModelProto { functions: p.functions.clone(), ..Default::default() }.encode_to_vec())?;
 
     let shell = graph_shell(graph);
-    let heads: Vec<_> = graph.initializer.iter().enumerate().map(|(i, t)| plan.split(i, t)).collect();
-    let mut length = shell.encoded_len();
-    length += graph.node.iter().map(|n| field_len(n.encoded_len())).sum::<usize>();
-    length += heads.iter().map(|(head, raw)| field_len(tensor_len(head, raw.as_ref()))).sum::<usize>();
-
-    write_key(w, MODEL_GRAPH, length)?;
+    let heads = heads(graph, plan);
+    write_key(w, MODEL_GRAPH, graph_len(graph, &heads))?;
     let mut buffer = Vec::new();
     for node in &graph.node {
         write_key(w, GRAPH_NODE, node.encoded_len())?;
