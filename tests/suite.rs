@@ -8,3 +8,4 @@ mod golden;
 mod integer_forms;
 mod layers;
 mod prepared;
+mod roundtrip;
