@@ -1,6 +1,7 @@
 //! All integration tests, in one binary so that they link once.
 
 mod bad_input;
+mod cli;
 mod data;
 mod emit;
 mod fixtures;

@@ -1,0 +1,164 @@
+//! The command line as a child process: exit codes, what is printed where, and that runs repeat.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn fixture(name: &str) -> String {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name).to_string_lossy().into_owned()
+}
+
+/// Runs the program in `folder`, its output piped, without what the caller's environment says of colours.
+fn run(folder: &Path, args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_onnxpress"));
+    for name in ["NO_COLOR", "CLICOLOR_FORCE", "RUST_LOG"] {
+        command.env_remove(name);
+    }
+    command.current_dir(folder).args(args).output().unwrap()
+}
+
+fn code(folder: &Path, args: &[&str]) -> i32 {
+    let done = run(folder, args);
+    done.status.code().unwrap_or_else(|| panic!("{args:?} was ended: {}", String::from_utf8_lossy(&done.stderr)))
+}
+
+fn json(done: &Output) -> serde_json::Value {
+    let said = String::from_utf8_lossy(&done.stderr);
+    serde_json::from_slice(&done.stdout).unwrap_or_else(|e| panic!("{e}: {said}"))
+}
+
+#[test]
+fn exit_codes_tell_what_happened() {
+    let dir = tempfile::tempdir().unwrap();
+    let (model, data) = (fixture("digits.onnx"), fixture("digits_eval.npz"));
+    let folder = dir.path();
+    assert_eq!(code(folder, &["--version"]), 0);
+    assert_eq!(code(folder, &["simplify", &model, "-o", "a.onnx"]), 0);
+    let compare = ["validate", &model, "a.onnx", "--data", &data, "--limit", "20", "--no-latency"];
+    assert_eq!(code(folder, &compare), 0);
+
+    // A gate that is missed.
+    assert_eq!(code(folder, &["prune", &model, "-o", "b.onnx", "--sparsity", "0.9"]), 0);
+    let gate = ["validate", &model, "b.onnx", "--data", &data, "--limit", "20", "--no-latency", "--min-sqnr", "60"];
+    assert_eq!(code(folder, &gate), 1);
+
+    // Bad usage.
+    for args in [
+        &["press", &model][..],
+        &["simplify", &model],
+        &["simplify", &model, "-o", "no/folder/a.onnx"],
+        &["simplify", &model, "-o", "."],
+        &["simplify", &model, "-o", "c.onnx", "--only", "no-such-pass"],
+        &["quantize", &model, "-o", "c.onnx", "--target", "no-such-target"],
+        &["quantize", &model, "-o", "c.onnx", "--format", "qdq"],
+        &["prune", &model, "-o", "c.onnx"],
+        &["validate", &model, &model, "--data", &data, "--runtime", "no-such-runtime"],
+    ] {
+        assert_eq!(code(folder, args), 2, "{args:?}");
+    }
+
+    // Bad input.
+    std::fs::write(folder.join("bad.onnx"), "no model").unwrap();
+    for args in [
+        &["simplify", "bad.onnx", "-o", "c.onnx"][..],
+        &["inspect", "absent.onnx"],
+        &["quantize", &model, "-o", "c.onnx", "--data", "absent.npz"],
+        &["validate", &model, "bad.onnx", "--data", &data],
+    ] {
+        assert_eq!(code(folder, args), 3, "{args:?}");
+    }
+    assert!(!folder.join("c.onnx").exists());
+}
+
+#[test]
+fn nothing_is_coloured_when_piped() {
+    let dir = tempfile::tempdir().unwrap();
+    let (model, data) = (fixture("digits.onnx"), fixture("digits_calib.npz"));
+    for args in [
+        &["--help"][..],
+        &["inspect", &model],
+        &["simplify", &model, "-o", "a.onnx"],
+        &["quantize", &model, "-o", "b.onnx", "--data", &data, "--limit", "20"],
+        &["prune", &model, "-o", "c.onnx", "--sparsity", "0.5"],
+        &["validate", &model, "b.onnx", "--data", &data, "--limit", "20", "--no-latency"],
+        &["inspect", "absent.onnx"],
+        &["press"],
+    ] {
+        let done = run(dir.path(), args);
+        let said = [done.stdout, done.stderr].concat();
+        assert!(!said.is_empty(), "{args:?}");
+        assert!(!said.contains(&0x1B) && !said.contains(&b'\r'), "{args:?}: {}", String::from_utf8_lossy(&said));
+    }
+}
+
+#[test]
+fn json_says_its_version() {
+    let dir = tempfile::tempdir().unwrap();
+    let (model, data) = (fixture("digits.onnx"), fixture("digits_calib.npz"));
+    let inspected = json(&run(dir.path(), &["inspect", &model, "--format", "json"]));
+    assert_eq!(inspected["schema_version"], 1);
+    assert_eq!(inspected["operators"]["Conv"].as_u64(), Some(7), "{}", inspected["operators"]);
+
+    let optimize = ["optimize", &model, "-o", "a.onnx", "--data", &data, "--limit", "20", "--report", "json"];
+    let report = json(&run(dir.path(), &optimize));
+    assert_eq!(report["schema_version"], 1);
+    assert!(report["plan"].is_object() && report["validation"].is_object());
+    let bytes = |i: usize| report["sizes"][i]["bytes"].as_u64().unwrap();
+    assert_eq!(bytes(0), std::fs::metadata(&model).unwrap().len());
+    assert_eq!(bytes(1), std::fs::metadata(dir.path().join("a.onnx")).unwrap().len());
+    let compare = ["validate", &model, "a.onnx", "--data", &data, "--limit", "20", "--no-latency", "--format", "json"];
+    let compared = json(&run(dir.path(), &compare));
+    assert_eq!((compared["schema_version"].as_u64(), compared["missed"].as_array().map(Vec::len)), (Some(1), Some(0)));
+}
+
+#[test]
+fn the_same_input_gives_the_same_bytes() {
+    let dir = tempfile::tempdir().unwrap();
+    let (model, data) = (fixture("digits.onnx"), fixture("digits_calib.npz"));
+    for (name, flags) in [
+        ("simplify", &[][..]),
+        ("quantize", &["--data", &data, "--limit", "40"]),
+        ("quantize", &["--format", "dynamic"]),
+        ("prune", &["--sparsity", "0.5"]),
+    ] {
+        let write = |out: &str| -> Vec<u8> {
+            let args = [&[name, model.as_str(), "-o", out], flags].concat();
+            let done = run(dir.path(), &args);
+            assert_eq!(done.status.code(), Some(0), "{name}: {}", String::from_utf8_lossy(&done.stderr));
+            std::fs::read(dir.path().join(out)).unwrap()
+        };
+        let (a, b) = (write("a.onnx"), write("b.onnx"));
+        assert!(a.len() > 10_000, "{name}: {} bytes", a.len());
+        assert!(a == b, "{name} {flags:?}: two runs differ");
+        // Over itself, and over another file.
+        assert!(a == write("a.onnx"), "{name} {flags:?}: a third run differs");
+    }
+}
+
+#[test]
+fn flags_win_over_the_recipe() {
+    let dir = tempfile::tempdir().unwrap();
+    let (model, recipe): (String, PathBuf) = (fixture("digits.onnx"), dir.path().join("recipe.toml"));
+    let job = |flags: &[&str]| {
+        let args =
+            [&["optimize", &model, "--no-quantize", "--recipe", "recipe.toml", "--report", "json"], flags].concat();
+        run(dir.path(), &args)
+    };
+    let sparsity = |done: &Output| json(done)["prune"].clone();
+
+    std::fs::write(&recipe, "sparsity = 0.5\noutput = \"recipe.onnx\"\n").unwrap();
+    let (of_recipe, of_flag) = (job(&[]), job(&["--sparsity", "0.25", "-o", "flag.onnx"]));
+    assert!(dir.path().join("recipe.onnx").exists() && dir.path().join("flag.onnx").exists());
+    assert_ne!(sparsity(&of_recipe), sparsity(&of_flag));
+    // The same as without any recipe.
+    let plain = ["optimize", &model, "--no-quantize", "--report", "json", "--sparsity", "0.25", "-o", "plain.onnx"];
+    assert_eq!(sparsity(&run(dir.path(), &plain)), sparsity(&of_flag));
+    let read = |name: &str| std::fs::read(dir.path().join(name)).unwrap();
+    assert!(read("plain.onnx") == read("flag.onnx"));
+    assert!(read("plain.onnx") != read("recipe.onnx"));
+
+    std::fs::write(&recipe, "sparsty = 0.5\n").unwrap();
+    let done = job(&["-o", "x.onnx"]);
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert_eq!(done.status.code(), Some(2));
+    assert_eq!(said.trim_end(), "error: recipe.toml: unknown key \"sparsty\"; did you mean \"sparsity\"?");
+}
