@@ -54,6 +54,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod analysis;
 pub mod calibrate;
 pub mod cli;
 pub mod data;

@@ -68,6 +68,11 @@ impl Value {
         &self.name
     }
 
+    /// What inference found.
+    pub fn inferred(&self) -> Option<&TensorType> {
+        self.inferred.as_ref()
+    }
+
     pub fn declared(&self) -> Option<&Type> {
         self.declared.as_ref()
     }

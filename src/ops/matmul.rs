@@ -1,7 +1,7 @@
 //! Matrix products: MatMul `[…, K, N]`, Gemm `[K, N]` or `[N, K]` with transB.
 
 use super::rule::PRODUCT;
-use super::{OpDef, QuantRule};
+use super::{OpDef, QuantRule, infer};
 
 pub(super) static OPS: &[OpDef] = &[
     OpDef::new(
@@ -14,7 +14,8 @@ pub(super) static OPS: &[OpDef] = &[
             both_activations: true,
             integer: Some(PRODUCT),
         },
-    ),
+    )
+    .infers(infer::product::matmul),
     OpDef::new(
         "Gemm",
         QuantRule::Weighted {
@@ -25,6 +26,7 @@ pub(super) static OPS: &[OpDef] = &[
             both_activations: false,
             integer: Some(PRODUCT),
         },
-    ),
+    )
+    .infers(infer::product::gemm),
     OpDef::new("Einsum", QuantRule::Never("no integer operator for Einsum")),
 ];

@@ -6,6 +6,8 @@ mod activation;
 mod control;
 mod conv;
 mod elementwise;
+mod fold;
+mod infer;
 mod layout;
 mod matmul;
 mod norm;
@@ -19,6 +21,8 @@ mod rule;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
+pub use fold::Fold;
+pub use infer::{Context, Infer, InferValue};
 pub use rule::{IntegerForm, QuantRule};
 
 use crate::ir::Node;
@@ -33,15 +37,36 @@ pub struct OpDef {
     pub quant: QuantRule,
     /// Whether equal inputs always give equal outputs.
     pub pure: bool,
+    /// Types of its outputs.
+    pub infer: Option<Infer>,
+    /// Elements of its output where it computes shapes.
+    pub value: Option<InferValue>,
+    /// Its outputs where all inputs are constant.
+    pub fold: Option<Fold>,
 }
 
 impl OpDef {
     const fn new(op_type: &'static str, quant: QuantRule) -> Self {
-        OpDef { op_type, domain: "", quant, pure: true }
+        OpDef { op_type, domain: "", quant, pure: true, infer: None, value: None, fold: None }
     }
 
     const fn of_domain(mut self, domain: &'static str) -> Self {
         self.domain = domain;
+        self
+    }
+
+    const fn infers(mut self, rule: Infer) -> Self {
+        self.infer = Some(rule);
+        self
+    }
+
+    const fn tells(mut self, rule: InferValue) -> Self {
+        self.value = Some(rule);
+        self
+    }
+
+    const fn folds(mut self, rule: Fold) -> Self {
+        self.fold = Some(rule);
         self
     }
 

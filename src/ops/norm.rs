@@ -1,16 +1,23 @@
 //! Normalizations.
 
-use super::{OpDef, QuantRule};
+use super::{OpDef, QuantRule, infer};
 
 pub(super) static OPS: &[OpDef] = &[
-    OpDef::new("BatchNormalization", QuantRule::Never("normalization is computed in float")),
-    OpDef::new("LayerNormalization", QuantRule::Never("normalization is computed in float")),
-    OpDef::new("InstanceNormalization", QuantRule::Never("normalization is computed in float")),
-    OpDef::new("GroupNormalization", QuantRule::Never("normalization is computed in float")),
-    OpDef::new("RMSNormalization", QuantRule::Never("normalization is computed in float")),
-    OpDef::new("LpNormalization", QuantRule::Never("normalization is computed in float")),
-    OpDef::new("LRN", QuantRule::Never("normalization is computed in float")),
-    OpDef::new("MeanVarianceNormalization", QuantRule::Never("normalization is computed in float")),
+    OpDef::new("BatchNormalization", QuantRule::Never("normalization is computed in float"))
+        .infers(infer::elementwise::same),
+    OpDef::new("LayerNormalization", QuantRule::Never("normalization is computed in float"))
+        .infers(infer::elementwise::same),
+    OpDef::new("InstanceNormalization", QuantRule::Never("normalization is computed in float"))
+        .infers(infer::elementwise::same),
+    OpDef::new("GroupNormalization", QuantRule::Never("normalization is computed in float"))
+        .infers(infer::elementwise::same),
+    OpDef::new("RMSNormalization", QuantRule::Never("normalization is computed in float"))
+        .infers(infer::elementwise::same),
+    OpDef::new("LpNormalization", QuantRule::Never("normalization is computed in float"))
+        .infers(infer::elementwise::same),
+    OpDef::new("LRN", QuantRule::Never("normalization is computed in float")).infers(infer::elementwise::same),
+    OpDef::new("MeanVarianceNormalization", QuantRule::Never("normalization is computed in float"))
+        .infers(infer::elementwise::same),
     OpDef::new("SkipLayerNormalization", QuantRule::Never("normalization is computed in float"))
         .of_domain("com.microsoft"),
     OpDef::new("EmbedLayerNormalization", QuantRule::Never("normalization is computed in float"))

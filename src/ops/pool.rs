@@ -1,13 +1,13 @@
 //! Pooling.
 
 use super::rule::REARRANGES;
-use super::{OpDef, QuantRule};
+use super::{OpDef, QuantRule, infer};
 
 pub(super) static OPS: &[OpDef] = &[
-    OpDef::new("MaxPool", REARRANGES),
-    OpDef::new("GlobalMaxPool", REARRANGES),
-    OpDef::new("AveragePool", QuantRule::Arithmetic),
-    OpDef::new("GlobalAveragePool", QuantRule::Arithmetic),
-    OpDef::new("LpPool", QuantRule::Never("a norm, not a selection")),
-    OpDef::new("GlobalLpPool", QuantRule::Never("a norm, not a selection")),
+    OpDef::new("MaxPool", REARRANGES).infers(infer::window::pool),
+    OpDef::new("GlobalMaxPool", REARRANGES).infers(infer::window::global_pool),
+    OpDef::new("AveragePool", QuantRule::Arithmetic).infers(infer::window::pool),
+    OpDef::new("GlobalAveragePool", QuantRule::Arithmetic).infers(infer::window::global_pool),
+    OpDef::new("LpPool", QuantRule::Never("a norm, not a selection")).infers(infer::window::pool),
+    OpDef::new("GlobalLpPool", QuantRule::Never("a norm, not a selection")).infers(infer::window::global_pool),
 ];

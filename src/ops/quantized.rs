@@ -1,10 +1,10 @@
 //! Operators that are quantized already.
 
-use super::{OpDef, QuantRule};
+use super::{OpDef, QuantRule, infer};
 
 pub(super) static OPS: &[OpDef] = &[
-    OpDef::new("QuantizeLinear", QuantRule::Never("it is quantized already")),
-    OpDef::new("DequantizeLinear", QuantRule::Never("it is quantized already")),
+    OpDef::new("QuantizeLinear", QuantRule::Never("it is quantized already")).infers(infer::elementwise::quantize),
+    OpDef::new("DequantizeLinear", QuantRule::Never("it is quantized already")).infers(infer::elementwise::like_second),
     OpDef::new("DynamicQuantizeLinear", QuantRule::Never("it is quantized already")),
     OpDef::new("QLinearConv", QuantRule::Never("it is quantized already")),
     OpDef::new("QLinearMatMul", QuantRule::Never("it is quantized already")),

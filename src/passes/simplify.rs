@@ -42,6 +42,7 @@ pub fn simplify(model: &mut Model, options: &SimplifyOptions) -> Result<Simplify
     let mut counts = vec![0; passes.len()];
     for _ in 0..MAX_ROUNDS {
         report.refusals.clear();
+        crate::analysis::infer(&mut GraphEdit::new(model));
         let mut changed = false;
         for (pass, count) in passes.iter().zip(&mut counts) {
             let done = (pass.run)(&mut GraphEdit::new(model))?;

@@ -50,6 +50,9 @@ fn fuse(edit: &mut GraphEdit, node: NodeId) -> Outcome {
 fn joint_pads(model: &Model, node: NodeId, pad: NodeId) -> Result<Option<Vec<i64>>, String> {
     let (n, p) = (model.node(node), model.node(pad));
     let Some((begins, ends)) = pads_of(model, pad) else { return Ok(None) };
+    if begins.len() != ends.len() {
+        return Err("its pads are not in pairs".into());
+    }
     let Some(spatial) = begins.len().checked_sub(2).filter(|s| *s > 0) else { return Ok(None) };
     if p.str("mode").unwrap_or("constant") != "constant" {
         return Err("it does not pad with a constant".into());
@@ -71,7 +74,8 @@ fn joint_pads(model: &Model, node: NodeId, pad: NodeId) -> Result<Option<Vec<i64
     if own.len() != 2 * spatial {
         return Ok(None);
     }
-    let pads: Vec<i64> = own.iter().zip(begins[2..].iter().chain(&ends[2..])).map(|(a, b)| a + b).collect();
+    let sums = own.iter().zip(begins[2..].iter().chain(&ends[2..])).map(|(a, b)| a.checked_add(*b));
+    let pads = sums.collect::<Option<Vec<i64>>>().ok_or("the pads together are out of range")?;
     match n.op_type.as_str() {
         "Conv" if value == 0.0 => return Ok(Some(pads)),
         "AveragePool" if value == 0.0 => {
@@ -112,7 +116,7 @@ fn pads_of(model: &Model, pad: NodeId) -> Option<(Vec<i64>, Vec<i64>)> {
     let rank = model.tensor_type(n.input(0)?).rank()?;
     let (mut all_begins, mut all_ends) = (vec![0; rank], vec![0; rank]);
     for (i, axis) in model.constant(axes)?.to_i64()?.iter().enumerate() {
-        let axis = usize::try_from(if *axis < 0 { axis + rank as i64 } else { *axis }).ok()?;
+        let axis = usize::try_from(if *axis < 0 { axis.checked_add(rank as i64)? } else { *axis }).ok()?;
         *all_begins.get_mut(axis)? = *begins.get(i)?;
         *all_ends.get_mut(axis)? = *ends.get(i)?;
     }

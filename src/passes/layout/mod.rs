@@ -2,6 +2,7 @@
 
 pub(super) mod cast_chain;
 pub(super) mod concat_chain;
+pub(super) mod constant_shape;
 pub(super) mod reshape_chain;
 pub(super) mod transpose_chain;
 pub(super) mod transpose_gemm;

@@ -1,0 +1,5 @@
+//! What is known of a model's values without running it.
+
+mod infer;
+
+pub use infer::{Values, infer};

@@ -1,0 +1,56 @@
+//! Operators whose output is shaped like an input, or like all of them broadcast.
+
+use super::{Context, broadcast, one};
+use crate::ir::{Attr, DType, Shape, TensorType};
+
+/// The output is of the first input's type.
+pub fn same(c: &Context) -> Option<Vec<TensorType>> {
+    Some(vec![c.types.first()?.clone()])
+}
+
+fn joint_shape(c: &Context, first: usize) -> Option<Shape> {
+    // Below 7 the first input alone decides.
+    if c.model.onnx_opset() < 7 {
+        return Some(c.shape(first)?.to_vec());
+    }
+    (first + 1..c.types.len()).try_fold(c.shape(first)?.to_vec(), |shape, i| Some(broadcast(&shape, c.shape(i)?)))
+}
+
+/// Arithmetic with broadcasting.
+pub fn joint(c: &Context) -> Option<Vec<TensorType>> {
+    one(c.dtype(0), joint_shape(c, 0))
+}
+
+/// Comparison and logic: as [`joint`], of booleans.
+pub fn decides(c: &Context) -> Option<Vec<TensorType>> {
+    one(Some(DType::Bool), joint_shape(c, 0))
+}
+
+/// A choice: condition, then the two that are chosen from.
+pub fn chooses(c: &Context) -> Option<Vec<TensorType>> {
+    one(c.dtype(1).or(c.dtype(2)), joint_shape(c, 0))
+}
+
+/// The dtype of attribute `to` in the first input's shape.
+pub fn cast(c: &Context) -> Option<Vec<TensorType>> {
+    let to = match c.node.attr("to") {
+        Some(Attr::Int(code)) => DType::from_code(i32::try_from(*code).ok()?),
+        _ => None,
+    };
+    one(to, c.shape(0).map(<[_]>::to_vec))
+}
+
+/// The dtype of the second input in the first one's shape.
+pub fn like_second(c: &Context) -> Option<Vec<TensorType>> {
+    one(c.dtype(1), c.shape(0).map(<[_]>::to_vec))
+}
+
+/// The zero point decides the dtype; without one, attribute `output_dtype` or uint8.
+pub fn quantize(c: &Context) -> Option<Vec<TensorType>> {
+    let dtype = match c.has(2) {
+        true => c.dtype(2),
+        false if c.node.attr("output_dtype").is_some() => None,
+        false => Some(DType::U8),
+    };
+    one(dtype, c.shape(0).map(<[_]>::to_vec))
+}

@@ -1,0 +1,224 @@
+//! Operators that move, select or describe values.
+
+use super::{Context, axis_of, broadcast, one, product};
+use crate::ir::{DType, Dim, Shape, TensorType};
+
+/// 0 copies a size of the input (unless `allowzero`), −1 stands for what is left.
+pub fn reshape(c: &Context) -> Option<Vec<TensorType>> {
+    let wanted: Vec<Dim> = match c.node.ints("shape") {
+        Some(shape) => shape.iter().map(|n| Dim::Known(*n)).collect(),
+        None => match c.value(1) {
+            Some(value) => value.to_vec(),
+            None => {
+                let rank = c.shape(1).filter(|s| s.len() == 1)?[0].known().filter(|r| *r <= 64)?;
+                return one(c.dtype(0), Some(vec![Dim::Unknown; usize::try_from(rank).ok()?]));
+            }
+        },
+    };
+    let copies = c.node.int_or("allowzero", 0) == 0;
+    let x = c.shape(0);
+    let at = |i: usize| x.and_then(|x| x.get(i)).cloned().unwrap_or(Dim::Unknown);
+    let mut shape: Shape =
+        wanted.iter().enumerate().map(|(i, d)| if copies && *d == Dim::Known(0) { at(i) } else { d.clone() }).collect();
+    if let Some(rest) = shape.iter().position(|d| *d == Dim::Known(-1)) {
+        let others: Vec<Dim> = shape.iter().enumerate().filter(|(i, _)| *i != rest).map(|(_, d)| d.clone()).collect();
+        shape[rest] = x.map_or(Dim::Unknown, |x| quotient(x, others));
+    }
+    shape.iter_mut().filter(|d| matches!(d, Dim::Known(n) if *n < 0)).for_each(|d| *d = Dim::Unknown);
+    one(c.dtype(0), Some(shape))
+}
+
+/// The size that is left of `x` when `others` are taken; symbols in both cancel.
+fn quotient(x: &[Dim], mut others: Vec<Dim>) -> Dim {
+    let mut left = x.to_vec();
+    left.retain(|d| {
+        let taken = others.iter().position(|o| matches!(o, Dim::Symbol(_)) && o.same(d));
+        taken.map(|i| others.remove(i)).is_none()
+    });
+    let Dim::Known(divisor @ 1..) = product(&others) else { return Dim::Unknown };
+    match product(&left) {
+        Dim::Known(n) if n % divisor == 0 => Dim::Known(n / divisor),
+        Dim::Symbol(s) if divisor == 1 => Dim::Symbol(s),
+        // Numbers may cancel against the divisor and leave a symbol alone.
+        _ => {
+            let (numbers, mut names): (Vec<Dim>, Vec<Dim>) = left.into_iter().partition(|d| d.known().is_some());
+            match (product(&numbers), names.len()) {
+                (Dim::Known(n), 1) if n == divisor => names.remove(0),
+                _ => Dim::Unknown,
+            }
+        }
+    }
+}
+
+/// Two axes: all before `axis`, and the rest.
+pub fn flatten(c: &Context) -> Option<Vec<TensorType>> {
+    let x = c.shape(0)?;
+    let axis = c.node.int_or("axis", 1);
+    let axis = if axis == x.len() as i64 { x.len() } else { axis_of(axis, x.len())? };
+    one(c.dtype(0), Some(vec![product(&x[..axis]), product(&x[axis..])]))
+}
+
+pub fn transpose(c: &Context) -> Option<Vec<TensorType>> {
+    let x = c.shape(0)?;
+    let shape: Shape = match c.node.ints("perm") {
+        Some(perm) if perm.len() != x.len() => return None,
+        Some(perm) => perm.iter().map(|p| x.get(usize::try_from(*p).ok()?).cloned()).collect::<Option<_>>()?,
+        None => x.iter().rev().cloned().collect(),
+    };
+    one(c.dtype(0), Some(shape))
+}
+
+pub fn squeeze(c: &Context) -> Option<Vec<TensorType>> {
+    let x = c.shape(0)?;
+    let gone: Vec<usize> = match c.ints_of("axes", 1)? {
+        Some(axes) => axes.iter().map(|a| axis_of(*a, x.len())).collect::<Option<_>>()?,
+        None => {
+            let ones = |d: &Dim| d.known().map(|n| n == 1);
+            let flags = x.iter().map(ones).collect::<Option<Vec<_>>>()?;
+            flags.iter().enumerate().filter(|(_, one)| **one).map(|(i, _)| i).collect()
+        }
+    };
+    let kept = x.iter().enumerate().filter(|(i, _)| !gone.contains(i));
+    one(c.dtype(0), Some(kept.map(|(_, d)| d.clone()).collect()))
+}
+
+pub fn unsqueeze(c: &Context) -> Option<Vec<TensorType>> {
+    let x = c.shape(0)?;
+    let axes = c.ints_of("axes", 1)??;
+    let rank = x.len().checked_add(axes.len())?;
+    let new = axes.iter().map(|a| axis_of(*a, rank)).collect::<Option<Vec<_>>>()?;
+    let mut old = x.iter().cloned();
+    let shape: Shape =
+        (0..rank).map(|i| if new.contains(&i) { Some(Dim::Known(1)) } else { old.next() }).collect::<Option<_>>()?;
+    one(c.dtype(0), Some(shape))
+}
+
+pub fn concat(c: &Context) -> Option<Vec<TensorType>> {
+    let first = c.shape(0)?;
+    let axis = axis_of(c.node.int_or("axis", 1), first.len())?;
+    let shapes =
+        (0..c.types.len()).map(|i| c.shape(i).filter(|s| s.len() == first.len())).collect::<Option<Vec<_>>>()?;
+    let sum = shapes.iter().try_fold(0i64, |sum, s| sum.checked_add(s[axis].known()?));
+    let size = |i: usize| match i == axis {
+        true if shapes.len() == 1 => first[i].clone(),
+        true => sum.map_or(Dim::Unknown, Dim::Known),
+        false => shapes.iter().map(|s| &s[i]).find(|d| d.known().is_some()).unwrap_or(&first[i]).clone(),
+    };
+    one(c.dtype(0), Some((0..first.len()).map(size).collect()))
+}
+
+/// One cut of an axis: where it starts, where it ends (not included), and its step.
+pub(super) fn cuts(c: &Context, rank: usize) -> Option<Vec<(usize, i64, i64, i64)>> {
+    let starts = c.ints_of("starts", 1)??;
+    let ends = c.ints_of("ends", 2)??;
+    let axes = c.ints_of("axes", 3)?.unwrap_or_else(|| (0..starts.len() as i64).collect());
+    let steps = if c.has(4) { c.ints(4)? } else { vec![1; starts.len()] };
+    let cut = |(i, axis): (usize, &i64)| Some((axis_of(*axis, rank)?, *starts.get(i)?, *ends.get(i)?, *steps.get(i)?));
+    axes.iter().enumerate().map(cut).collect()
+}
+
+/// First index, count and step of a cut of an axis of `n` elements.
+pub(in crate::ops) fn clamp(n: i64, start: i64, end: i64, step: i64) -> Option<(i64, i64)> {
+    let from_end = |i: i64| if i < 0 { i.saturating_add(n) } else { i };
+    let (low, high) = if step > 0 { (0, n) } else { (-1, n - 1) };
+    let start = from_end(start).clamp(0, high.max(0));
+    // An end before the first element stays −1 when walking backwards.
+    let end = from_end(end).clamp(low, high.max(low));
+    let span = if step > 0 { end.checked_sub(start)? } else { start.checked_sub(end)? };
+    let step = step.checked_abs().filter(|s| *s > 0)?;
+    let count = if n == 0 || span <= 0 { 0 } else { (span - 1) / step + 1 };
+    Some((start, count))
+}
+
+pub fn slice(c: &Context) -> Option<Vec<TensorType>> {
+    let mut shape = c.shape(0)?.to_vec();
+    let Some(cuts) = cuts(c, shape.len()) else {
+        return one(c.dtype(0), Some(vec![Dim::Unknown; shape.len()]));
+    };
+    for (axis, start, end, step) in cuts {
+        shape[axis] = match shape[axis].known() {
+            Some(n) => Dim::Known(clamp(n, start, end, step)?.1),
+            None if start == 0 && step == 1 && end >= i64::from(i32::MAX) => shape[axis].clone(),
+            None => Dim::Unknown,
+        };
+    }
+    one(c.dtype(0), Some(shape))
+}
+
+pub fn split(c: &Context) -> Option<Vec<TensorType>> {
+    let x = c.shape(0)?;
+    let axis = axis_of(c.node.int_or("axis", 0), x.len())?;
+    let count = c.node.outputs().len();
+    let sizes: Vec<Dim> = match c.ints_of("split", 1) {
+        Some(Some(sizes)) if sizes.len() == count => sizes.iter().map(|n| Dim::Known(*n)).collect(),
+        Some(None) => match (x[axis].known(), i64::try_from(count).ok()?) {
+            (Some(n), k) if k > 0 && n % k == 0 => vec![Dim::Known(n / k); count],
+            _ => vec![Dim::Unknown; count],
+        },
+        _ => vec![Dim::Unknown; count],
+    };
+    let part = |size: Dim| {
+        let mut shape = x.to_vec();
+        shape[axis] = size;
+        TensorType { dtype: c.dtype(0), shape: Some(shape) }
+    };
+    Some(sizes.into_iter().map(part).collect())
+}
+
+pub fn gather(c: &Context) -> Option<Vec<TensorType>> {
+    let (x, indices) = (c.shape(0)?, c.shape(1)?);
+    let axis = axis_of(c.node.int_or("axis", 0), x.len())?;
+    one(c.dtype(0), Some([&x[..axis], indices, &x[axis + 1..]].concat()))
+}
+
+pub fn shape(c: &Context) -> Option<Vec<TensorType>> {
+    let count = c.shape(0).map(|x| super::value::bounds(c, x.len()).len());
+    one(Some(DType::I64), Some(vec![count.map_or(Dim::Unknown, Dim::from)]))
+}
+
+pub fn size(_: &Context) -> Option<Vec<TensorType>> {
+    one(Some(DType::I64), Some(Vec::new()))
+}
+
+pub fn pad(c: &Context) -> Option<Vec<TensorType>> {
+    let mut shape = c.shape(0)?.to_vec();
+    let pads = match c.ints_of("pads", 1) {
+        Some(Some(pads)) => pads,
+        Some(None) => c.node.ints("paddings")?.to_vec(),
+        None => return one(c.dtype(0), Some(vec![Dim::Unknown; shape.len()])),
+    };
+    let axes = if c.has(3) { c.ints(3)? } else { (0..shape.len() as i64).collect() };
+    if pads.len() != axes.len().checked_mul(2)? {
+        return None;
+    }
+    for (i, axis) in axes.iter().enumerate() {
+        let dim = &mut shape[axis_of(*axis, c.shape(0)?.len())?];
+        let both = pads[i].checked_add(pads[i + axes.len()])?;
+        if both != 0 {
+            let size = dim.known().and_then(|n| n.checked_add(both)).filter(|n| *n >= 0);
+            *dim = size.map_or(Dim::Unknown, Dim::Known);
+        }
+    }
+    one(c.dtype(0), Some(shape))
+}
+
+pub fn expand(c: &Context) -> Option<Vec<TensorType>> {
+    one(c.dtype(0), Some(broadcast(c.shape(0)?, c.value(1)?)))
+}
+
+pub fn tile(c: &Context) -> Option<Vec<TensorType>> {
+    let (x, repeats) = (c.shape(0)?, c.value(1)?);
+    let times = |(d, r): (&Dim, &Dim)| if *d == Dim::Known(1) { r.clone() } else { product(&[d.clone(), r.clone()]) };
+    (x.len() == repeats.len()).then(|| one(c.dtype(0), Some(x.iter().zip(repeats).map(times).collect())))?
+}
+
+pub fn constant_of_shape(c: &Context) -> Option<Vec<TensorType>> {
+    let dtype = c.node.tensor("value").map_or(DType::F32, |t| t.dtype());
+    let size = |d: &Dim| if matches!(d, Dim::Known(n) if *n < 0) { Dim::Unknown } else { d.clone() };
+    one(Some(dtype), Some(c.value(0)?.iter().map(size).collect()))
+}
+
+/// Its length is known only when it is folded.
+pub fn range(c: &Context) -> Option<Vec<TensorType>> {
+    one(c.dtype(0), Some(vec![Dim::Unknown]))
+}

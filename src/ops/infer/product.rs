@@ -1,0 +1,30 @@
+//! Matrix products.
+
+use super::{Context, broadcast, one};
+use crate::ir::{Dim, TensorType};
+
+/// `[…, M, K] · […, K, N]`; a vector is a row on the left, a column on the right, and its axis goes.
+pub fn matmul(c: &Context) -> Option<Vec<TensorType>> {
+    let (a, b) = (c.shape(0)?, c.shape(1)?);
+    let mut shape = match (a.len(), b.len()) {
+        (0, _) | (_, 0) => return None,
+        (n, m) => broadcast(&a[..n.saturating_sub(2)], &b[..m.saturating_sub(2)]),
+    };
+    if let [.., rows, _] = a {
+        shape.push(rows.clone());
+    }
+    if let [.., _, columns] = b {
+        shape.push(columns.clone());
+    }
+    one(c.dtype(0), Some(shape))
+}
+
+/// `[M, K] · [K, N]`, each transposed where its attribute says so.
+pub fn gemm(c: &Context) -> Option<Vec<TensorType>> {
+    let pick = |input: usize, attr: &str, axis: usize| -> Option<Dim> {
+        let axis = if c.node.int_or(attr, 0) != 0 { 1 - axis } else { axis };
+        c.shape(input).filter(|s| s.len() == 2).map(|s| s[axis].clone())
+    };
+    let shape = [pick(0, "transA", 0), pick(1, "transB", 1)];
+    one(c.dtype(0), Some(shape.into_iter().map(|d| d.unwrap_or(Dim::Unknown)).collect()))
+}

@@ -1,0 +1,64 @@
+//! A Reshape to a computed shape of which all sizes but one are known gets that shape as a constant.
+//!
+//!     x ─► Shape ─► Gather(0) ─► Concat(·, [−1]) ─► s       x ─► Reshape([0, −1]) ─► y
+//!     x, s ─► Reshape ─► y
+//!
+//! 0 stands for a size that x has in the same place, −1 for one that follows from the others. Sizes that are known
+//! count as the computed ones, which saves the nodes that compute them.
+//!
+//! Refuses when two sizes or more stay open.
+
+use crate::analysis::{self, Values};
+use crate::error::Result;
+use crate::ir::{Dim, GraphEdit, Model, NodeId, Tensor};
+use crate::passes::support::set_constant;
+use crate::passes::{Outcome, Pass, PassReport, for_each};
+
+pub(in crate::passes) const PASS: Pass = Pass {
+    name: "constant-reshape",
+    summary: "give a Reshape whose shape is computed a constant one where a single size is open",
+    run,
+    exact: true,
+};
+
+fn run(edit: &mut GraphEdit) -> Result<PassReport> {
+    let values = analysis::infer(edit);
+    for_each(edit, PASS.name, &["Reshape"], |edit, node| Ok(settle(edit, node, &values)))
+}
+
+fn settle(edit: &mut GraphEdit, node: NodeId, values: &Values) -> Outcome {
+    let Some(shape) = edit.node(node).input(1) else { return Outcome::NoMatch };
+    if edit.constant(shape).is_some() {
+        return Outcome::NoMatch;
+    }
+    let Some(wanted) = values.get(shape) else { return Outcome::NoMatch };
+    match constant(edit, node, wanted) {
+        Some(sizes) => {
+            set_constant(edit, node, 1, Tensor::from_vec([sizes.len()], sizes));
+            Outcome::Applied
+        }
+        None => Outcome::refused("two sizes or more of its shape are not known"),
+    }
+}
+
+/// The shape in numbers, 0 and −1.
+fn constant(model: &Model, node: NodeId, wanted: &[Dim]) -> Option<Vec<i64>> {
+    let n = model.node(node);
+    let copies = n.int_or("allowzero", 0) == 0;
+    let number = |d: &Dim| if let Dim::Known(n) = d { Some(*n) } else { None };
+    let open = |sizes: &[Option<i64>]| sizes.iter().filter(|s| s.is_none()).count();
+    let mut sizes: Vec<Option<i64>> = wanted.iter().map(number).collect();
+    if sizes.iter().flatten().any(|s| *s < -1) || (!copies && sizes.contains(&Some(0))) {
+        return None;
+    }
+    let free = usize::from(!sizes.contains(&Some(-1)));
+    if open(&sizes) > free && copies {
+        let x = model.tensor_type(n.input(0)?).shape?;
+        for (i, size) in sizes.iter_mut().enumerate() {
+            if size.is_none() && x.get(i).is_some_and(|d| d.same(&wanted[i])) {
+                *size = Some(0);
+            }
+        }
+    }
+    (open(&sizes) <= free).then(|| sizes.into_iter().map(|s| s.unwrap_or(-1)).collect())
+}
