@@ -1,7 +1,9 @@
 //! A Reshape to a computed shape of which all sizes but one are known gets that shape as a constant.
 //!
-//!     x ─► Shape ─► Gather(0) ─► Concat(·, [−1]) ─► s       x ─► Reshape([0, −1]) ─► y
-//!     x, s ─► Reshape ─► y
+//! ```text
+//! x ─► Shape ─► Gather(0) ─► Concat(·, [−1]) ─► s       x ─► Reshape([0, −1]) ─► y
+//! x, s ─► Reshape ─► y
+//! ```
 //!
 //! 0 stands for a size that x has in the same place, −1 for one that follows from the others. Sizes that are known
 //! count as the computed ones, which saves the nodes that compute them.

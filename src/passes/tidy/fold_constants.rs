@@ -1,7 +1,9 @@
 //! What depends on constants alone is computed once.
 //!
-//!     c1, c2 ─► Add ─► s ─► Op                              Op(s), s = c1 + c2 an initializer
-//!     x: [N, 3, 8, 8] ─► Shape ─► Gather(1) ─► s ─► Op       Op(s), s = 3
+//! ```text
+//! c1, c2 ─► Add ─► s ─► Op                              Op(s), s = c1 + c2 an initializer
+//! x: [N, 3, 8, 8] ─► Shape ─► Gather(1) ─► s ─► Op       Op(s), s = 3
+//! ```
 //!
 //! Also what is known without being constant: elements of shapes whose picked sizes are all known. The rules are
 //! data of the operators ([`crate::ops::OpDef::fold`]); random numbers and dequantization have none, nor do
