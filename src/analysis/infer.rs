@@ -52,10 +52,10 @@ fn visit(edit: &mut GraphEdit, id: NodeId, values: &mut Values) {
             edit.set_inferred(*output, Some(merged));
         }
     }
-    if let (Some(Some(output)), Some(value)) = (outputs.first(), value) {
-        if edit.tensor_type(*output).dtype.is_some_and(is_index) {
-            values.0.insert(*output, value);
-        }
+    if let (Some(Some(output)), Some(value)) = (outputs.first(), value)
+        && edit.tensor_type(*output).dtype.is_some_and(is_index)
+    {
+        values.0.insert(*output, value);
     }
 }
 

@@ -64,10 +64,12 @@ fn observe(session: &Shaped, dataset: &Dataset, index: usize, values: &[String],
     // By name: a tap in a branch that is not taken is absent. An output that is a tap too comes twice.
     let mut left: HashSet<&str> = values.iter().map(String::as_str).collect();
     for (name, tensor) in &results {
-        if left.remove(name.as_str()) && tensor.dtype().is_float() && !tensor.is_empty() {
-            if let Some(numbers) = tensor.to_f32() {
-                into.observe(name, &numbers);
-            }
+        if left.remove(name.as_str())
+            && tensor.dtype().is_float()
+            && !tensor.is_empty()
+            && let Some(numbers) = tensor.to_f32()
+        {
+            into.observe(name, &numbers);
         }
     }
     into.samples += batch.samples as u64;
