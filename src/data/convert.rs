@@ -61,7 +61,7 @@ pub(super) fn to_declared(tensor: Tensor, want: Option<DType>, origin: &Origin) 
             let words: Vec<u16> = values.iter().map(narrow).collect();
             Tensor::from_bytes(want, shape, bytemuck::cast_slice::<u16, u8>(&words).to_vec())?
         }
-        DType::F64 => Tensor::from_vec(shape, to_f64(&tensor).ok_or_else(impossible)?),
+        DType::F64 => Tensor::from_vec(shape, tensor.to_f64().ok_or_else(impossible)?),
         DType::Bool => {
             let values = whole(&tensor, (0, 1), want, origin)?;
             Tensor::from_bytes(want, shape, values.iter().map(|v| *v as u8).collect::<Vec<_>>())?
@@ -76,15 +76,6 @@ pub(super) fn to_declared(tensor: Tensor, want: Option<DType>, origin: &Origin) 
     };
     check_finite(&converted, origin, " as the model's type")?;
     Ok(converted)
-}
-
-fn to_f64(tensor: &Tensor) -> Option<Vec<f64>> {
-    Some(match tensor.dtype() {
-        DType::F64 => tensor.as_slice::<f64>()?.into_owned(),
-        DType::U64 => tensor.as_slice::<u64>()?.iter().map(|v| *v as f64).collect(),
-        d if d.is_float() => tensor.to_f32()?.iter().map(|v| f64::from(*v)).collect(),
-        _ => tensor.to_i64()?.iter().map(|v| *v as f64).collect(),
-    })
 }
 
 /// The values as integers, where each is whole and in `range`; two's complement for u64.
@@ -108,7 +99,8 @@ fn whole(tensor: &Tensor, range: (i128, i128), want: DType, origin: &Origin) -> 
             None => Ok(values),
         };
     }
-    let values = to_f64(tensor)
+    let values = tensor
+        .to_f64()
         .ok_or_else(|| origin.error(format!("{} holds {}, not numbers", origin.what, type_name(tensor.dtype()))))?;
     let fits = |v: &f64| v.fract() == 0.0 && *v >= range.0 as f64 && (*v as i128) <= range.1;
     match values.iter().position(|v| !fits(v)) {

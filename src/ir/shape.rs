@@ -22,6 +22,14 @@ impl Dim {
         }
     }
 
+    /// The number where this is an element of a shape tensor, which −1 and other negative ones may be.
+    pub fn number(&self) -> Option<i64> {
+        match self {
+            Dim::Known(n) => Some(*n),
+            _ => None,
+        }
+    }
+
     /// Certainly the same size.
     pub fn same(&self, other: &Dim) -> bool {
         match (self, other) {
@@ -59,6 +67,13 @@ pub type Shape = Vec<Dim>;
 /// The sizes of a shape in which all are known.
 pub fn known_shape(shape: &[Dim]) -> Option<Vec<usize>> {
     shape.iter().map(|d| d.known().map(|n| n as usize)).collect()
+}
+
+/// An axis counted from the front; `None` where there is none such.
+pub fn axis_of(axis: i64, rank: usize) -> Option<usize> {
+    let rank = i64::try_from(rank).ok()?;
+    let axis = if axis < 0 { axis.checked_add(rank)? } else { axis };
+    if (0..rank).contains(&axis) { usize::try_from(axis).ok() } else { None }
 }
 
 /// Element type and shape of a tensor value; `None` where nothing is said about it.

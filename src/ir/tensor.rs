@@ -188,6 +188,16 @@ impl Tensor {
         }))
     }
 
+    /// Any real numeric dtype as `f64`, exactly but for 64-bit integers; `None` where [`Self::to_f32`] has none.
+    pub fn to_f64(&self) -> Option<Vec<f64>> {
+        Some(match self.dtype {
+            DType::F64 => self.as_slice::<f64>()?.into_owned(),
+            DType::U64 => self.as_slice::<u64>()?.iter().map(|v| *v as f64).collect(),
+            d if d.is_float() => self.to_f32()?.iter().map(|v| f64::from(*v)).collect(),
+            _ => self.to_i64()?.iter().map(|v| *v as f64).collect(),
+        })
+    }
+
     /// Any integer or boolean dtype as `i64` (u64 wraps); `None` for the rest.
     pub fn to_i64(&self) -> Option<Vec<i64>> {
         macro_rules! widen {

@@ -2,20 +2,23 @@
 
 use super::{OpDef, QuantRule};
 
+const BRANCHES: QuantRule = QuantRule::Never("its branches are quantized, not itself");
+const SEQUENCE: QuantRule = QuantRule::Never("a sequence or an optional, not a tensor");
+
 pub(super) static OPS: &[OpDef] = &[
-    OpDef::new("If", QuantRule::Never("its branches are quantized, not itself")),
-    OpDef::new("Loop", QuantRule::Never("its branches are quantized, not itself")),
-    OpDef::new("Scan", QuantRule::Never("its branches are quantized, not itself")),
-    OpDef::new("SequenceMap", QuantRule::Never("its branches are quantized, not itself")),
-    OpDef::new("SequenceAt", QuantRule::Never("a sequence or an optional, not a tensor")),
-    OpDef::new("SequenceConstruct", QuantRule::Never("a sequence or an optional, not a tensor")),
-    OpDef::new("SequenceEmpty", QuantRule::Never("a sequence or an optional, not a tensor")),
-    OpDef::new("SequenceErase", QuantRule::Never("a sequence or an optional, not a tensor")),
-    OpDef::new("SequenceInsert", QuantRule::Never("a sequence or an optional, not a tensor")),
-    OpDef::new("SequenceLength", QuantRule::Never("a sequence or an optional, not a tensor")),
-    OpDef::new("SplitToSequence", QuantRule::Never("a sequence or an optional, not a tensor")),
-    OpDef::new("ConcatFromSequence", QuantRule::Never("a sequence or an optional, not a tensor")),
-    OpDef::new("Optional", QuantRule::Never("a sequence or an optional, not a tensor")),
-    OpDef::new("OptionalGetElement", QuantRule::Never("a sequence or an optional, not a tensor")),
-    OpDef::new("OptionalHasElement", QuantRule::Never("a sequence or an optional, not a tensor")),
+    OpDef::new("If", BRANCHES),
+    OpDef::new("Loop", BRANCHES),
+    OpDef::new("Scan", BRANCHES),
+    OpDef::new("SequenceMap", BRANCHES),
+    OpDef::new("SequenceAt", SEQUENCE),
+    OpDef::new("SequenceConstruct", SEQUENCE),
+    OpDef::new("SequenceEmpty", SEQUENCE),
+    OpDef::new("SequenceErase", SEQUENCE),
+    OpDef::new("SequenceInsert", SEQUENCE),
+    OpDef::new("SequenceLength", SEQUENCE),
+    OpDef::new("SplitToSequence", SEQUENCE),
+    OpDef::new("ConcatFromSequence", SEQUENCE),
+    OpDef::new("Optional", SEQUENCE),
+    OpDef::new("OptionalGetElement", SEQUENCE),
+    OpDef::new("OptionalHasElement", SEQUENCE),
 ];

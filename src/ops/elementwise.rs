@@ -1,96 +1,59 @@
 //! Elementwise arithmetic, comparison and logic.
 
+use super::infer::elementwise::{chooses, decides, joint, same};
 use super::{OpDef, QuantRule, fold, infer};
 
+const GROWS: QuantRule = QuantRule::Never("its range grows too fast for one scale");
+const DECIDES: QuantRule = QuantRule::Never("compares or decides, does not compute");
+
 pub(super) static OPS: &[OpDef] = &[
-    OpDef::new("Add", QuantRule::Arithmetic)
-        .infers(infer::elementwise::joint)
-        .tells(infer::value::add)
-        .folds(fold::arithmetic::add),
-    OpDef::new("Sub", QuantRule::Arithmetic)
-        .infers(infer::elementwise::joint)
-        .tells(infer::value::sub)
-        .folds(fold::arithmetic::sub),
-    OpDef::new("Mul", QuantRule::Arithmetic)
-        .infers(infer::elementwise::joint)
-        .tells(infer::value::mul)
-        .folds(fold::arithmetic::mul),
-    OpDef::new("Div", QuantRule::Arithmetic)
-        .infers(infer::elementwise::joint)
-        .tells(infer::value::div)
-        .folds(fold::arithmetic::div),
-    OpDef::new("Min", QuantRule::Arithmetic).infers(infer::elementwise::joint).folds(fold::arithmetic::min),
-    OpDef::new("Max", QuantRule::Arithmetic).infers(infer::elementwise::joint).folds(fold::arithmetic::max),
-    OpDef::new("Mean", QuantRule::Arithmetic).infers(infer::elementwise::joint),
-    OpDef::new("Sum", QuantRule::Arithmetic).infers(infer::elementwise::joint),
-    OpDef::new("Pow", QuantRule::Never("its range grows too fast for one scale")).infers(infer::elementwise::joint),
-    OpDef::new("Exp", QuantRule::Never("its range grows too fast for one scale")).infers(infer::elementwise::same),
-    OpDef::new("Log", QuantRule::Never("its range grows too fast for one scale")).infers(infer::elementwise::same),
-    OpDef::new("Sqrt", QuantRule::Never("its range grows too fast for one scale"))
-        .infers(infer::elementwise::same)
-        .folds(fold::arithmetic::sqrt),
-    OpDef::new("Reciprocal", QuantRule::Never("its range grows too fast for one scale"))
-        .infers(infer::elementwise::same),
-    OpDef::new("Erf", QuantRule::Never("its range grows too fast for one scale")).infers(infer::elementwise::same),
-    OpDef::new("Neg", QuantRule::Never("its range grows too fast for one scale"))
-        .infers(infer::elementwise::same)
-        .folds(fold::arithmetic::neg),
-    OpDef::new("Abs", QuantRule::Never("its range grows too fast for one scale")).infers(infer::elementwise::same),
-    OpDef::new("Sign", QuantRule::Never("its range grows too fast for one scale")).infers(infer::elementwise::same),
-    OpDef::new("Floor", QuantRule::Never("its range grows too fast for one scale"))
-        .infers(infer::elementwise::same)
-        .folds(fold::arithmetic::floor),
-    OpDef::new("Ceil", QuantRule::Never("its range grows too fast for one scale")).infers(infer::elementwise::same),
-    OpDef::new("Round", QuantRule::Never("its range grows too fast for one scale")).infers(infer::elementwise::same),
-    OpDef::new("Mod", QuantRule::Never("its range grows too fast for one scale")).infers(infer::elementwise::joint),
-    OpDef::new("Sin", QuantRule::Never("its range grows too fast for one scale")).infers(infer::elementwise::same),
-    OpDef::new("Cos", QuantRule::Never("its range grows too fast for one scale")).infers(infer::elementwise::same),
-    OpDef::new("Tan", QuantRule::Never("its range grows too fast for one scale")).infers(infer::elementwise::same),
-    OpDef::new("Asin", QuantRule::Never("its range grows too fast for one scale")).infers(infer::elementwise::same),
-    OpDef::new("Acos", QuantRule::Never("its range grows too fast for one scale")).infers(infer::elementwise::same),
-    OpDef::new("Atan", QuantRule::Never("its range grows too fast for one scale")).infers(infer::elementwise::same),
-    OpDef::new("Sinh", QuantRule::Never("its range grows too fast for one scale")).infers(infer::elementwise::same),
-    OpDef::new("Cosh", QuantRule::Never("its range grows too fast for one scale")).infers(infer::elementwise::same),
-    OpDef::new("Asinh", QuantRule::Never("its range grows too fast for one scale")).infers(infer::elementwise::same),
-    OpDef::new("Acosh", QuantRule::Never("its range grows too fast for one scale")).infers(infer::elementwise::same),
-    OpDef::new("Atanh", QuantRule::Never("its range grows too fast for one scale")).infers(infer::elementwise::same),
-    OpDef::new("Equal", QuantRule::Never("compares or decides, does not compute"))
-        .infers(infer::elementwise::decides)
-        .folds(fold::logic::equal),
-    OpDef::new("Less", QuantRule::Never("compares or decides, does not compute"))
-        .infers(infer::elementwise::decides)
-        .folds(fold::logic::less),
-    OpDef::new("Greater", QuantRule::Never("compares or decides, does not compute"))
-        .infers(infer::elementwise::decides)
-        .folds(fold::logic::greater),
-    OpDef::new("LessOrEqual", QuantRule::Never("compares or decides, does not compute"))
-        .infers(infer::elementwise::decides)
-        .folds(fold::logic::less_or_equal),
-    OpDef::new("GreaterOrEqual", QuantRule::Never("compares or decides, does not compute"))
-        .infers(infer::elementwise::decides)
-        .folds(fold::logic::greater_or_equal),
-    OpDef::new("And", QuantRule::Never("compares or decides, does not compute"))
-        .infers(infer::elementwise::decides)
-        .folds(fold::logic::and),
-    OpDef::new("Or", QuantRule::Never("compares or decides, does not compute"))
-        .infers(infer::elementwise::decides)
-        .folds(fold::logic::or),
-    OpDef::new("Not", QuantRule::Never("compares or decides, does not compute"))
-        .infers(infer::elementwise::decides)
-        .folds(fold::logic::not),
-    OpDef::new("Xor", QuantRule::Never("compares or decides, does not compute")).infers(infer::elementwise::decides),
-    OpDef::new("IsNaN", QuantRule::Never("compares or decides, does not compute")).infers(infer::elementwise::decides),
-    OpDef::new("IsInf", QuantRule::Never("compares or decides, does not compute")).infers(infer::elementwise::decides),
-    OpDef::new("Where", QuantRule::Never("compares or decides, does not compute"))
-        .infers(infer::elementwise::chooses)
-        .folds(fold::logic::choose),
-    OpDef::new("BitShift", QuantRule::Never("compares or decides, does not compute")).infers(infer::elementwise::joint),
-    OpDef::new("BitwiseAnd", QuantRule::Never("compares or decides, does not compute"))
-        .infers(infer::elementwise::joint),
-    OpDef::new("BitwiseOr", QuantRule::Never("compares or decides, does not compute"))
-        .infers(infer::elementwise::joint),
-    OpDef::new("BitwiseXor", QuantRule::Never("compares or decides, does not compute"))
-        .infers(infer::elementwise::joint),
-    OpDef::new("BitwiseNot", QuantRule::Never("compares or decides, does not compute"))
-        .infers(infer::elementwise::same),
+    OpDef::new("Add", QuantRule::Arithmetic).infers(joint).tells(infer::value::add).folds(fold::arithmetic::add),
+    OpDef::new("Sub", QuantRule::Arithmetic).infers(joint).tells(infer::value::sub).folds(fold::arithmetic::sub),
+    OpDef::new("Mul", QuantRule::Arithmetic).infers(joint).tells(infer::value::mul).folds(fold::arithmetic::mul),
+    OpDef::new("Div", QuantRule::Arithmetic).infers(joint).tells(infer::value::div).folds(fold::arithmetic::div),
+    OpDef::new("Min", QuantRule::Arithmetic).infers(joint).folds(fold::arithmetic::min),
+    OpDef::new("Max", QuantRule::Arithmetic).infers(joint).folds(fold::arithmetic::max),
+    OpDef::new("Mean", QuantRule::Arithmetic).infers(joint),
+    OpDef::new("Sum", QuantRule::Arithmetic).infers(joint),
+    OpDef::new("Pow", GROWS).infers(joint),
+    OpDef::new("Exp", GROWS).infers(same),
+    OpDef::new("Log", GROWS).infers(same),
+    OpDef::new("Sqrt", GROWS).infers(same).folds(fold::arithmetic::sqrt),
+    OpDef::new("Reciprocal", GROWS).infers(same),
+    OpDef::new("Erf", GROWS).infers(same),
+    OpDef::new("Neg", GROWS).infers(same).folds(fold::arithmetic::neg),
+    OpDef::new("Abs", GROWS).infers(same),
+    OpDef::new("Sign", GROWS).infers(same),
+    OpDef::new("Floor", GROWS).infers(same).folds(fold::arithmetic::floor),
+    OpDef::new("Ceil", GROWS).infers(same),
+    OpDef::new("Round", GROWS).infers(same),
+    OpDef::new("Mod", GROWS).infers(joint),
+    OpDef::new("Sin", GROWS).infers(same),
+    OpDef::new("Cos", GROWS).infers(same),
+    OpDef::new("Tan", GROWS).infers(same),
+    OpDef::new("Asin", GROWS).infers(same),
+    OpDef::new("Acos", GROWS).infers(same),
+    OpDef::new("Atan", GROWS).infers(same),
+    OpDef::new("Sinh", GROWS).infers(same),
+    OpDef::new("Cosh", GROWS).infers(same),
+    OpDef::new("Asinh", GROWS).infers(same),
+    OpDef::new("Acosh", GROWS).infers(same),
+    OpDef::new("Atanh", GROWS).infers(same),
+    OpDef::new("Equal", DECIDES).infers(decides).folds(fold::logic::equal),
+    OpDef::new("Less", DECIDES).infers(decides).folds(fold::logic::less),
+    OpDef::new("Greater", DECIDES).infers(decides).folds(fold::logic::greater),
+    OpDef::new("LessOrEqual", DECIDES).infers(decides).folds(fold::logic::less_or_equal),
+    OpDef::new("GreaterOrEqual", DECIDES).infers(decides).folds(fold::logic::greater_or_equal),
+    OpDef::new("And", DECIDES).infers(decides).folds(fold::logic::and),
+    OpDef::new("Or", DECIDES).infers(decides).folds(fold::logic::or),
+    OpDef::new("Not", DECIDES).infers(decides).folds(fold::logic::not),
+    OpDef::new("Xor", DECIDES).infers(decides),
+    OpDef::new("IsNaN", DECIDES).infers(decides),
+    OpDef::new("IsInf", DECIDES).infers(decides),
+    OpDef::new("Where", DECIDES).infers(chooses).folds(fold::logic::choose),
+    OpDef::new("BitShift", DECIDES).infers(joint),
+    OpDef::new("BitwiseAnd", DECIDES).infers(joint),
+    OpDef::new("BitwiseOr", DECIDES).infers(joint),
+    OpDef::new("BitwiseXor", DECIDES).infers(joint),
+    OpDef::new("BitwiseNot", DECIDES).infers(same),
 ];

@@ -3,6 +3,9 @@
 use super::rule::{JOINS, REARRANGES};
 use super::{OpDef, QuantRule, fold, infer};
 
+const DESCRIBES: QuantRule = QuantRule::Never("carries shapes, indices or types");
+const INTERPOLATES: QuantRule = QuantRule::Never("interpolates at computed positions");
+
 pub(super) static OPS: &[OpDef] = &[
     OpDef::new("Reshape", REARRANGES)
         .infers(infer::layout::reshape)
@@ -41,43 +44,32 @@ pub(super) static OPS: &[OpDef] = &[
         .folds(fold::layout::gather),
     OpDef::new("Resize", QuantRule::Arithmetic),
     OpDef::new("Upsample", QuantRule::Arithmetic),
-    OpDef::new("Shape", QuantRule::Never("carries shapes, indices or types"))
-        .infers(infer::layout::shape)
-        .tells(infer::value::shape),
-    OpDef::new("Size", QuantRule::Never("carries shapes, indices or types"))
-        .infers(infer::layout::size)
-        .tells(infer::value::size),
-    OpDef::new("Constant", QuantRule::Never("carries shapes, indices or types")),
-    OpDef::new("ConstantOfShape", QuantRule::Never("carries shapes, indices or types"))
+    OpDef::new("Shape", DESCRIBES).infers(infer::layout::shape).tells(infer::value::shape),
+    OpDef::new("Size", DESCRIBES).infers(infer::layout::size).tells(infer::value::size),
+    OpDef::new("Constant", DESCRIBES),
+    OpDef::new("ConstantOfShape", DESCRIBES)
         .infers(infer::layout::constant_of_shape)
         .folds(fold::make::constant_of_shape),
-    OpDef::new("Range", QuantRule::Never("carries shapes, indices or types"))
-        .infers(infer::layout::range)
-        .folds(fold::make::range),
-    OpDef::new("NonZero", QuantRule::Never("carries shapes, indices or types")),
-    OpDef::new("Cast", QuantRule::Never("carries shapes, indices or types"))
-        .infers(infer::elementwise::cast)
-        .tells(infer::value::first)
-        .folds(fold::make::cast),
-    OpDef::new("CastLike", QuantRule::Never("carries shapes, indices or types"))
-        .infers(infer::elementwise::like_second),
-    OpDef::new("TopK", QuantRule::Never("carries shapes, indices or types")),
-    OpDef::new("ArgMax", QuantRule::Never("carries shapes, indices or types")).infers(infer::reduce::arg),
-    OpDef::new("ArgMin", QuantRule::Never("carries shapes, indices or types")).infers(infer::reduce::arg),
-    OpDef::new("OneHot", QuantRule::Never("carries shapes, indices or types")),
-    OpDef::new("Unique", QuantRule::Never("carries shapes, indices or types")),
-    OpDef::new("EyeLike", QuantRule::Never("carries shapes, indices or types")),
-    OpDef::new("Trilu", QuantRule::Never("carries shapes, indices or types")).infers(infer::elementwise::same),
-    OpDef::new("ScatterElements", QuantRule::Never("carries shapes, indices or types"))
-        .infers(infer::elementwise::same),
-    OpDef::new("ScatterND", QuantRule::Never("carries shapes, indices or types")).infers(infer::elementwise::same),
-    OpDef::new("Scatter", QuantRule::Never("carries shapes, indices or types")).infers(infer::elementwise::same),
-    OpDef::new("CumSum", QuantRule::Never("carries shapes, indices or types")).infers(infer::elementwise::same),
-    OpDef::new("NonMaxSuppression", QuantRule::Never("carries shapes, indices or types")),
-    OpDef::new("StringNormalizer", QuantRule::Never("carries shapes, indices or types")),
-    OpDef::new("TensorScatter", QuantRule::Never("carries shapes, indices or types")),
-    OpDef::new("GridSample", QuantRule::Never("interpolates at computed positions")),
-    OpDef::new("RoiAlign", QuantRule::Never("interpolates at computed positions")),
-    OpDef::new("AffineGrid", QuantRule::Never("interpolates at computed positions")),
-    OpDef::new("MaxUnpool", QuantRule::Never("interpolates at computed positions")),
+    OpDef::new("Range", DESCRIBES).infers(infer::layout::range).folds(fold::make::range),
+    OpDef::new("NonZero", DESCRIBES),
+    OpDef::new("Cast", DESCRIBES).infers(infer::elementwise::cast).tells(infer::value::first).folds(fold::make::cast),
+    OpDef::new("CastLike", DESCRIBES).infers(infer::elementwise::like_second),
+    OpDef::new("TopK", DESCRIBES),
+    OpDef::new("ArgMax", DESCRIBES).infers(infer::reduce::arg),
+    OpDef::new("ArgMin", DESCRIBES).infers(infer::reduce::arg),
+    OpDef::new("OneHot", DESCRIBES),
+    OpDef::new("Unique", DESCRIBES),
+    OpDef::new("EyeLike", DESCRIBES),
+    OpDef::new("Trilu", DESCRIBES).infers(infer::elementwise::same),
+    OpDef::new("ScatterElements", DESCRIBES).infers(infer::elementwise::same),
+    OpDef::new("ScatterND", DESCRIBES).infers(infer::elementwise::same),
+    OpDef::new("Scatter", DESCRIBES).infers(infer::elementwise::same),
+    OpDef::new("CumSum", DESCRIBES).infers(infer::elementwise::same),
+    OpDef::new("NonMaxSuppression", DESCRIBES),
+    OpDef::new("StringNormalizer", DESCRIBES),
+    OpDef::new("TensorScatter", DESCRIBES),
+    OpDef::new("GridSample", INTERPOLATES),
+    OpDef::new("RoiAlign", INTERPOLATES),
+    OpDef::new("AffineGrid", INTERPOLATES),
+    OpDef::new("MaxUnpool", INTERPOLATES),
 ];

@@ -1,35 +1,28 @@
 //! Normalizations.
 
-use super::{OpDef, QuantRule, infer};
+use super::infer::elementwise::same;
+use super::{OpDef, QuantRule};
+
+const NORMALIZES: QuantRule = QuantRule::Never("normalization is computed in float");
+const ATTENDS: QuantRule = QuantRule::Never("attention is computed in float");
 
 pub(super) static OPS: &[OpDef] = &[
-    OpDef::new("BatchNormalization", QuantRule::Never("normalization is computed in float"))
-        .infers(infer::elementwise::same),
-    OpDef::new("LayerNormalization", QuantRule::Never("normalization is computed in float"))
-        .infers(infer::elementwise::same),
-    OpDef::new("InstanceNormalization", QuantRule::Never("normalization is computed in float"))
-        .infers(infer::elementwise::same),
-    OpDef::new("GroupNormalization", QuantRule::Never("normalization is computed in float"))
-        .infers(infer::elementwise::same),
-    OpDef::new("RMSNormalization", QuantRule::Never("normalization is computed in float"))
-        .infers(infer::elementwise::same),
-    OpDef::new("LpNormalization", QuantRule::Never("normalization is computed in float"))
-        .infers(infer::elementwise::same),
-    OpDef::new("LRN", QuantRule::Never("normalization is computed in float")).infers(infer::elementwise::same),
-    OpDef::new("MeanVarianceNormalization", QuantRule::Never("normalization is computed in float"))
-        .infers(infer::elementwise::same),
-    OpDef::new("SkipLayerNormalization", QuantRule::Never("normalization is computed in float"))
-        .of_domain("com.microsoft"),
-    OpDef::new("EmbedLayerNormalization", QuantRule::Never("normalization is computed in float"))
-        .of_domain("com.microsoft"),
-    OpDef::new("SimplifiedLayerNormalization", QuantRule::Never("normalization is computed in float"))
-        .of_domain("com.microsoft"),
-    OpDef::new("SkipSimplifiedLayerNormalization", QuantRule::Never("normalization is computed in float"))
-        .of_domain("com.microsoft"),
-    OpDef::new("Attention", QuantRule::Never("attention is computed in float")),
-    OpDef::new("Attention", QuantRule::Never("attention is computed in float")).of_domain("com.microsoft"),
-    OpDef::new("MultiHeadAttention", QuantRule::Never("attention is computed in float")).of_domain("com.microsoft"),
-    OpDef::new("GroupQueryAttention", QuantRule::Never("attention is computed in float")).of_domain("com.microsoft"),
-    OpDef::new("RotaryEmbedding", QuantRule::Never("attention is computed in float")),
-    OpDef::new("RotaryEmbedding", QuantRule::Never("attention is computed in float")).of_domain("com.microsoft"),
+    OpDef::new("BatchNormalization", NORMALIZES).infers(same),
+    OpDef::new("LayerNormalization", NORMALIZES).infers(same),
+    OpDef::new("InstanceNormalization", NORMALIZES).infers(same),
+    OpDef::new("GroupNormalization", NORMALIZES).infers(same),
+    OpDef::new("RMSNormalization", NORMALIZES).infers(same),
+    OpDef::new("LpNormalization", NORMALIZES).infers(same),
+    OpDef::new("LRN", NORMALIZES).infers(same),
+    OpDef::new("MeanVarianceNormalization", NORMALIZES).infers(same),
+    OpDef::new("SkipLayerNormalization", NORMALIZES).of_domain("com.microsoft"),
+    OpDef::new("EmbedLayerNormalization", NORMALIZES).of_domain("com.microsoft"),
+    OpDef::new("SimplifiedLayerNormalization", NORMALIZES).of_domain("com.microsoft"),
+    OpDef::new("SkipSimplifiedLayerNormalization", NORMALIZES).of_domain("com.microsoft"),
+    OpDef::new("Attention", ATTENDS),
+    OpDef::new("Attention", ATTENDS).of_domain("com.microsoft"),
+    OpDef::new("MultiHeadAttention", ATTENDS).of_domain("com.microsoft"),
+    OpDef::new("GroupQueryAttention", ATTENDS).of_domain("com.microsoft"),
+    OpDef::new("RotaryEmbedding", ATTENDS),
+    OpDef::new("RotaryEmbedding", ATTENDS).of_domain("com.microsoft"),
 ];

@@ -2,11 +2,13 @@
 
 use super::{OpDef, QuantRule};
 
+const RANDOM: QuantRule = QuantRule::Never("random numbers");
+
 pub(super) static OPS: &[OpDef] = &[
-    OpDef::new("RandomNormal", QuantRule::Never("random numbers")).impure(),
-    OpDef::new("RandomNormalLike", QuantRule::Never("random numbers")).impure(),
-    OpDef::new("RandomUniform", QuantRule::Never("random numbers")).impure(),
-    OpDef::new("RandomUniformLike", QuantRule::Never("random numbers")).impure(),
-    OpDef::new("Multinomial", QuantRule::Never("random numbers")).impure(),
-    OpDef::new("Bernoulli", QuantRule::Never("random numbers")).impure(),
+    OpDef::new("RandomNormal", RANDOM).impure(),
+    OpDef::new("RandomNormalLike", RANDOM).impure(),
+    OpDef::new("RandomUniform", RANDOM).impure(),
+    OpDef::new("RandomUniformLike", RANDOM).impure(),
+    OpDef::new("Multinomial", RANDOM).impure(),
+    OpDef::new("Bernoulli", RANDOM).impure(),
 ];

@@ -35,15 +35,6 @@ pub(super) fn read_elsewhere(model: &Model, value: ValueId) -> Option<String> {
     (model.uses(value).len() > 1).then(|| format!("{} is read elsewhere", model.name(value)))
 }
 
-/// Any float dtype as `f64`, exactly.
-pub(super) fn to_f64(tensor: &Tensor) -> Option<Vec<f64>> {
-    match tensor.dtype() {
-        DType::F64 => Some(tensor.as_slice::<f64>()?.into_owned()),
-        d if d.is_float() => Some(tensor.to_f32()?.iter().map(|v| f64::from(*v)).collect()),
-        _ => None,
-    }
-}
-
 /// Rounds `values` to `dtype`; `None` where one becomes infinite or is not a number.
 pub(super) fn from_f64(dtype: DType, shape: &[usize], values: &[f64]) -> Option<Tensor> {
     fn finite<T: Element + Send + 'static>(shape: &[usize], values: Vec<T>) -> Tensor {
@@ -70,10 +61,11 @@ pub(super) fn from_f64(dtype: DType, shape: &[usize], values: &[f64]) -> Option<
 
 /// Whether every element of a real numeric tensor is `value`, sign of zero included.
 pub(super) fn all_equal(tensor: &Tensor, value: f64) -> bool {
-    if let Some(values) = to_f64(tensor) {
-        return values.iter().all(|v| v.to_bits() == value.to_bits());
+    let Some(values) = tensor.to_f64() else { return false };
+    match tensor.dtype().is_float() {
+        true => values.iter().all(|v| v.to_bits() == value.to_bits()),
+        false => values.iter().all(|v| *v == value),
     }
-    tensor.to_i64().is_some_and(|values| values.iter().all(|v| *v as f64 == value))
 }
 
 /// Gives the node `tensor` as its input: in place where only this node reads the present one, else as a

@@ -1,9 +1,9 @@
 //! Arithmetic with broadcasting.
 
 use super::{MAX_ELEMENTS, broadcast, from_i64, input, ints_of, view};
+use crate::ir::shape::axis_of;
 use crate::ir::tensor::element_count;
 use crate::ir::{DType, Node, Tensor};
-use crate::ops::infer::axis_of;
 
 type Inputs<'a> = [Option<&'a Tensor>];
 

@@ -8,14 +8,6 @@ use crate::ir::{DType, Node, Tensor};
 
 type Inputs<'a> = [Option<&'a Tensor>];
 
-/// Numbers that compare as the operators do: NaN with nothing.
-fn numbers(t: &Tensor) -> Option<Vec<f64>> {
-    match t.dtype() {
-        DType::F64 => Some(t.as_slice::<f64>()?.into_owned()),
-        _ => Some(t.to_f32()?.iter().map(|v| f64::from(*v)).collect()),
-    }
-}
-
 fn decide(inputs: &Inputs, holds: fn(Option<Ordering>) -> bool) -> Option<Vec<Tensor>> {
     let [Some(a), Some(b)] = inputs else { return None };
     let (shape, strides) = broadcast(&[a.shape(), b.shape()])?;
@@ -24,7 +16,7 @@ fn decide(inputs: &Inputs, holds: fn(Option<Ordering>) -> bool) -> Option<Vec<Te
     let found: Vec<i64> = match (a.dtype(), b.dtype()) {
         (x, y) if x != y || x == DType::U64 => return None,
         (x, _) if x.is_float() => {
-            let (x, y) = (numbers(a)?, numbers(b)?);
+            let (x, y) = (a.to_f64()?, b.to_f64()?);
             pairs.map(|(i, j)| i64::from(holds(x[i].partial_cmp(&y[j])))).collect()
         }
         _ => {

@@ -38,22 +38,17 @@ pub fn cast(node: &Node, inputs: &Inputs) -> Option<Vec<Tensor>> {
     if x.dtype() == DType::U64 {
         return None;
     }
-    let floats = || match x.dtype() {
-        DType::F64 => x.as_slice::<f64>().map(|v| v.into_owned()),
-        d if d.is_float() => x.to_f32().map(|v| v.iter().map(|v| f64::from(*v)).collect()),
-        _ => x.to_i64().map(|v| v.into_iter().map(|v| v as f64).collect()),
-    };
     let found = match to {
-        DType::F32 if x.dtype() == DType::F64 || x.dtype().is_float() => {
-            Tensor::from_vec(x.shape(), floats()?.into_iter().map(|v| v as f32).collect::<Vec<_>>())
+        DType::F32 if x.dtype().is_float() => {
+            Tensor::from_vec(x.shape(), x.to_f64()?.into_iter().map(|v| v as f32).collect::<Vec<_>>())
         }
         DType::F32 => Tensor::from_vec(x.shape(), x.to_i64()?.into_iter().map(|v| v as f32).collect::<Vec<_>>()),
-        DType::F64 => Tensor::from_vec(x.shape(), floats()?),
-        DType::Bool => from_i64(to, x.shape(), floats()?.into_iter().map(|v| i64::from(v != 0.0)).collect())?,
+        DType::F64 => Tensor::from_vec(x.shape(), x.to_f64()?),
+        DType::Bool => from_i64(to, x.shape(), x.to_f64()?.into_iter().map(|v| i64::from(v != 0.0)).collect())?,
         _ if x.dtype().is_float() => {
             // 2^63 itself is out of range.
             let whole = |v: f64| (v.abs() < 9.2e18).then_some(v as i64);
-            from_i64(to, x.shape(), floats()?.into_iter().map(whole).collect::<Option<_>>()?)?
+            from_i64(to, x.shape(), x.to_f64()?.into_iter().map(whole).collect::<Option<_>>()?)?
         }
         _ => from_i64(to, x.shape(), x.to_i64()?)?,
     };

@@ -1,6 +1,7 @@
 //! Operators that move, select or describe values.
 
-use super::{Context, axis_of, broadcast, one, product};
+use super::{Context, broadcast, one, product};
+use crate::ir::shape::axis_of;
 use crate::ir::{DType, Dim, Shape, TensorType};
 
 /// 0 copies a size of the input (unless `allowzero`), −1 stands for what is left.

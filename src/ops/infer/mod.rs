@@ -48,8 +48,7 @@ impl Context<'_> {
 
     /// An input's elements where all are known.
     fn ints(&self, input: usize) -> Option<Vec<i64>> {
-        let number = |d: &Dim| if let Dim::Known(n) = d { Some(*n) } else { None };
-        self.value(input)?.iter().map(number).collect()
+        self.value(input)?.iter().map(Dim::number).collect()
     }
 
     /// Integers that are an attribute in old opsets and an input in new ones. The outer `None`: not known; the
@@ -66,13 +65,6 @@ impl Context<'_> {
 /// One output.
 fn one(dtype: Option<DType>, shape: Option<Shape>) -> Option<Vec<TensorType>> {
     Some(vec![TensorType { dtype, shape }])
-}
-
-/// An axis counted from the front; `None` where there is none such.
-pub(super) fn axis_of(axis: i64, rank: usize) -> Option<usize> {
-    let rank = i64::try_from(rank).ok()?;
-    let axis = if axis < 0 { axis.checked_add(rank)? } else { axis };
-    if (0..rank).contains(&axis) { usize::try_from(axis).ok() } else { None }
 }
 
 /// The product of sizes: a number, the one symbol in it, or unknown.

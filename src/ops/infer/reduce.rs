@@ -1,6 +1,7 @@
 //! Reductions.
 
-use super::{Context, axis_of, one};
+use super::{Context, one};
+use crate::ir::shape::axis_of;
 use crate::ir::{DType, Dim, Shape, TensorType};
 
 fn without(shape: &[Dim], axes: &[usize], keep: bool) -> Shape {

@@ -3,8 +3,9 @@
 use std::ops::Range;
 
 use super::layout::{clamp, cuts};
-use super::{Context, axis_of, product};
+use super::{Context, product};
 use crate::ir::Dim;
+use crate::ir::shape::axis_of;
 
 /// Which axes Shape tells of: attributes `start` and `end`.
 pub(super) fn bounds(c: &Context, rank: usize) -> Range<usize> {

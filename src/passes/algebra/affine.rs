@@ -12,7 +12,6 @@
 //! The constant must be one number or one per channel once it is broadcast against the tensor.
 
 use crate::ir::{Model, NodeId};
-use crate::passes::support::to_f64;
 
 /// One scale and one shift per channel; a single one is meant for all.
 #[derive(Debug, Clone, PartialEq)]
@@ -84,7 +83,7 @@ fn batch_norm(model: &Model, node: NodeId, channels: Channels) -> Option<Affine>
     if trains || !at_axis_1 || n.int_or("spatial", 1) == 0 {
         return None;
     }
-    let parameter = |i| to_f64(model.constant_input(node, i)?).filter(|p| p.len() == channels.count);
+    let parameter = |i| model.constant_input(node, i)?.to_f64().filter(|p| p.len() == channels.count);
     let (gamma, beta, mean, variance) = (parameter(1)?, parameter(2)?, parameter(3)?, parameter(4)?);
     let epsilon = f64::from(n.float_or("epsilon", 1e-5));
     let scale: Vec<f64> = gamma.iter().zip(variance).map(|(g, v)| g / (v + epsilon).sqrt()).collect();
@@ -94,7 +93,7 @@ fn batch_norm(model: &Model, node: NodeId, channels: Channels) -> Option<Affine>
 
 /// The constant input, as one number or one per channel.
 fn per_channel(model: &Model, node: NodeId, input: usize, channels: Channels) -> Option<Vec<f64>> {
-    let tensor = model.constant_input(node, input)?;
+    let tensor = model.constant_input(node, input).filter(|t| t.dtype().is_float())?;
     let shape = tensor.shape();
     // A constant of higher rank than the tensor raises the rank of the result.
     let rank_kept = match channels.rank {
@@ -105,5 +104,5 @@ fn per_channel(model: &Model, node: NodeId, input: usize, channels: Channels) ->
     if !rank_kept || tensor.is_empty() || !shape.iter().rev().enumerate().all(axis_fits) {
         return None;
     }
-    to_f64(tensor)
+    tensor.to_f64()
 }

@@ -15,7 +15,7 @@
 
 use super::affine::{Affine, Channels};
 use crate::ir::{GraphEdit, Model, NodeId, Tensor, ValueId};
-use crate::passes::support::{from_f64, set_constant, to_f64};
+use crate::passes::support::{from_f64, set_constant};
 
 /// About what a node takes in the file.
 const NODE_BYTES: usize = 128;
@@ -126,7 +126,7 @@ impl Linear {
         }
         linear.bias = Some(match n.input(2) {
             None => vec![0.0; outputs],
-            Some(bias) => match model.constant(bias).and_then(|t| Some((t.shape().to_vec(), to_f64(t)?))) {
+            Some(bias) => match model.constant(bias).and_then(|t| Some((t.shape().to_vec(), t.to_f64()?))) {
                 None => return Some(Err(format!("the bias {} is not constant", model.name(bias)))),
                 Some((shape, b)) if b.len() == 1 && shape.len() < 2 => vec![beta * b[0]; outputs],
                 Some((shape, b)) if b.len() == outputs && shape.last() == Some(&outputs) => {
@@ -193,7 +193,7 @@ impl Linear {
             if self.is_convolution(edit) && (auto || node.ints("pads").is_some_and(|p| p.iter().any(|p| *p != 0))) {
                 return Err("the convolution pads, and the shift does not reach the padding".into());
             }
-            let weight = to_f64(&self.weight).ok_or("the weight is not of a float type")?;
+            let weight = self.weight.to_f64().ok_or("the weight is not of a float type")?;
             self.layout.for_each(|element, output, input| {
                 bias[output] += self.alpha * weight[element] * affine.shift_of(input);
             });
@@ -204,7 +204,7 @@ impl Linear {
 
     /// The weight times a factor per output and input channel.
     fn scaled(&self, factor: impl Fn(usize, usize) -> f64) -> Result<Tensor, String> {
-        let mut values = to_f64(&self.weight).ok_or("the weight is not of a float type")?;
+        let mut values = self.weight.to_f64().ok_or("the weight is not of a float type")?;
         self.layout.for_each(|element, output, input| values[element] *= factor(output, input));
         from_f64(self.weight.dtype(), self.weight.shape(), &values).ok_or_else(|| overflow(&self.weight))
     }

@@ -11,7 +11,7 @@
 
 use crate::error::Result;
 use crate::ir::{GraphEdit, Model, NodeId, Tensor, ValueId};
-use crate::passes::support::{from_f64, producer_of, read_elsewhere, to_f64};
+use crate::passes::support::{from_f64, producer_of, read_elsewhere};
 use crate::passes::{Outcome, Pass, PassReport, for_each};
 
 pub(in crate::passes) const PASS: Pass =
@@ -76,9 +76,9 @@ fn step(model: &Model, node: NodeId) -> Option<Step> {
     if at == 0 && !commutes {
         return None;
     }
-    let constant = model.constant_input(node, at)?.clone();
+    let constant = model.constant_input(node, at).filter(|t| t.dtype().is_float())?.clone();
     let data = n.input(1 - at).filter(|v| model.constant(*v).is_none())?;
-    let mut values = to_f64(&constant)?;
+    let mut values = constant.to_f64()?;
     if n.is("Div") {
         if values.contains(&0.0) {
             return None;

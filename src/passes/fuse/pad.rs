@@ -12,6 +12,7 @@
 //! AveragePool that pads by itself without counting, and pads that reach a pooling kernel's size.
 
 use crate::error::Result;
+use crate::ir::shape::axis_of;
 use crate::ir::{GraphEdit, Model, NodeId};
 use crate::passes::support::producer_of;
 use crate::passes::{Outcome, Pass, PassReport, for_each};
@@ -116,7 +117,7 @@ fn pads_of(model: &Model, pad: NodeId) -> Option<(Vec<i64>, Vec<i64>)> {
     let rank = model.tensor_type(n.input(0)?).rank()?;
     let (mut all_begins, mut all_ends) = (vec![0; rank], vec![0; rank]);
     for (i, axis) in model.constant(axes)?.to_i64()?.iter().enumerate() {
-        let axis = usize::try_from(if *axis < 0 { axis.checked_add(rank as i64)? } else { *axis }).ok()?;
+        let axis = axis_of(*axis, rank)?;
         *all_begins.get_mut(axis)? = *begins.get(i)?;
         *all_ends.get_mut(axis)? = *ends.get(i)?;
     }

@@ -47,9 +47,8 @@ fn settle(edit: &mut GraphEdit, node: NodeId, values: &Values) -> Outcome {
 fn constant(model: &Model, node: NodeId, wanted: &[Dim]) -> Option<Vec<i64>> {
     let n = model.node(node);
     let copies = n.int_or("allowzero", 0) == 0;
-    let number = |d: &Dim| if let Dim::Known(n) = d { Some(*n) } else { None };
     let open = |sizes: &[Option<i64>]| sizes.iter().filter(|s| s.is_none()).count();
-    let mut sizes: Vec<Option<i64>> = wanted.iter().map(number).collect();
+    let mut sizes: Vec<Option<i64>> = wanted.iter().map(Dim::number).collect();
     if sizes.iter().flatten().any(|s| *s < -1) || (!copies && sizes.contains(&Some(0))) {
         return None;
     }

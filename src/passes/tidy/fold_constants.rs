@@ -74,8 +74,7 @@ fn computed(model: &Model, node: NodeId) -> Option<Vec<Tensor>> {
 /// A shape, or a part of one, whose sizes are all known.
 fn known(model: &Model, node: NodeId, values: &Values) -> Option<Vec<Tensor>> {
     let [Some(output)] = model.node(node).outputs() else { return None };
-    let number = |d: &Dim| if let Dim::Known(n) = d { Some(*n) } else { None };
-    let numbers = values.get(*output)?.iter().map(number).collect::<Option<Vec<i64>>>()?;
+    let numbers = values.get(*output)?.iter().map(Dim::number).collect::<Option<Vec<i64>>>()?;
     let ty = model.tensor_type(*output);
     let shape = ty.known_shape()?;
     if crate::ir::tensor::element_count(&shape) != Some(numbers.len()) {

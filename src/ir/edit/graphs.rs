@@ -1,0 +1,103 @@
+//! Graphs: inputs, outputs, type notes, order, one moved into another.
+
+use super::GraphEdit;
+use crate::ir::model::{Graph, GraphId, NodeId, Origin, Use, ValueId};
+
+impl GraphEdit<'_> {
+    /// An empty graph, to be held by an attribute of `owner` or by a function.
+    pub fn add_graph(&mut self) -> GraphId {
+        let id = GraphId(self.model.graphs.len() as u32);
+        self.model.graphs.push(Some(Graph::default()));
+        id
+    }
+
+    pub fn add_graph_input(&mut self, graph: GraphId, value: ValueId) {
+        self.graph_mut(graph).inputs.push(value);
+        self.value_mut(value).origin = Origin::Input(graph);
+    }
+
+    pub fn add_graph_output(&mut self, graph: GraphId, value: ValueId) {
+        let index = self.model.graph(graph).outputs.len();
+        self.graph_mut(graph).outputs.push(value);
+        self.value_mut(value).uses.push(Use::Output { graph, index });
+    }
+
+    pub fn set_graph_output(&mut self, graph: GraphId, index: usize, value: ValueId) {
+        let old = std::mem::replace(&mut self.graph_mut(graph).outputs[index], value);
+        let at = Use::Output { graph, index };
+        self.value_mut(old).uses.retain(|u| *u != at);
+        self.value_mut(value).uses.push(at);
+    }
+
+    /// Drops every output, to be added anew.
+    pub fn clear_graph_outputs(&mut self, graph: GraphId) {
+        for value in std::mem::take(&mut self.graph_mut(graph).outputs) {
+            self.value_mut(value).uses.retain(|u| !matches!(u, Use::Output { graph: g, .. } if *g == graph));
+        }
+    }
+
+    /// Lists the value in the graph's `value_info`, so that its declared type is written.
+    pub fn list_value_info(&mut self, graph: GraphId, value: ValueId) {
+        if !self.model.graph(graph).value_info.contains(&value) {
+            self.graph_mut(graph).value_info.push(value);
+        }
+    }
+
+    /// As [`Self::list_value_info`] for a value known not to be listed.
+    pub(crate) fn push_value_info(&mut self, graph: GraphId, value: ValueId) {
+        self.graph_mut(graph).value_info.push(value);
+    }
+
+    /// Name, docs, annotations and metadata of a graph.
+    pub fn graph_meta(&mut self, graph: GraphId) -> &mut Graph {
+        self.graph_mut(graph)
+    }
+
+    /// Puts the nodes of `graph` in an order in which every value is made before it is read, keeping
+    /// the present order where it can. Returns the nodes left over by a cycle.
+    pub fn sort(&mut self, graph: GraphId) -> Result<(), Vec<NodeId>> {
+        let order = crate::ir::sort::execution_order(self.model, graph)?;
+        self.graph_mut(graph).nodes = order;
+        Ok(())
+    }
+
+    /// Moves the nodes, initializers and values of `graph`, which a node of `node`'s graph holds, before
+    /// `node`, renaming what clashes. Returns the outputs' values; the emptied graph stays with its owner.
+    pub fn inline_graph(&mut self, graph: GraphId, node: NodeId) -> Vec<ValueId> {
+        let outer = self.model.node(node).graph;
+        let g = self.graph_mut(graph);
+        let nodes = std::mem::take(&mut g.nodes);
+        let outputs = g.outputs.clone();
+        let initializers = std::mem::take(&mut g.initializers);
+        let sparse = std::mem::take(&mut g.sparse_initializers);
+        let infos = std::mem::take(&mut g.value_info);
+        self.clear_graph_outputs(graph);
+        let made = nodes.iter().flat_map(|n| self.model.node(*n).outputs.iter().flatten().copied());
+        let made: Vec<ValueId> = made.chain(initializers.iter().copied()).chain(sparse.iter().copied()).collect();
+        for v in made {
+            if self.is_name_shared(v) {
+                let name = self.model.name(v).to_string();
+                let fresh = self.fresh_name(&name);
+                self.value_mut(v).name = fresh;
+            }
+        }
+        for v in initializers.iter().chain(&sparse) {
+            self.value_mut(*v).origin = Origin::Initializer(outer);
+        }
+        let at = self.position(node);
+        for n in &nodes {
+            self.node_mut(*n).graph = outer;
+        }
+        let o = self.graph_mut(outer);
+        o.nodes.splice(at..at, nodes);
+        o.initializers.extend(initializers);
+        o.sparse_initializers.extend(sparse);
+        o.value_info.extend(infos);
+        outputs
+    }
+
+    fn is_name_shared(&self, value: ValueId) -> bool {
+        let name = self.model.name(value);
+        self.model.values.iter().flatten().filter(|v| v.name == name).count() > 1
+    }
+}

@@ -1,0 +1,124 @@
+//! [`GraphEdit`]: the only way to change a graph.
+//!
+//! It keeps producers, readers and subgraph captures consistent, and names unique. Between the steps
+//! of one edit a value may be without a producer; [`super::verify`] says so if it stays that way.
+
+mod graphs;
+mod nodes;
+mod rewiring;
+mod values;
+
+use std::collections::HashSet;
+use std::ops::Deref;
+
+use super::model::{Graph, GraphId, Model, NodeId, OpsetImport, Value, ValueId};
+use super::node::Node;
+
+/// Where a node goes.
+#[derive(Debug, Clone, Copy)]
+pub enum Place {
+    Before(NodeId),
+    After(NodeId),
+    End(GraphId),
+    Start(GraphId),
+}
+
+/// A model open for change; reads as the [`Model`] itself.
+pub struct GraphEdit<'m> {
+    model: &'m mut Model,
+    /// Every value and node name, built when first needed.
+    names: Option<HashSet<String>>,
+}
+
+impl Deref for GraphEdit<'_> {
+    type Target = Model;
+
+    fn deref(&self) -> &Model {
+        self.model
+    }
+}
+
+impl<'m> GraphEdit<'m> {
+    pub fn new(model: &'m mut Model) -> Self {
+        GraphEdit { model, names: None }
+    }
+
+    pub fn model(&self) -> &Model {
+        self.model
+    }
+
+    /// `hint`, or `hint_1`, `hint_2`, … : the first that no value and no node has.
+    pub fn fresh_name(&mut self, hint: &str) -> String {
+        let model = &*self.model;
+        let names = self.names.get_or_insert_with(|| {
+            let values = model.values.iter().flatten().map(|v| v.name.clone());
+            values.chain(model.nodes.iter().flatten().map(|n| n.name.clone())).collect()
+        });
+        let name = if hint.is_empty() || names.contains(hint) {
+            let numbered = (1u64..).map(|i| format!("{hint}_{i}"));
+            let mut free = numbered.filter(|n| !names.contains(n));
+            free.next().unwrap_or_default()
+        } else {
+            hint.to_string()
+        };
+        names.insert(name.clone());
+        name
+    }
+
+    pub fn rename_value(&mut self, value: ValueId, name: &str) {
+        if let Some(names) = &mut self.names {
+            names.insert(name.to_string());
+        }
+        self.value_mut(value).name = name.to_string();
+    }
+
+    pub fn rename_node(&mut self, node: NodeId, name: &str) {
+        self.node_mut(node).name = name.to_string();
+    }
+
+    /// Puts `model` in place of the one that is edited, for going back to a state saved before; returns the other.
+    pub fn replace_model(&mut self, model: Model) -> Model {
+        self.names = None;
+        std::mem::replace(self.model, model)
+    }
+
+    /// Imports `domain` at `version`, or changes the version it is imported at.
+    pub fn set_opset(&mut self, domain: &str, version: i64) {
+        let same = |d: &str| d == domain || (domain.is_empty() && d == "ai.onnx");
+        match self.model.opset_imports.iter_mut().find(|o| same(&o.domain)) {
+            Some(o) => o.version = version,
+            None => self.model.opset_imports.push(OpsetImport { domain: domain.to_string(), version }),
+        }
+    }
+
+    pub fn remove_opset(&mut self, domain: &str) {
+        self.model.opset_imports.retain(|o| o.domain != domain);
+    }
+
+    pub fn set_ir_version(&mut self, version: i64) {
+        self.model.meta.ir_version = Some(version);
+    }
+
+    pub fn add_function(&mut self, function: super::model::Function) {
+        self.model.functions.push(function);
+    }
+
+    /// Drops the functions of the model with their bodies: nothing may call them any more.
+    pub fn remove_functions(&mut self) {
+        for f in std::mem::take(&mut self.model.functions) {
+            self.remove_graph(f.body);
+        }
+    }
+
+    pub(super) fn node_mut(&mut self, id: NodeId) -> &mut Node {
+        self.model.nodes[id.index()].as_mut().expect("a live node: ids come from this model")
+    }
+
+    pub(super) fn value_mut(&mut self, id: ValueId) -> &mut Value {
+        self.model.values[id.index()].as_mut().expect("a live value: ids come from this model")
+    }
+
+    pub(super) fn graph_mut(&mut self, id: GraphId) -> &mut Graph {
+        self.model.graphs[id.index()].as_mut().expect("a live graph: ids come from this model")
+    }
+}

@@ -1,0 +1,129 @@
+//! Values: new ones, their types and tensors.
+
+use super::GraphEdit;
+use crate::ir::model::{GraphId, Origin, Value, ValueId};
+use crate::ir::shape::{TensorType, Type};
+use crate::ir::tensor::{SparseTensor, Tensor};
+
+impl GraphEdit<'_> {
+    /// A value without origin, under exactly this name; give it one with an `add_…` or `insert`.
+    pub fn new_value(&mut self, name: impl Into<String>, declared: Option<Type>) -> ValueId {
+        let id = ValueId(self.model.values.len() as u32);
+        let name = name.into();
+        if let Some(names) = &mut self.names {
+            names.insert(name.clone());
+        }
+        self.model.values.push(Some(Value {
+            name,
+            declared,
+            inferred: None,
+            origin: Origin::Detached,
+            initializer: None,
+            sparse: None,
+            uses: Vec::new(),
+            doc: None,
+            metadata: Vec::new(),
+        }));
+        id
+    }
+
+    /// A value without origin, under a fresh name like `hint`.
+    pub fn new_value_like(&mut self, hint: &str) -> ValueId {
+        let name = self.fresh_name(hint);
+        self.new_value(name, None)
+    }
+
+    pub fn set_declared(&mut self, value: ValueId, ty: Option<Type>) {
+        self.value_mut(value).declared = ty;
+    }
+
+    /// What inference found; never written to the file.
+    pub fn set_inferred(&mut self, value: ValueId, ty: Option<TensorType>) {
+        self.value_mut(value).inferred = ty;
+    }
+
+    pub fn set_value_doc(&mut self, value: ValueId, doc: Option<String>) {
+        self.value_mut(value).doc = doc;
+    }
+
+    pub fn value_metadata(&mut self, value: ValueId) -> &mut crate::ir::tensor::Props {
+        &mut self.value_mut(value).metadata
+    }
+
+    /// A new initializer of about this name.
+    pub fn add_initializer(&mut self, graph: GraphId, hint: &str, tensor: Tensor) -> ValueId {
+        let name = self.fresh_name(hint);
+        let value = self.new_value(name, None);
+        self.attach_initializer(graph, value, tensor);
+        value
+    }
+
+    /// Gives `value` a tensor: an initializer, or the default where it is a graph input.
+    pub fn attach_initializer(&mut self, graph: GraphId, value: ValueId, tensor: Tensor) {
+        self.graph_mut(graph).initializers.push(value);
+        let v = self.value_mut(value);
+        v.initializer = Some(tensor);
+        if v.origin == Origin::Detached {
+            v.origin = Origin::Initializer(graph);
+        }
+    }
+
+    pub fn attach_sparse_initializer(&mut self, graph: GraphId, value: ValueId, tensor: SparseTensor) {
+        self.graph_mut(graph).sparse_initializers.push(value);
+        let v = self.value_mut(value);
+        v.sparse = Some(tensor);
+        if v.origin == Origin::Detached {
+            v.origin = Origin::Initializer(graph);
+        }
+    }
+
+    /// Replaces the tensor of an initializer; its readers see the new one.
+    pub fn set_initializer(&mut self, value: ValueId, tensor: Tensor) {
+        let v = self.value_mut(value);
+        let declared = TensorType::new(tensor.dtype(), tensor.shape().iter().copied());
+        if v.declared.is_some() {
+            v.declared = Some(Type::tensor(&declared));
+        }
+        v.inferred = None;
+        v.initializer = Some(tensor);
+    }
+
+    /// Stores a dense initializer as a sparse one.
+    pub fn make_sparse(&mut self, value: ValueId, tensor: SparseTensor) {
+        let Origin::Initializer(graph) = self.model.value(value).origin else { return };
+        let g = self.graph_mut(graph);
+        g.initializers.retain(|v| *v != value);
+        g.sparse_initializers.push(value);
+        let v = self.value_mut(value);
+        v.initializer = None;
+        v.sparse = Some(tensor);
+    }
+
+    /// Makes an input (with a default or not) the constant `tensor`.
+    pub fn freeze_input(&mut self, graph: GraphId, value: ValueId, tensor: Tensor) {
+        let g = self.graph_mut(graph);
+        g.inputs.retain(|v| *v != value);
+        if !g.initializers.contains(&value) {
+            g.initializers.push(value);
+        }
+        self.value_mut(value).origin = Origin::Initializer(graph);
+        self.set_initializer(value, tensor);
+    }
+
+    /// Makes an input with a default one that must be fed.
+    pub fn drop_default(&mut self, graph: GraphId, value: ValueId) {
+        self.graph_mut(graph).initializers.retain(|v| *v != value);
+        self.value_mut(value).initializer = None;
+    }
+
+    /// Removes a value that nothing reads: an initializer or an orphan.
+    pub fn remove_value(&mut self, value: ValueId) {
+        debug_assert!(self.model.uses(value).is_empty(), "{} is still read", self.model.name(value));
+        for g in self.model.graphs.iter_mut().flatten() {
+            for list in [&mut g.initializers, &mut g.sparse_initializers, &mut g.value_info, &mut g.inputs] {
+                list.retain(|v| *v != value);
+            }
+        }
+        self.model.values[value.index()] = None;
+    }
+}
