@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::ir::{DType, Dim, GraphEdit, GraphId, Model, NodeId, Tensor, TensorType, Type, ValueId};
+use crate::ir::{DType, Dim, GraphEdit, GraphId, Model, NodeId, Shape, Tensor, TensorType, Type, ValueId};
 use crate::ops::{self, Context};
 
 /// Longer tensors are data, not shapes.
@@ -53,19 +53,39 @@ fn visit(edit: &mut GraphEdit, id: NodeId, values: &mut Values) {
         }
     }
     if let (Some(Some(output)), Some(value)) = (outputs.first(), value)
-        && edit.tensor_type(*output).dtype.is_some_and(is_index)
+        && let Some(dtype) = edit.tensor_type(*output).dtype.filter(|d| is_index(*d))
     {
-        values.0.insert(*output, value);
+        values.0.insert(*output, value.into_iter().map(|d| within(dtype, d)).collect());
+    }
+}
+
+/// An element as the dtype stores it: a cast may have changed it.
+fn within(dtype: DType, element: Dim) -> Dim {
+    match (dtype, &element) {
+        (DType::Bool, Dim::Known(n)) => Dim::Known(i64::from(*n != 0)),
+        (DType::Bool, _) => Dim::Unknown,
+        (DType::I32, Dim::Known(n)) if i32::try_from(*n).is_err() => Dim::Unknown,
+        _ => element,
     }
 }
 
 fn is_index(dtype: DType) -> bool {
-    matches!(dtype, DType::I64 | DType::I32)
+    matches!(dtype, DType::I64 | DType::I32 | DType::Bool)
+}
+
+/// The shape of a value, where a size that is not known goes by a name of its own.
+pub fn shape_of(model: &Model, value: ValueId) -> Option<Shape> {
+    let name = |(axis, dim): (usize, Dim)| match dim {
+        Dim::Unknown => Dim::Symbol(format!("{value}.{axis}")),
+        dim => dim,
+    };
+    Some(model.tensor_type(value).shape?.into_iter().enumerate().map(name).collect())
 }
 
 fn context<'a>(model: &'a Model, id: NodeId, values: &Values) -> Context<'a> {
     let node = model.node(id);
-    let types = node.inputs().iter().map(|v| v.map(|v| model.tensor_type(v)).unwrap_or_default()).collect();
+    let ty = |v: ValueId| TensorType { dtype: model.tensor_type(v).dtype, shape: shape_of(model, v) };
+    let types = node.inputs().iter().map(|v| v.map(ty).unwrap_or_default()).collect();
     let known = |v: &Option<ValueId>| {
         let small = |t: &&Tensor| is_index(t.dtype()) && t.len() <= MAX_VALUE;
         match model.constant((*v)?) {

@@ -2,4 +2,4 @@
 
 mod infer;
 
-pub use infer::{Values, infer};
+pub use infer::{Values, infer, shape_of};

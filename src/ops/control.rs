@@ -1,14 +1,14 @@
 //! Control flow.
 
-use super::{OpDef, QuantRule};
+use super::{OpDef, QuantRule, infer};
 
 const BRANCHES: QuantRule = QuantRule::Never("its branches are quantized, not itself");
 const SEQUENCE: QuantRule = QuantRule::Never("a sequence or an optional, not a tensor");
 
 pub(super) static OPS: &[OpDef] = &[
-    OpDef::new("If", BRANCHES),
-    OpDef::new("Loop", BRANCHES),
-    OpDef::new("Scan", BRANCHES),
+    OpDef::new("If", BRANCHES).infers(infer::control::branches),
+    OpDef::new("Loop", BRANCHES).infers(infer::control::body),
+    OpDef::new("Scan", BRANCHES).infers(infer::control::body),
     OpDef::new("SequenceMap", BRANCHES),
     OpDef::new("SequenceAt", SEQUENCE),
     OpDef::new("SequenceConstruct", SEQUENCE),

@@ -1,9 +1,9 @@
 //! Recurrent layers.
 
-use super::{OpDef, QuantRule};
+use super::{OpDef, QuantRule, infer};
 
 pub(super) static OPS: &[OpDef] = &[
-    OpDef::new("LSTM", QuantRule::Recurrent),
-    OpDef::new("GRU", QuantRule::Recurrent),
-    OpDef::new("RNN", QuantRule::Recurrent),
+    OpDef::new("LSTM", QuantRule::Recurrent).infers(infer::recurrent::recurrent),
+    OpDef::new("GRU", QuantRule::Recurrent).infers(infer::recurrent::recurrent),
+    OpDef::new("RNN", QuantRule::Recurrent).infers(infer::recurrent::recurrent),
 ];

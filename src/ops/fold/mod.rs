@@ -15,7 +15,7 @@ use crate::ir::{DType, Node, Tensor};
 pub type Fold = fn(&Node, &[Option<&Tensor>]) -> Option<Vec<Tensor>>;
 
 /// Elements that a rule makes at most, where its output may be larger than its inputs.
-const MAX_ELEMENTS: usize = 1 << 22;
+const MAX_ELEMENTS: usize = 1 << 18;
 
 fn input<'a>(inputs: &[Option<&'a Tensor>], index: usize) -> Option<&'a Tensor> {
     inputs.get(index).copied().flatten()

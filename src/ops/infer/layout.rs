@@ -1,6 +1,6 @@
 //! Operators that move, select or describe values.
 
-use super::{Context, broadcast, one, product};
+use super::{Context, broadcast, least, one, product};
 use crate::ir::shape::axis_of;
 use crate::ir::{DType, Dim, Shape, TensorType};
 
@@ -134,6 +134,10 @@ pub(in crate::ops) fn clamp(n: i64, start: i64, end: i64, step: i64) -> Option<(
 pub fn slice(c: &Context) -> Option<Vec<TensorType>> {
     let mut shape = c.shape(0)?.to_vec();
     let Some(cuts) = cuts(c, shape.len()) else {
+        if let Some((axis, size)) = head(c, &shape) {
+            shape[axis] = size;
+            return one(c.dtype(0), Some(shape));
+        }
         return one(c.dtype(0), Some(vec![Dim::Unknown; shape.len()]));
     };
     for (axis, start, end, step) in cuts {
@@ -144,6 +148,15 @@ pub fn slice(c: &Context) -> Option<Vec<TensorType>> {
         };
     }
     one(c.dtype(0), Some(shape))
+}
+
+/// The first elements of one axis, as many as a size says that is not known: the axis and its new size.
+fn head(c: &Context, shape: &[Dim]) -> Option<(usize, Dim)> {
+    let unit = !c.has(4) || c.ints(4)? == [1];
+    let ([end], [axis]) = (c.value(2)?, &c.ints(3)?[..]) else { return None };
+    let axis = axis_of(*axis, shape.len())?;
+    let from_start = unit && c.ints(1)? == [0];
+    from_start.then(|| (axis, shape[axis].known().map_or(Dim::Unknown, |n| least(end, n))))
 }
 
 pub fn split(c: &Context) -> Option<Vec<TensorType>> {
@@ -219,7 +232,10 @@ pub fn constant_of_shape(c: &Context) -> Option<Vec<TensorType>> {
     one(Some(dtype), Some(c.value(0)?.iter().map(size).collect()))
 }
 
-/// Its length is known only when it is folded.
+/// As many as its limit says where it counts from 0 by 1; else its length is known only when it is folded.
 pub fn range(c: &Context) -> Option<Vec<TensorType>> {
-    one(c.dtype(0), Some(vec![Dim::Unknown]))
+    let counts = c.ints(0).is_some_and(|s| s == [0]) && c.ints(2).is_some_and(|d| d == [1]);
+    let limit = c.value(1).filter(|v| counts && v.len() == 1).map(|v| v[0].clone());
+    let length = limit.filter(|d| matches!(d, Dim::Symbol(_)) || d.known().is_some());
+    one(c.dtype(0), Some(vec![length.unwrap_or(Dim::Unknown)]))
 }

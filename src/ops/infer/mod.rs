@@ -3,9 +3,11 @@
 //! A rule answers `None`, or [`Dim::Unknown`] for a size, where it cannot tell; arithmetic is checked, so that
 //! sizes from a file never overflow.
 
+pub(super) mod control;
 pub(super) mod elementwise;
 pub(super) mod layout;
 pub(super) mod product;
+pub(super) mod recurrent;
 pub(super) mod reduce;
 pub(super) mod value;
 pub(super) mod window;
@@ -18,7 +20,7 @@ pub struct Context<'a> {
     pub node: &'a Node,
     /// One for each input; the default where it is left out or nothing is known.
     pub types: Vec<TensorType>,
-    /// Elements of small int64 and int32 inputs in row-major order, as far as they are known; a
+    /// Elements of small int64, int32 and boolean inputs in row-major order, as far as they are known; a
     /// symbol is the size of that name. Here a negative [`Dim::Known`] is a number.
     pub values: Vec<Option<Vec<Dim>>>,
 }
@@ -30,6 +32,12 @@ pub type Infer = fn(&Context) -> Option<Vec<TensorType>>;
 pub type InferValue = fn(&Context) -> Option<Vec<Dim>>;
 
 impl Context<'_> {
+    /// A size that the outputs of this node share and that has no name otherwise.
+    fn named(&self, what: &str) -> Dim {
+        let first = self.node.outputs().iter().flatten().next();
+        first.map_or(Dim::Unknown, |v| Dim::Symbol(format!("{v}.{what}")))
+    }
+
     fn dtype(&self, input: usize) -> Option<DType> {
         self.types.get(input)?.dtype
     }
@@ -87,13 +95,30 @@ fn product(dims: &[Dim]) -> Dim {
     }
 }
 
+/// The name of the lesser of a size and a number: what a slice from 0 to that size leaves of an axis.
+fn least(size: &Dim, number: i64) -> Dim {
+    match size {
+        Dim::Symbol(name) => Dim::Symbol(format!("min({name},{number})")),
+        _ => Dim::Unknown,
+    }
+}
+
+/// Whether `dim` is the lesser of `size` and a number above 1. Broadcast together they are `size`: where the number
+/// is less, they do not fit.
+fn is_least(dim: &Dim, size: &Dim) -> bool {
+    let (Dim::Symbol(dim), Dim::Symbol(size)) = (dim, size) else { return false };
+    let number = dim.strip_prefix("min(").and_then(|d| d.strip_prefix(size.as_str())).and_then(|d| d.strip_prefix(','));
+    number.and_then(|n| n.strip_suffix(')')).and_then(|n| n.parse::<i64>().ok()).is_some_and(|n| n > 1)
+}
+
 /// The shape of two shapes broadcast together, as NumPy does.
 fn broadcast(a: &[Dim], b: &[Dim]) -> Shape {
     let rank = a.len().max(b.len());
     let at = |s: &[Dim], i: usize| (i + s.len()).checked_sub(rank).map_or(Dim::Known(1), |i| s[i].clone());
     let join = |i| match (at(a, i), at(b, i)) {
         (Dim::Known(1), d) | (d, Dim::Known(1)) => d,
-        (a, b) if a.same(&b) => a,
+        (a, b) if a.same(&b) || is_least(&b, &a) => a,
+        (a, b) if is_least(&a, &b) => b,
         (Dim::Known(x), Dim::Known(y)) if x >= 0 && y >= 0 => Dim::Unknown,
         (Dim::Known(n), _) | (_, Dim::Known(n)) if n >= 0 => Dim::Known(n),
         _ => Dim::Unknown,

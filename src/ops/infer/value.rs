@@ -91,3 +91,35 @@ pub fn mul(c: &Context) -> Option<Vec<Dim>> {
 pub fn div(c: &Context) -> Option<Vec<Dim>> {
     pairs(c, |a, b| if *b == Dim::Known(1) { Some(a.clone()) } else { number(a, b, i64::checked_div) })
 }
+
+/// 1 where both are certainly equal, 0 where they certainly differ: a size is never below 0.
+pub fn equal(c: &Context) -> Option<Vec<Dim>> {
+    pairs(c, |a, b| {
+        Some(match (a, b) {
+            (Dim::Known(a), Dim::Known(b)) => Dim::Known(i64::from(a == b)),
+            (Dim::Symbol(_), Dim::Known(n)) | (Dim::Known(n), Dim::Symbol(_)) if *n < 0 => Dim::Known(0),
+            (a, b) if a.same(b) => Dim::Known(1),
+            _ => Dim::Unknown,
+        })
+    })
+}
+
+pub fn not(c: &Context) -> Option<Vec<Dim>> {
+    let flip = |d: &Dim| if let Dim::Known(n) = d { Dim::Known(i64::from(*n == 0)) } else { Dim::Unknown };
+    Some(c.value(0)?.iter().map(flip).collect())
+}
+
+/// Element by element, where all three are vectors of one length.
+pub fn choose(c: &Context) -> Option<Vec<Dim>> {
+    let (holds, a, b) = (c.value(0)?, c.value(1)?, c.value(2)?);
+    if !(0..3).all(|i| is_vector(c, i)) || a.len() != b.len() || holds.len() != a.len() {
+        return None;
+    }
+    let pick = |i: usize| match holds[i] {
+        Dim::Known(0) => b[i].clone(),
+        Dim::Known(_) => a[i].clone(),
+        _ if a[i].same(&b[i]) => a[i].clone(),
+        _ => Dim::Unknown,
+    };
+    Some((0..a.len()).map(pick).collect())
+}

@@ -59,7 +59,11 @@ fn windows(c: &Context, sizes: &[Dim]) -> Option<Vec<Option<Window>>> {
 }
 
 fn slide(c: &Context, sizes: &[Dim], channels: Dim) -> Option<Shape> {
-    let x = c.shape(0)?;
+    let Some(x) = c.shape(0) else {
+        // The window alone tells the rank.
+        let head = [Dim::Unknown, channels];
+        return Some(head.into_iter().chain(sizes.iter().map(|_| Dim::Unknown)).collect());
+    };
     if x.len() != sizes.len() + 2 {
         return None;
     }
@@ -78,7 +82,8 @@ pub fn conv(c: &Context) -> Option<Vec<TensorType>> {
 /// The second output, indices, is shaped like the first.
 pub fn pool(c: &Context) -> Option<Vec<TensorType>> {
     let kernel: Vec<Dim> = c.node.ints("kernel_shape")?.iter().map(|k| Dim::Known(*k)).collect();
-    let shape = slide(c, &kernel, c.shape(0)?.get(1)?.clone());
+    let channels = c.shape(0).and_then(|x| x.get(1)).cloned().unwrap_or(Dim::Unknown);
+    let shape = slide(c, &kernel, channels);
     Some(vec![TensorType { dtype: c.dtype(0), shape: shape.clone() }, TensorType { dtype: Some(DType::I64), shape }])
 }
 

@@ -54,7 +54,7 @@ fn constant(model: &Model, node: NodeId, wanted: &[Dim]) -> Option<Vec<i64>> {
     }
     let free = usize::from(!sizes.contains(&Some(-1)));
     if open(&sizes) > free && copies {
-        let x = model.tensor_type(n.input(0)?).shape?;
+        let x = analysis::shape_of(model, n.input(0)?)?;
         for (i, size) in sizes.iter_mut().enumerate() {
             if size.is_none() && x.get(i).is_some_and(|d| d.same(&wanted[i])) {
                 *size = Some(0);

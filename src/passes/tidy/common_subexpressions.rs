@@ -5,15 +5,17 @@
 //! x ─► Shape ─► b                   └─► b's readers
 //! ```
 //!
-//! Same operator, attributes and inputs; the earlier node may stand in an enclosing graph. Only operators
+//! Same operator, attributes and inputs, or shapes (or parts of them) that hold the same sizes however they were
+//! computed; the earlier node may stand in an enclosing graph. Only operators
 //! whose definition says that equal inputs give equal outputs: not random numbers, not those of unknown domains, not
 //! Dropout, and none that holds a subgraph. Refuses when the output is a graph output and so is the earlier one.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use crate::analysis::{self, Values};
 use crate::error::Result;
-use crate::ir::{GraphEdit, GraphId, NodeId};
+use crate::ir::{Dim, GraphEdit, GraphId, NodeId};
 use crate::ops;
 use crate::passes::{Pass, PassReport, Refusal};
 
@@ -25,22 +27,26 @@ type Seen = HashMap<u64, Vec<NodeId>>;
 
 fn run(edit: &mut GraphEdit) -> Result<PassReport> {
     let mut report = PassReport::default();
-    walk(edit, edit.main(), &mut Seen::new(), &mut report);
+    let values = analysis::infer(edit);
+    let main = edit.main();
+    walk(edit, main, &values, &mut Seen::new(), &mut report);
     Ok(report)
 }
 
-fn walk(edit: &mut GraphEdit, graph: GraphId, seen: &mut Seen, report: &mut PassReport) {
+fn walk(edit: &mut GraphEdit, graph: GraphId, values: &Values, seen: &mut Seen, report: &mut PassReport) {
     let mut added = Vec::new();
     for id in edit.graph(graph).nodes().to_vec() {
         let nested: Vec<GraphId> = edit.node(id).subgraphs().map(|(_, g)| g).collect();
         for inner in &nested {
-            walk(edit, *inner, seen, report);
+            walk(edit, *inner, values, seen, report);
         }
         if !nested.is_empty() || !is_deterministic(edit, id) {
             continue;
         }
-        let key = hash(edit, id);
-        let twin = seen.get(&key).and_then(|nodes| nodes.iter().copied().find(|n| same(edit, *n, id)));
+        let keys = [Some(hash(edit, id)), sizes_hash(edit, id, values)];
+        let among =
+            |key: &u64| seen.get(key)?.iter().copied().find(|n| same(edit, *n, id) || same_sizes(edit, *n, id, values));
+        let twin = keys.iter().flatten().find_map(among);
         match twin.map(|twin| replace(edit, id, twin)) {
             Some(Ok(())) => report.applied += 1,
             Some(Err(reason)) => report.refusals.push(Refusal {
@@ -50,8 +56,10 @@ fn walk(edit: &mut GraphEdit, graph: GraphId, seen: &mut Seen, report: &mut Pass
                 reason,
             }),
             None => {
-                seen.entry(key).or_default().push(id);
-                added.push((key, id));
+                for key in keys.into_iter().flatten() {
+                    seen.entry(key).or_default().push(id);
+                    added.push((key, id));
+                }
             }
         }
     }
@@ -72,6 +80,24 @@ fn hash(edit: &GraphEdit, id: NodeId) -> u64 {
     let mut hasher = DefaultHasher::new();
     (&node.op_type, node.domain(), node.inputs(), node.attrs().len()).hash(&mut hasher);
     hasher.finish()
+}
+
+/// The sizes that a node computes, where all have a number or a name.
+fn sizes<'a>(edit: &GraphEdit, id: NodeId, values: &'a Values) -> Option<&'a [Dim]> {
+    let [Some(output)] = edit.node(id).outputs() else { return None };
+    values.get(*output).filter(|v| !v.contains(&Dim::Unknown))
+}
+
+fn sizes_hash(edit: &GraphEdit, id: NodeId, values: &Values) -> Option<u64> {
+    let mut hasher = DefaultHasher::new();
+    sizes(edit, id, values)?.hash(&mut hasher);
+    Some(hasher.finish())
+}
+
+fn same_sizes(edit: &GraphEdit, a: NodeId, b: NodeId, values: &Values) -> bool {
+    let known = sizes(edit, a, values).is_some() && sizes(edit, a, values) == sizes(edit, b, values);
+    let ty = |id: NodeId| edit.node(id).output(0).map(|v| edit.tensor_type(v));
+    known && ty(a) == ty(b) && ty(a).is_some_and(|t| t.dtype.is_some() && t.known_shape().is_some())
 }
 
 fn same(edit: &GraphEdit, a: NodeId, b: NodeId) -> bool {

@@ -13,6 +13,7 @@
 //! Refuses when the output is a graph output and the input is not made by a node of the same graph, or
 //! is a graph output itself.
 
+use crate::analysis::shape_of;
 use crate::error::Result;
 use crate::ir::{Attr, DType, Dim, GraphEdit, Model, NodeId, ValueId};
 use crate::passes::support::{all_equal, bypass, has_side_outputs};
@@ -110,7 +111,7 @@ fn transpose(model: &Model, node: NodeId) -> Option<ValueId> {
 fn same_shape(model: &Model, node: NodeId) -> Option<ValueId> {
     let n = model.node(node);
     let (x, y) = (n.input(0)?, n.output(0)?);
-    let (a, b) = (model.tensor_type(x).shape?, model.tensor_type(y).shape?);
+    let (a, b) = (shape_of(model, x)?, model.tensor_type(y).shape?);
     // The declared type of the output alone proves nothing where a name stands for an unknown size.
     let same = |(a, b): (&Dim, &Dim)| a.same(b);
     (a.len() == b.len() && a.iter().zip(&b).all(same)).then_some(x)

@@ -9,14 +9,18 @@
 //! data of the operators ([`crate::ops::OpDef::fold`]); random numbers and dequantization have none, nor do
 //! half floats, whose rounding differs between runtimes.
 //!
+//! Nodes that depend on each other, or on the same large constant, are folded together where that pays and each alone
+//! does not (three slices of a weight, joined in another order): see [`region`].
+//!
 //! Refuses when a result takes over 1 KiB more than the constants that it frees, and when it is a graph output,
-//! which a node must make.
+//! which a node must make. What would take over 1 MiB and four times its inputs is not computed to find out.
 
 use crate::analysis::{self, Values};
 use crate::error::Result;
 use crate::ir::{DType, Dim, GraphEdit, Model, NodeId, Tensor};
 use crate::ops;
 use crate::passes::support::own_bytes;
+use crate::passes::tidy::region;
 use crate::passes::{Outcome, Pass, PassReport, for_each};
 
 pub(in crate::passes) const PASS: Pass = Pass {
@@ -27,11 +31,17 @@ pub(in crate::passes) const PASS: Pass = Pass {
 };
 
 /// Bytes by which a model may grow for one node less.
-const GROWTH: usize = 1024;
+pub(super) const GROWTH: usize = 1024;
+
+/// Bytes that are computed at most, where the inputs do not take a quarter of it.
+const LIMIT: usize = 1 << 20;
 
 fn run(edit: &mut GraphEdit) -> Result<PassReport> {
     let values = analysis::infer(edit);
-    for_each(edit, PASS.name, &[], |edit, node| Ok(fold(edit, node, &values)))
+    let together = region::fold(edit);
+    let mut report = for_each(edit, PASS.name, &[], |edit, node| Ok(fold(edit, node, &values)))?;
+    report.applied += together;
+    Ok(report)
 }
 
 fn fold(edit: &mut GraphEdit, node: NodeId, values: &Values) -> Outcome {
@@ -61,14 +71,27 @@ fn fold(edit: &mut GraphEdit, node: NodeId, values: &Values) -> Outcome {
 /// By the operator's rule, where every input that it has is constant.
 fn computed(model: &Model, node: NodeId) -> Option<Vec<Tensor>> {
     let n = model.node(node);
-    let op = ops::of(n).filter(|op| op.pure)?;
-    let rule = op.fold?;
     let inputs = n.inputs().iter().map(|v| v.map_or(Some(None), |v| Some(Some(model.constant(v)?))));
+    evaluate(model, node, &inputs.collect::<Option<Vec<_>>>()?)
+}
+
+/// The outputs of `node` for these inputs; `None` where there is no rule or they would be too large.
+pub(super) fn evaluate(model: &Model, node: NodeId, inputs: &[Option<&Tensor>]) -> Option<Vec<Tensor>> {
+    let n = model.node(node);
+    let rule = ops::of(n).filter(|op| op.pure)?.fold?;
     // Below 7 an axis attribute aligned the shapes.
     if n.attr("broadcast").is_some() {
         return None;
     }
-    rule(n, &inputs.collect::<Option<Vec<_>>>()?)
+    let limit = inputs.iter().flatten().map(|t| t.byte_len()).sum::<usize>().saturating_mul(4).max(LIMIT);
+    let bytes = |v: &crate::ir::ValueId| {
+        let ty = model.tensor_type(*v);
+        ty.dtype?.byte_len(crate::ir::tensor::element_count(&ty.known_shape()?)?)
+    };
+    if n.outputs().iter().flatten().filter_map(bytes).any(|b| b > limit) {
+        return None;
+    }
+    rule(n, inputs)
 }
 
 /// A shape, or a part of one, whose sizes are all known.
@@ -85,6 +108,10 @@ fn known(model: &Model, node: NodeId, values: &Values) -> Option<Vec<Tensor>> {
         DType::I32 => {
             let narrow = numbers.iter().map(|n| i32::try_from(*n).ok()).collect::<Option<Vec<_>>>()?;
             Some(vec![Tensor::from_vec(shape, narrow)])
+        }
+        DType::Bool => {
+            let bytes: Vec<u8> = numbers.iter().map(|n| u8::from(*n != 0)).collect();
+            Some(vec![Tensor::from_bytes(DType::Bool, shape, bytes).ok()?])
         }
         _ => None,
     }

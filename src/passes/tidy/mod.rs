@@ -7,3 +7,4 @@ pub(super) mod fold_constants;
 pub(super) mod freeze_inputs;
 pub(super) mod hoist_constants;
 pub(super) mod merge_initializers;
+mod region;
