@@ -12,7 +12,8 @@ use crate::progress::Progress;
 use crate::prune::{self, PruneOptions};
 use crate::quantize::{self, QuantOptions, QuantPlan};
 use crate::report::Report;
-use crate::runtime::Runtime;
+use crate::runtime::{self, Runtime};
+use crate::target;
 use crate::validate::{Gates, ValidateOptions, size, validate};
 use crate::{calibrate::Ranges, onnx};
 
@@ -89,6 +90,10 @@ pub fn decide(
     progress: &dyn Progress,
 ) -> Result<QuantPlan> {
     let values = quantize::values_to_observe(model, options);
+    let data = match source {
+        Some(RangeSource::Data(dataset, ..)) => Some(dataset),
+        _ => None,
+    };
     let ranges = match source {
         _ if values.is_empty() => None,
         Some(RangeSource::File(path)) => Some(Ranges::load(path)?),
@@ -102,5 +107,12 @@ pub fn decide(
             )));
         }
     };
-    quantize::plan(model, ranges.as_ref(), options)
+    let mut plan = quantize::plan(model, ranges.as_ref(), options)?;
+    // A form that the user chose against the preset is wanted for something else than its speed here.
+    let preset = target::find(&options.target)?;
+    if let (Some(name), Some(data), true) = (preset.timed_in, data, options.effective_format().name() == preset.format)
+    {
+        quantize::measure(model, &mut plan, &data.batch(0)?.inputs, runtime::find(name)?, progress)?;
+    }
+    Ok(plan)
 }

@@ -8,5 +8,6 @@ mod fixtures;
 mod golden;
 mod integer_forms;
 mod layers;
+mod measured;
 mod prepared;
 mod roundtrip;

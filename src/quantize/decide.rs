@@ -279,7 +279,7 @@ fn contraction(model: &Model, id: NodeId) -> Result<Contraction<'_>, String> {
 }
 
 /// The value behind a Relu or Clip that alone reads `v`; else `v`.
-fn settled(model: &Model, v: ValueId) -> ValueId {
+pub(super) fn settled(model: &Model, v: ValueId) -> ValueId {
     let clamp = model.single_reader(v).filter(|n| {
         let rule = ops::of(model.node(*n)).map(|op| op.quant);
         matches!(rule, Some(QuantRule::PassThrough { clamps: true, .. }))

@@ -12,6 +12,7 @@ mod convert;
 mod deciding;
 pub mod prepare;
 mod shaped;
+pub mod timing;
 mod tract;
 
 use std::collections::BTreeMap;

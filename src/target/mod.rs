@@ -58,6 +58,8 @@ pub struct Preset {
     pub tables: bool,
     /// Whether the operators of the com.microsoft domain are there.
     pub microsoft: bool,
+    /// The runtime in which planned nodes are timed, and kept in float where integers are not faster; `None`: not timed.
+    pub timed_in: Option<&'static str>,
 }
 
 /// Depthwise convolutions: little arithmetic per value moved.

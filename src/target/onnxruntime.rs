@@ -27,4 +27,5 @@ pub(super) static PRESET: Preset = Preset {
     rearrangements: &["MaxPool", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Slice", "Pad", "Split"],
     tables: true,
     microsoft: true,
+    timed_in: None,
 };

@@ -27,4 +27,5 @@ pub(super) static PRESET: Preset = Preset {
     rearrangements: &[],
     tables: false,
     microsoft: false,
+    timed_in: Some("tract"),
 };

@@ -1,0 +1,213 @@
+//! Measured latency has the last word: what the target does not run faster in integers stays float.
+//!
+//! ```text
+//! plan ─► for each planned node, alone:   x ─► Conv ─► Relu                                          ┐ interleaved,
+//!                                         x ─► QuantizeLinear ─► ConvInteger ─► … ─► Relu            ┘ median ratio
+//!      ─► the model as a whole: float against what is left of the plan
+//! ```
+//!
+//! Nodes of the same operator, attributes and shapes are timed once. A node alone pays for quantizing its input, which in the
+//! model it may share with others. Afterwards the models are timed as wholes, and a plan that does not pay is given up.
+//! Nodes that the user named are not questioned.
+//!
+//! What is near may fall either way in two runs; `--include` pins a node, `--exclude` rules it out.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::decide::settled;
+use super::options::Filters;
+use super::plan::{Decision, QuantPlan};
+use crate::error::Result;
+use crate::ir::{GraphEdit, Model, NodeId, Tensor, TensorType, Type};
+use crate::ops::{self, QuantRule};
+use crate::progress::Progress;
+use crate::runtime::timing::{LatencyOptions, interleaved, quantile, ratios};
+use crate::runtime::{LoadOptions, Runtime, Shaped, deciding_inputs};
+
+/// A node must not be slower by itself.
+const NODE_GAIN: f64 = 1.0;
+/// The whole model must gain this much.
+const MODEL_GAIN: f64 = 1.02;
+const PER_NODE: LatencyOptions = LatencyOptions { min_runs: 5, max_runs: 40, budget: Duration::from_millis(60) };
+const WHOLE: LatencyOptions = LatencyOptions { min_runs: 5, max_runs: 60, budget: Duration::from_millis(1000) };
+
+/// Times the nodes of `plan` on `inputs` in `runtime` and keeps those float that gain nothing there.
+///
+/// # Errors
+/// What the runtime says of the float model.
+pub fn measure(
+    model: &Model,
+    plan: &mut QuantPlan,
+    inputs: &[(String, Tensor)],
+    runtime: &dyn Runtime,
+    progress: &dyn Progress,
+) -> Result<()> {
+    let options = plan.options.clone();
+    let filters = Filters::new(&options)?;
+    let open: Vec<usize> = (0..plan.nodes.len())
+        .filter(|i| {
+            let n = &plan.nodes[*i];
+            matches!(n.decision, Decision::Quantize { .. })
+                && model.node(n.id).graph() == model.main()
+                && !filters.insists(&n.node, &n.op_type)
+        })
+        .collect();
+    let ids: Vec<NodeId> = open.iter().map(|i| plan.nodes[*i].id).collect();
+    let fed = values_fed(model, &ids, inputs, runtime)?;
+    let mut known: BTreeMap<String, Result<f64, String>> = BTreeMap::new();
+    progress.start("timing nodes", open.len() as u64);
+    for i in &open {
+        progress.step(1);
+        let Some(x) = fed.get(&plan.nodes[*i].id) else { continue };
+        let key = likeness(model, plan.nodes[*i].id, x);
+        let timed = known.entry(key).or_insert_with(|| alone(model, plan, *i, x, runtime).map_err(|e| e.to_string()));
+        let name = runtime.name();
+        let reason = match timed {
+            Ok(ratio) if *ratio >= NODE_GAIN => continue,
+            Ok(ratio) => format!("its integer form runs at {ratio:.2}x in {name}"),
+            Err(error) => format!("its integer form cannot be timed: {error}"),
+        };
+        plan.nodes[*i].decision = Decision::Keep { reason };
+    }
+    progress.finish();
+    let ratios = || known.values().flatten().copied();
+    if !open.is_empty() {
+        plan.notes.push(format!(
+            "{} nodes of {} kinds timed alone in {}: integer forms run at {:.2}x to {:.2}x",
+            open.len(),
+            known.len(),
+            runtime.name(),
+            ratios().fold(f64::INFINITY, f64::min),
+            ratios().fold(0.0, f64::max),
+        ));
+    }
+    whole(model, plan, &open, inputs, runtime)?;
+    forget_unread(model, plan);
+    Ok(())
+}
+
+/// Gives up on all of `open` where what is left of the plan does not make the model faster.
+fn whole(
+    model: &Model,
+    plan: &mut QuantPlan,
+    open: &[usize],
+    inputs: &[(String, Tensor)],
+    runtime: &dyn Runtime,
+) -> Result<()> {
+    let left = |plan: &QuantPlan| open.iter().any(|i| matches!(plan.nodes[*i].decision, Decision::Quantize { .. }));
+    if !left(plan) {
+        return Ok(());
+    }
+    let mut quantized = model.clone();
+    super::apply(&mut quantized, plan)?;
+    let ratio = speedup(model, &quantized, inputs, runtime, &WHOLE)?;
+    let name = runtime.name();
+    plan.notes.push(format!("the model as a whole runs at {ratio:.2}x in {name}"));
+    if ratio < MODEL_GAIN {
+        for i in open {
+            let decision = &mut plan.nodes[*i].decision;
+            if matches!(decision, Decision::Quantize { .. }) {
+                *decision = Decision::Keep { reason: format!("with it the model runs at {ratio:.2}x in {name}") };
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The ratio of node `index` by itself, on `x`.
+fn alone(model: &Model, plan: &QuantPlan, index: usize, x: &Tensor, runtime: &dyn Runtime) -> Result<f64> {
+    let float = fragment(model, plan.nodes[index].id, x);
+    let mut integer = float.clone();
+    super::apply(&mut integer, &QuantPlan { nodes: vec![plan.nodes[index].clone()], ..plan.clone() })?;
+    let input = float.user_inputs().first().map(|v| float.name(*v).to_string()).unwrap_or_default();
+    speedup(&float, &integer, &[(input, x.clone())], runtime, &PER_NODE)
+}
+
+fn speedup(
+    float: &Model,
+    integer: &Model,
+    inputs: &[(String, Tensor)],
+    runtime: &dyn Runtime,
+    options: &LatencyOptions,
+) -> Result<f64> {
+    let load = |model: &Model| {
+        let deciding = deciding_inputs(model);
+        let constants = inputs.iter().filter(|(name, _)| deciding.contains(name)).cloned().collect();
+        runtime.load(model, &LoadOptions { constants, ..LoadOptions::for_inputs(inputs).with_threads(1) })
+    };
+    let (a, b) = (load(float)?, load(integer)?);
+    let times = interleaved(&[(&*a, inputs), (&*b, inputs)], options)?;
+    Ok(quantile(&ratios(&times[0], &times[1]), 0.5))
+}
+
+/// What each node is fed when the model runs on `inputs`.
+fn values_fed(
+    model: &Model,
+    ids: &[NodeId],
+    inputs: &[(String, Tensor)],
+    runtime: &dyn Runtime,
+) -> Result<BTreeMap<NodeId, Tensor>> {
+    let name = |id: &NodeId| Some(model.name(data_input(model, *id)?.1).to_string());
+    let mut taps: Vec<String> = ids.iter().filter_map(name).collect();
+    taps.sort_unstable();
+    taps.dedup();
+    if taps.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let values: BTreeMap<String, Tensor> = Shaped::new(runtime, model, &taps, 1).run(inputs)?.into_iter().collect();
+    Ok(ids.iter().filter_map(|id| Some((*id, values.get(&name(id)?)?.clone()))).collect())
+}
+
+/// Index and value of the activation that a contraction reads.
+fn data_input(model: &Model, id: NodeId) -> Option<(usize, crate::ir::ValueId)> {
+    let QuantRule::Weighted { input, .. } = ops::of(model.node(id))?.quant else { return None };
+    Some((input, model.node(id).input(input)?))
+}
+
+/// Equal for nodes that take equally long.
+fn likeness(model: &Model, id: NodeId, x: &Tensor) -> String {
+    let node = model.node(id);
+    let shapes: Vec<_> =
+        node.inputs().iter().flatten().map(|v| model.constant(*v).map(|t| t.shape().to_vec())).collect();
+    let y = node.output(0).map(|y| settled(model, y) != y);
+    format!("{} {:?} {:?} {shapes:?} {y:?}", node.op_type, node.attrs(), x.shape())
+}
+
+/// The node alone, with the Relu or Clip that belongs to it; node ids stay those of `model`.
+fn fragment(model: &Model, id: NodeId, x: &Tensor) -> Model {
+    let mut part = model.clone();
+    let mut edit = GraphEdit::new(&mut part);
+    let main = edit.main();
+    edit.clear_graph_outputs(main);
+    let outside = edit.user_inputs();
+    if let Some((index, value)) = data_input(&edit, id) {
+        let name = format!("{}_alone", edit.name(value));
+        let alone = edit.new_value(name, Some(Type::tensor(&TensorType::new(x.dtype(), x.shape().iter().copied()))));
+        edit.add_graph_input(main, alone);
+        edit.set_input(id, index, Some(alone));
+    }
+    if let Some(y) = edit.node(id).output(0).map(|y| settled(&edit, y)) {
+        edit.add_graph_output(main, y);
+    }
+    for node in edit.graph(main).nodes().to_vec().into_iter().rev() {
+        if edit.node(node).outputs().iter().flatten().all(|v| edit.uses(*v).is_empty()) {
+            edit.remove_node(node);
+        }
+    }
+    // What nothing reads any more is no input; as a constant it is dropped when the runtime is given the model.
+    for input in outside.into_iter().filter(|v| edit.uses(*v).is_empty()).collect::<Vec<_>>() {
+        edit.freeze_input(main, input, Tensor::scalar(0f32));
+    }
+    part
+}
+
+/// Drops the activations that no node of the plan reads or makes in integers any more.
+fn forget_unread(model: &Model, plan: &mut QuantPlan) {
+    let mut used = Vec::new();
+    for n in plan.nodes.iter().filter(|n| matches!(n.decision, Decision::Quantize { .. })) {
+        used.extend(data_input(model, n.id).map(|(_, x)| x));
+        used.extend(model.node(n.id).output(0).map(|y| settled(model, y)));
+    }
+    plan.activations.retain(|a| used.contains(&a.id));
+}
