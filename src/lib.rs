@@ -26,7 +26,7 @@
 //! | [`ops`] | what is known of each operator, as data |
 //! | [`data`], [`target`], [`onnx`] | samples from files; deployment presets; the only code that sees protobuf |
 //! | [`ir`] | the model in memory, and [`ir::GraphEdit`], the only way to change it |
-//! | [`error`], [`progress`] | one-line errors with exit codes; listeners for progress |
+//! | [`error`], [`files`], [`progress`] | one-line errors with exit codes; whole files or none; listeners for progress |
 //!
 //! What holds everywhere:
 //! - **Zero-copy.** The file is mapped and every initializer is a slice of the map: loading costs nodes, not bytes.
@@ -60,6 +60,7 @@ pub mod calibrate;
 pub mod cli;
 pub mod data;
 pub mod error;
+pub mod files;
 pub mod ir;
 pub mod onnx;
 pub mod ops;

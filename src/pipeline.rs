@@ -7,7 +7,7 @@ use crate::calibrate::{Calibrator, collect};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::ir::Model;
-use crate::passes::{self, SimplifyOptions};
+use crate::passes::{self, SimplifyOptions, SimplifyReport};
 use crate::progress::Progress;
 use crate::prune::{self, PruneOptions};
 use crate::quantize::{self, QuantOptions, QuantPlan};
@@ -74,6 +74,13 @@ pub fn optimize(
     }
     report.seconds = begin.elapsed().as_secs_f64();
     Ok(report)
+}
+
+/// The model in the clean form in which it is calibrated and quantized, and what was done to it.
+pub fn load_simplified(path: &Path) -> Result<(Model, SimplifyReport)> {
+    let mut model = onnx::load(path)?;
+    let report = passes::simplify(&mut model, &SimplifyOptions::default()).map_err(|e| e.in_file(path))?;
+    Ok((model, report))
 }
 
 /// Where the ranges of activations come from.

@@ -1,7 +1,7 @@
 //! Whatever the file holds, the program ends with one line of error and exit code 3, or does its job: it never panics,
 //! never takes more than 4 GB of address space, never leaves an output behind an error.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 
 use onnxpress::onnx::proto::attribute_proto::AttributeType;
@@ -12,9 +12,7 @@ use onnxpress::onnx::proto::{
 };
 use prost::Message;
 
-fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name)
-}
+use crate::common::fixture;
 
 /// Runs the program in `folder` with at most 4 GB of address space.
 fn run(folder: &Path, args: &[&str]) -> Output {
@@ -352,7 +350,6 @@ fn data_that_does_not_fit_is_refused() {
             npz.finish().unwrap();
         }
     };
-    println!("{}", data_refused(npz("other", &[4, 1, 8, 8])));
     assert!(data_refused(npz("other", &[4, 1, 8, 8])).contains("\"input\""));
     assert!(data_refused(npz("input", &[4, 8])).contains("input"));
     assert!(data_refused(npz("input", &[4, 1, 9, 8])).contains("input"));

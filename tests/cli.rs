@@ -3,8 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use crate::common;
+
 fn fixture(name: &str) -> String {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name).to_string_lossy().into_owned()
+    common::fixture(name).to_string_lossy().into_owned()
 }
 
 /// Runs the program in `folder`, its output piped, without what the caller's environment says of colours.

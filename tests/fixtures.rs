@@ -1,7 +1,5 @@
 //! The fixtures do what `fixtures/README.md` says of them, in our runtime.
 
-use std::path::{Path, PathBuf};
-
 use onnxpress::calibrate;
 use onnxpress::data::{DataOptions, Dataset, InputSpec};
 use onnxpress::ir::Model;
@@ -9,9 +7,7 @@ use onnxpress::onnx;
 use onnxpress::progress::Silent;
 use onnxpress::runtime::{self, Shaped};
 
-fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name)
-}
+use crate::common::fixture;
 
 fn open(model: &Model, file: &str) -> Dataset {
     let inputs = model.graph(model.main()).inputs().iter();

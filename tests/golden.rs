@@ -17,9 +17,11 @@ use std::process::Command;
 use onnxpress::ir::text::{self, PrintOptions};
 use onnxpress::onnx;
 
+use crate::common;
+
 #[test]
 fn golden_cases_come_out_as_expected() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let root = common::root().join("tests/golden");
     let bless = std::env::var_os("BLESS").is_some();
     let (mut count, mut wrong) = (0, Vec::new());
     for case in cases(&root) {

@@ -1,12 +1,14 @@
 //! Every real model as the runtime prepares it, against what ONNX Runtime answers on the same inputs
 //! (`tests/reference/prepared.json`, made by `prepared.py` beside it).
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use onnxpress::ir::{DType, Tensor};
 use onnxpress::onnx;
 use onnxpress::runtime::{self, Shaped};
 use serde_json::Value;
+
+use crate::common::shared;
 
 const REFERENCE: &str = include_str!("reference/prepared.json");
 
@@ -15,7 +17,7 @@ const LEFT_OUT: &[&str] = &["tashkeel_rawi_v3_int8"];
 
 #[test]
 fn every_real_model_runs_and_agrees_with_onnx_runtime() {
-    let Some(folder) = models() else { return };
+    let Some(folder) = shared("models") else { return };
     let cases: Vec<Value> = serde_json::from_str(REFERENCE).unwrap();
     let mut wrong = Vec::new();
     let mut right = Vec::new();
@@ -33,15 +35,6 @@ fn every_real_model_runs_and_agrees_with_onnx_runtime() {
     right.dedup();
     assert_eq!(right.len(), 12, "{right:?}");
     assert!(LEFT_OUT.iter().all(|m| !right.contains(m)));
-}
-
-fn models() -> Option<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/models");
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    println!("skipped: {} is not there", folder.display());
-    None
 }
 
 /// Runs the case; the largest difference relative to the output's largest value, or what is wrong.

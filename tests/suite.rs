@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod cli;
+mod common;
 mod data;
 mod emit;
 mod fixtures;

@@ -11,7 +11,6 @@
 //! needs ([`super::Statistics`]) and may be left out. The file is written beside its place and renamed into it.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -19,6 +18,7 @@ use serde_json::Value;
 
 use super::Range;
 use crate::error::{Error, Result};
+use crate::files::{persist, staged};
 
 /// Version of the file's layout; a file of a later one is refused.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -157,17 +157,8 @@ impl RangeFile {
     }
 
     pub fn save(&self, path: &Path) -> Result<()> {
-        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let io = |e| Error::io(path, e);
-        let mut builder = tempfile::Builder::new();
-        // A temporary file is for its owner alone; this one becomes an ordinary file, subject to the umask.
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let mut file = builder.tempfile_in(folder).map_err(io)?;
-        file.write_all(self.text()?.as_bytes()).map_err(io)?;
-        file.as_file().sync_all().map_err(io)?;
-        file.persist(path).map_err(|e| io(e.error))?;
-        Ok(())
+        let text = self.text()?;
+        persist(staged(path, |file| file.write_all(text.as_bytes()))?, path)
     }
 
     /// JSON with one line per value.

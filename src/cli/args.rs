@@ -7,6 +7,7 @@ use clap::Args;
 use crate::calibrate::{self, Calibrator};
 use crate::data::{DataOptions, Dataset, InputSpec};
 use crate::error::{Error, Result};
+use crate::files::folder_of;
 use crate::ir::Model;
 use crate::pipeline::RangeSource;
 use crate::quantize::{Activations, Format, Granularity, QuantOptions, Weights};
@@ -170,20 +171,22 @@ fn share(text: &str) -> Result<f64, String> {
     number.trim().parse::<f64>().map(|x| x * unit).map_err(|_| "it is a share, as 0.5% or 0.005".into())
 }
 
-/// The output, which only `--plan` can do without; checked before any work is done.
-pub fn output(path: Option<&PathBuf>) -> Result<&Path> {
+/// Where the result goes, checked before any work is done; `None` with `--plan`, which writes nothing.
+pub fn output(path: Option<&PathBuf>, plan: bool) -> Result<Option<&Path>> {
+    if plan {
+        return Ok(None);
+    }
     let path = path.ok_or_else(|| Error::usage("--output is missing"))?;
     check_output(path)?;
-    Ok(path)
+    Ok(Some(path))
 }
 
 /// The output must not be a folder, and its folder must exist: said before any work is done.
 pub fn check_output(path: &Path) -> Result<()> {
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if path.is_dir() {
         return Err(Error::usage("is a folder, not a file to write").in_file(path));
     }
-    if !folder.is_dir() {
+    if !folder_of(path).is_dir() {
         return Err(Error::usage("its folder does not exist").in_file(path));
     }
     Ok(())

@@ -7,7 +7,7 @@ use anstream::println;
 use super::Done;
 use super::args::DataArgs;
 use crate::error::Result;
-use crate::runtime::{self, LoadOptions, Session, deciding_inputs};
+use crate::runtime::{self, LoadOptions, Session};
 use crate::validate::latency::{LatencyOptions, Timed, interleaved, quantile, summary};
 use crate::{ir, onnx};
 
@@ -35,9 +35,7 @@ pub(super) fn run(args: &Args) -> Result<Done> {
         let model = onnx::load(path)?;
         let data = args.data.open(args.data.data.as_deref().unwrap_or("random:1"), &model)?;
         let inputs = data.batch(0)?.inputs;
-        let deciding = deciding_inputs(&model);
-        let constants = inputs.iter().filter(|(name, _)| deciding.contains(name)).cloned().collect();
-        let options = LoadOptions { constants, ..LoadOptions::for_inputs(&inputs).with_threads(args.threads) };
+        let options = LoadOptions::for_run(&model, &inputs).with_threads(args.threads);
         sessions.push((runtime.load(&model, &options).map_err(|e| e.in_file(path))?, inputs));
     }
     let pairs: Vec<Timed> = sessions.iter().map(|(s, i)| (&**s, i.as_slice())).collect();

@@ -9,8 +9,7 @@ use super::args::{DataArgs, QuantArgs, check_output};
 use super::bars::Bars;
 use crate::calibrate::{Statistics, collect};
 use crate::error::{Error, Result};
-use crate::passes::{self, SimplifyOptions};
-use crate::{onnx, quantize, runtime};
+use crate::{pipeline, quantize, runtime};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -46,9 +45,8 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
 
 fn observe(args: &Args, bars: &Bars) -> Result<Statistics> {
     let path = args.model.as_ref().ok_or_else(|| Error::usage("the model is missing"))?;
-    let mut model = onnx::load(path)?;
     // The values to observe are those of the clean graph, which is what gets quantized.
-    let _ = passes::simplify(&mut model, &SimplifyOptions::default()).map_err(|e| e.in_file(path))?;
+    let (model, _) = pipeline::load_simplified(path)?;
     let data = args.data.required(&model)?;
     let values = quantize::values_to_observe(&model, &args.quant.options()?);
     collect(&model, &data, runtime::find(&args.runtime)?, args.quant.calibrator()?, &values, bars)

@@ -9,13 +9,12 @@ use super::args::{DataArgs, GateArgs, QuantArgs, output, range_source};
 use super::bars::Bars;
 use super::prune::PruneArgs;
 use crate::error::{Error, Result};
-use crate::passes::{self, SimplifyOptions};
+use crate::passes::SimplifyOptions;
 use crate::pipeline::{self, Data, Optimize};
-use crate::prune::PruneOptions;
+use crate::prune::{self, PruneOptions};
 use crate::report;
 use crate::runtime;
 use crate::validate::ValidateOptions;
-use crate::{onnx, prune};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -68,10 +67,9 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
             )));
         }
     }
-    if args.plan {
+    let Some(path) = output(args.output.as_ref(), args.plan)? else {
         return plan(args, bars);
-    }
-    let path = output(args.output.as_ref())?;
+    };
     let job = Optimize {
         model: &args.model,
         output: path,
@@ -105,8 +103,7 @@ fn prune_options(args: &Args) -> Result<Option<PruneOptions>> {
 }
 
 fn plan(args: &Args, bars: &Bars) -> Result<Done> {
-    let mut model = onnx::load(&args.model)?;
-    let done = passes::simplify(&mut model, &SimplifyOptions::default()).map_err(|e| e.in_file(&args.model))?;
+    let (model, done) = pipeline::load_simplified(&args.model)?;
     println!("simplify  {} ─► {} nodes", done.nodes_before, done.nodes_after);
     if let Some(options) = prune_options(args)? {
         print!("{}", prune::plan(&model, &options)?);

@@ -73,7 +73,7 @@ impl PruneArgs {
 }
 
 pub(super) fn run(args: &Args) -> Result<Done> {
-    let path = if args.plan { None } else { Some(output(args.output.as_ref())?) };
+    let path = output(args.output.as_ref(), args.plan)?;
     let Some(mut options) = args.prune.options()? else {
         return Err(Error::usage("give --sparsity, --threshold or an N:M --pattern"));
     };

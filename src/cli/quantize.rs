@@ -8,7 +8,6 @@ use super::Done;
 use super::args::{DataArgs, QuantArgs, output, range_source};
 use super::bars::Bars;
 use crate::error::Result;
-use crate::passes::{self, SimplifyOptions};
 use crate::pipeline;
 use crate::{onnx, quantize};
 
@@ -35,10 +34,9 @@ pub struct Args {
 }
 
 pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
-    let path = if args.plan { None } else { Some(output(args.output.as_ref())?) };
+    let path = output(args.output.as_ref(), args.plan)?;
     let options = args.quant.options()?;
-    let mut model = onnx::load(&args.model)?;
-    let _ = passes::simplify(&mut model, &SimplifyOptions::default()).map_err(|e| e.in_file(&args.model))?;
+    let (mut model, _) = pipeline::load_simplified(&args.model)?;
     let data = args.data.data.as_ref().map(|spec| args.data.open(spec, &model)).transpose()?;
     let source = range_source(args.ranges.as_ref(), data.as_ref(), &args.runtime, &args.quant)?;
     let plan = pipeline::decide(&model, &options, source, bars)?;

@@ -4,8 +4,6 @@
 //! The same model gives the same bytes.
 
 use std::collections::HashSet;
-use std::fs::File;
-use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use prost::Message;
@@ -18,6 +16,7 @@ use super::tensor::{sparse_tensor_proto, tensor_proto};
 use super::write::{ExternalPlan, encoded_len, model_len, write_model};
 use super::{attribute, entries, replaced, text, types};
 use crate::error::{Error, Result};
+use crate::files::{persist, staged};
 use crate::ir::{Function, GraphId, Model, NodeId, OpsetImport, Origin, Storage, ValueId};
 
 /// A protobuf message must stay below 2 GiB.
@@ -95,36 +94,6 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_os_string();
     name.push(suffix);
     path.with_file_name(name)
-}
-
-/// Writes a temporary file in the folder of `path`; it vanishes if it is not [`persist`]ed.
-fn staged(path: &Path, fill: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Result<tempfile::NamedTempFile> {
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let at = |e: std::io::Error| Error::io(path, e);
-    let temporary = tempfile::Builder::new().prefix(".onnxpress-").tempfile_in(folder).map_err(at)?;
-    let mut writer = BufWriter::with_capacity(1 << 20, temporary.as_file());
-    fill(&mut writer).and_then(|()| writer.flush()).map_err(at)?;
-    drop(writer);
-    temporary.as_file().sync_all().map_err(at)?;
-    Ok(temporary)
-}
-
-fn persist(temporary: tempfile::NamedTempFile, path: &Path) -> Result<()> {
-    let at = |e: std::io::Error| Error::io(path, e);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        // Temporary files are private; the output is an ordinary file, or has the rights of the one it replaces.
-        let mode = std::fs::metadata(path).map_or(0o644, |m| m.permissions().mode());
-        temporary.as_file().set_permissions(std::fs::Permissions::from_mode(mode)).map_err(at)?;
-    }
-    temporary.persist(path).map_err(|e| at(e.error))?;
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if let Ok(folder) = File::open(folder) {
-        // Not every file system can sync a folder; the rename itself is done.
-        let _ = folder.sync_all();
-    }
-    Ok(())
 }
 
 fn model_proto(model: &Model) -> ModelProto {

@@ -12,6 +12,7 @@ use super::proto::{FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto
 use super::tensor::{sparse_tensor, tensor};
 use super::{attribute, props, types};
 use crate::error::{Error, Result};
+use crate::files::folder_of;
 use crate::ir::{
     Function, GraphEdit, GraphId, Meta, Model, NamedAttr, Node, OpsetImport, Place, QuantAnnotation, ValueId, verify,
 };
@@ -19,8 +20,7 @@ use crate::ir::{
 /// Loads a model and checks it. Weights stay in the mapped file (and in the files beside it).
 pub fn load(path: &Path) -> Result<Model> {
     let bytes = map_file(path)?;
-    let folder = path.parent().map(|p| if p.as_os_str().is_empty() { Path::new(".") } else { p });
-    load_bytes(bytes, folder).map_err(|e| e.in_file(path))
+    load_bytes(bytes, Some(folder_of(path))).map_err(|e| e.in_file(path))
 }
 
 /// As [`load`], from memory; external data is looked for in `folder`.

@@ -8,6 +8,7 @@ use prost::Message;
 use super::map::map_file;
 use super::proto::ModelProto;
 use super::proto::tensor_proto::DataLocation;
+use crate::files::folder_of;
 
 /// The data files of our naming that the model at `path` uses; none where there is no readable model.
 pub fn data_files(path: &Path) -> HashSet<String> {
@@ -24,7 +25,7 @@ pub fn remove_unused(path: &Path, files: &HashSet<String>) {
     if files.is_empty() {
         return;
     }
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folder_of(path);
     let Ok(entries) = std::fs::read_dir(folder) else { return };
     let mut used = HashSet::new();
     for entry in entries {

@@ -68,6 +68,13 @@ impl LoadOptions {
         LoadOptions { inputs, ..LoadOptions::default() }
     }
 
+    /// As [`LoadOptions::for_inputs`]; what the small inputs among them decide in `model` is decided at load.
+    pub fn for_run(model: &Model, inputs: &[(String, Tensor)]) -> Self {
+        let deciding = deciding_inputs(model);
+        let constants = inputs.iter().filter(|(name, _)| deciding.contains(name)).cloned().collect();
+        LoadOptions { constants, ..LoadOptions::for_inputs(inputs) }
+    }
+
     #[must_use]
     pub fn with_taps(mut self, taps: &[String]) -> Self {
         self.taps = taps.to_vec();

@@ -48,15 +48,6 @@ impl<'a> Shaped<'a> {
         }
     }
 
-    /// Makes the session for the shapes of `inputs` without running it.
-    pub fn prepare(&self, inputs: &[(String, Tensor)]) -> Result<()> {
-        let slot = self.slot(inputs);
-        match slot.get_or_init(|| self.load(inputs).map_err(|e| Failure(e.kind(), e.to_string()))) {
-            Ok(_) => Ok(()),
-            Err(Failure(kind, message)) => Err(Error::new(*kind, message.clone())),
-        }
-    }
-
     fn slot(&self, inputs: &[(String, Tensor)]) -> Slot {
         let key = inputs.iter().map(|(name, t)| {
             let value = self.deciding.contains(name).then(|| t.bytes().to_vec());
@@ -74,8 +65,7 @@ impl<'a> Shaped<'a> {
     }
 
     fn load(&self, inputs: &[(String, Tensor)]) -> Result<Box<dyn Session>> {
-        let constants = inputs.iter().filter(|(name, _)| self.deciding.contains(name)).cloned().collect();
-        let options = LoadOptions { constants, ..LoadOptions::for_inputs(inputs) };
+        let options = LoadOptions::for_run(self.model, inputs);
         self.runtime.load(self.model, &options.with_taps(&self.taps).with_threads(self.threads))
     }
 }

@@ -14,7 +14,7 @@ use crate::data::Dataset;
 use crate::error::Result;
 use crate::ir::{Model, Tensor};
 use crate::progress::Progress;
-use crate::runtime::{LoadOptions, Runtime, Shaped, deciding_inputs};
+use crate::runtime::{LoadOptions, Runtime, Shaped};
 
 #[derive(Debug, Clone)]
 pub struct ValidateOptions {
@@ -125,11 +125,7 @@ fn time(
     threads: usize,
     options: &LatencyOptions,
 ) -> Result<Latency> {
-    let load = |model: &Model| {
-        let deciding = deciding_inputs(model);
-        let constants = inputs.iter().filter(|(name, _)| deciding.contains(name)).cloned().collect();
-        runtime.load(model, &LoadOptions { constants, ..LoadOptions::for_inputs(inputs).with_threads(threads) })
-    };
+    let load = |model: &Model| runtime.load(model, &LoadOptions::for_run(model, inputs).with_threads(threads));
     let (a, b) = (load(original)?, load(rewritten)?);
     compare(runtime.name(), threads, (&*a, inputs), (&*b, inputs), options)
 }

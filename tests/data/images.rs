@@ -6,7 +6,8 @@ use onnxpress::data::{DataOptions, Dataset};
 use onnxpress::ir::DType;
 use tempfile::TempDir;
 
-use super::{floats, input, open, options, shared};
+use super::{floats, input, open, options};
+use crate::common::shared;
 
 /// Class folders `b` (two images) and `a` (one), 6×4 pixels each.
 fn image_folder() -> TempDir {

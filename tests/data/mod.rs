@@ -13,6 +13,8 @@ use onnxpress::data::{DataOptions, Dataset, InputSpec};
 use onnxpress::ir::{DType, Dim, TensorType};
 use tempfile::TempDir;
 
+use crate::common::shared;
+
 fn input(name: &str, dtype: DType, dims: &[&str]) -> InputSpec {
     let dim = |d: &&str| match d.parse() {
         Ok(n) => Dim::Known(n),
@@ -322,15 +324,6 @@ fn damaged_files_are_refused_in_one_line() {
     fs::write(&path, [b"\x93NUMPY\x01\x00v\x00", objects.as_bytes(), &[0; 64]].concat()).unwrap();
     let message = refusal(&path, &[input("x", DType::F32, &["N"])]);
     assert_eq!(message, "huge.npy: array \"huge\": holds Python objects; only numbers can be fed");
-}
-
-fn shared(path: &str) -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared").join(path);
-    if !path.exists() {
-        println!("skipped: {} is absent", path.display());
-        return None;
-    }
-    Some(path)
 }
 
 #[test]

@@ -1,0 +1,44 @@
+//! Whole files or none: written under a temporary name in the same folder, synced, then renamed.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+use tempfile::NamedTempFile;
+
+use crate::error::{Error, Result};
+
+/// The folder that `path` lies in; `.` for a bare name.
+#[must_use]
+pub fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Writes a temporary file in the folder of `path`; it vanishes if it is not [`persist`]ed.
+pub fn staged(path: &Path, fill: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Result<NamedTempFile> {
+    let at = |e: std::io::Error| Error::io(path, e);
+    let temporary = tempfile::Builder::new().prefix(".onnxpress-").tempfile_in(folder_of(path)).map_err(at)?;
+    let mut writer = BufWriter::with_capacity(1 << 20, temporary.as_file());
+    fill(&mut writer).and_then(|()| writer.flush()).map_err(at)?;
+    drop(writer);
+    temporary.as_file().sync_all().map_err(at)?;
+    Ok(temporary)
+}
+
+/// Gives a [`staged`] file its name, in one step.
+pub fn persist(temporary: NamedTempFile, path: &Path) -> Result<()> {
+    let at = |e: std::io::Error| Error::io(path, e);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        // Temporary files are private; the output is an ordinary file, or has the rights of the one it replaces.
+        let mode = std::fs::metadata(path).map_or(0o644, |m| m.permissions().mode());
+        temporary.as_file().set_permissions(std::fs::Permissions::from_mode(mode)).map_err(at)?;
+    }
+    temporary.persist(path).map_err(|e| at(e.error))?;
+    if let Ok(folder) = File::open(folder_of(path)) {
+        // Not every file system can sync a folder; the rename itself is done.
+        let _ = folder.sync_all();
+    }
+    Ok(())
+}
