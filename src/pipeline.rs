@@ -28,6 +28,9 @@ pub struct Optimize<'a> {
     pub calibrator: Calibrator,
     /// Ranges found before; else they are calibrated on the data.
     pub ranges: Option<PathBuf>,
+    /// Runs the model on the data whose ranges are observed.
+    pub calibration_runtime: &'a dyn Runtime,
+    /// Runs original and result for the proof.
     pub runtime: &'a dyn Runtime,
     pub validate: ValidateOptions,
     pub gates: Gates,
@@ -58,7 +61,8 @@ pub fn optimize(
     }
     if let Some(options) = &o.quantize {
         let source = o.ranges.as_deref().map(RangeSource::File);
-        let source = source.or(data.as_ref().map(|d| RangeSource::Data(&d.calibration, o.runtime, o.calibrator)));
+        let source =
+            source.or(data.as_ref().map(|d| RangeSource::Data(&d.calibration, o.calibration_runtime, o.calibrator)));
         let plan = decide(&model, options, source, progress)?;
         report.quantize = Some(quantize::apply(&mut model, &plan)?);
         report.plan = Some(plan);

@@ -10,11 +10,8 @@ use onnxpress::runtime::{self, Shaped};
 use crate::common::fixture;
 
 fn open(model: &Model, file: &str) -> Dataset {
-    let inputs = model.graph(model.main()).inputs().iter();
-    let specs: Vec<InputSpec> =
-        inputs.map(|id| InputSpec { name: model.name(*id).to_owned(), ty: model.tensor_type(*id) }).collect();
     let options = DataOptions { batch_size: 50, ..DataOptions::new(fixture(file).to_string_lossy()) };
-    Dataset::open(&options, &specs).unwrap()
+    Dataset::open(&options, &InputSpec::of(model)).unwrap()
 }
 
 /// Share of samples whose largest logit is the label.

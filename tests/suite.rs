@@ -3,12 +3,17 @@
 mod bad_input;
 mod cli;
 mod common;
+mod corpus;
 mod data;
 mod emit;
 mod fixtures;
 mod golden;
 mod integer_forms;
+mod kill;
+mod large;
 mod layers;
 mod measured;
+mod onnxruntime;
 mod prepared;
+mod registry;
 mod roundtrip;

@@ -52,19 +52,13 @@ impl DataArgs {
             seed: self.seed,
             shapes: self.shape.clone(),
         };
-        Dataset::open(&options, &inputs(model))
+        Dataset::open(&options, &InputSpec::of(model))
     }
 
     pub fn required(&self, model: &Model) -> Result<Dataset> {
         let spec = self.data.as_deref();
         self.open(spec.ok_or_else(|| Error::usage("--data is missing (random:8 makes some up)"))?, model)
     }
-}
-
-/// What the model's user feeds.
-pub fn inputs(model: &Model) -> Vec<InputSpec> {
-    let spec = |v| InputSpec { name: model.name(v).to_string(), ty: model.tensor_type(v) };
-    model.user_inputs().into_iter().map(spec).collect()
 }
 
 fn shape(text: &str) -> Result<(String, Vec<i64>), String> {

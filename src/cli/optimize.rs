@@ -16,6 +16,9 @@ use crate::report;
 use crate::runtime;
 use crate::validate::ValidateOptions;
 
+/// The ranges, and with them the file, are the same on every machine.
+const CALIBRATES: &str = "tract";
+
 #[derive(clap::Args)]
 pub struct Args {
     /// The model
@@ -43,9 +46,9 @@ pub struct Args {
     prune: PruneArgs,
     #[command(flatten)]
     gates: GateArgs,
-    /// Runtime that validates
-    #[arg(long, value_name = "R", default_value = "tract")]
-    runtime: String,
+    /// Runtime that calibrates and validates [default: tract, and for the proof the target's own where it is present]
+    #[arg(long, value_name = "R")]
+    runtime: Option<String>,
     /// Threads of one run while timing
     #[arg(long, value_name = "N", default_value_t = 1)]
     threads: usize,
@@ -58,7 +61,7 @@ pub struct Args {
 }
 
 pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
-    let runtime = runtime::find(&args.runtime)?;
+    let calibration_runtime = runtime::find(args.runtime.as_deref().unwrap_or(CALIBRATES))?;
     if args.data.data.is_none() && args.ranges.is_none() {
         let form = args.quant.options()?.effective_format();
         if !args.no_quantize && form.is_static() {
@@ -78,7 +81,8 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
         quantize: if args.no_quantize { None } else { Some(args.quant.options()?) },
         calibrator: args.quant.calibrator()?,
         ranges: args.ranges.clone(),
-        runtime,
+        calibration_runtime,
+        runtime: if args.runtime.is_some() { calibration_runtime } else { runtime::closest_to(&args.quant.target) },
         validate: ValidateOptions { threads: args.threads, ..ValidateOptions::default() },
         gates: args.gates.gates(),
     };
@@ -110,7 +114,12 @@ fn plan(args: &Args, bars: &Bars) -> Result<Done> {
     }
     if !args.no_quantize {
         let data = args.data.data.as_ref().map(|spec| args.data.open(spec, &model)).transpose()?;
-        let source = range_source(args.ranges.as_ref(), data.as_ref(), &args.runtime, &args.quant)?;
+        let source = range_source(
+            args.ranges.as_ref(),
+            data.as_ref(),
+            args.runtime.as_deref().unwrap_or(CALIBRATES),
+            &args.quant,
+        )?;
         print!("{}", pipeline::decide(&model, &args.quant.options()?, source, bars)?);
     }
     Ok(Done::Well)

@@ -33,13 +33,21 @@ use std::path::PathBuf;
 pub use preprocess::Preprocess;
 
 use crate::error::Result;
-use crate::ir::{Tensor, TensorType};
+use crate::ir::{Model, Tensor, TensorType};
 
 /// What a model wants of one input.
 #[derive(Debug, Clone, PartialEq)]
 pub struct InputSpec {
     pub name: String,
     pub ty: TensorType,
+}
+
+impl InputSpec {
+    /// What the model's user feeds.
+    pub fn of(model: &Model) -> Vec<Self> {
+        let spec = |v| InputSpec { name: model.name(v).to_string(), ty: model.tensor_type(v) };
+        model.user_inputs().into_iter().map(spec).collect()
+    }
 }
 
 /// One run of the model.

@@ -10,6 +10,8 @@
 
 mod convert;
 mod deciding;
+#[cfg(feature = "onnxruntime")]
+mod onnxruntime;
 pub mod prepare;
 mod shaped;
 pub mod timing;
@@ -24,7 +26,18 @@ use crate::error::{Error, Result};
 use crate::ir::{DType, Model, Tensor};
 
 /// Every runtime that is built in.
-pub static RUNTIMES: &[&dyn Runtime] = &[&tract::Tract];
+pub static RUNTIMES: &[&dyn Runtime] = &[
+    &tract::Tract,
+    #[cfg(feature = "onnxruntime")]
+    &onnxruntime::OnnxRuntime,
+];
+
+/// The runtime that a target is named after, where it is present here; else the one that is built in.
+#[must_use]
+pub fn closest_to(target: &str) -> &'static dyn Runtime {
+    let same = RUNTIMES.iter().copied().find(|r| r.name() == target && r.present().is_ok());
+    same.unwrap_or(RUNTIMES[0])
+}
 
 /// The runtime of this name.
 pub fn find(name: &str) -> Result<&'static dyn Runtime> {
@@ -93,6 +106,11 @@ pub trait Runtime: Sync {
     /// As the command line names it.
     fn name(&self) -> &'static str;
 
+    /// Whether it can be used here, and else why not.
+    fn present(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// Makes a model ready to run. Fails with [`crate::ErrorKind::Runtime`], naming the operator, where it cannot.
     fn load(&self, model: &Model, options: &LoadOptions) -> Result<Box<dyn Session>>;
 }
@@ -110,7 +128,7 @@ mod tests {
     #[test]
     fn an_unknown_runtime_lists_the_known() {
         let Err(error) = find("torch") else { panic!("there is no such runtime") };
-        assert_eq!(error.to_string(), "there is no runtime \"torch\"; there is tract");
+        assert_eq!(error.to_string(), "there is no runtime \"torch\"; there is tract, onnxruntime");
         assert_eq!(error.exit_code(), 2);
         assert_eq!(find("tract").unwrap().name(), "tract");
     }

@@ -1,0 +1,203 @@
+//! ONNX Runtime: used where its shared library is present, never linked.
+//!
+//! The library is looked for when the runtime is first used: `ORT_DYLIB_PATH`, then the Python environment that is
+//! active (the `onnxruntime` wheel carries it), then where the system keeps libraries.
+
+use std::path::PathBuf;
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use bytes::Bytes;
+use half::f16;
+use ort::environment::Environment;
+use ort::logging::LogLevel;
+use ort::session::SessionInputValue;
+use ort::value::{DynValue, Tensor as OrtTensor};
+
+use super::{LoadOptions, Runtime, Session};
+use crate::error::{Error, Result};
+use crate::ir::{DType, Element, GraphEdit, Model, Tensor, ValueId};
+
+/// The `onnxruntime` runtime.
+pub(super) struct OnnxRuntime;
+
+impl Runtime for OnnxRuntime {
+    fn name(&self) -> &'static str {
+        "onnxruntime"
+    }
+
+    fn present(&self) -> Result<()> {
+        environment().map(|_| ())
+    }
+
+    fn load(&self, model: &Model, options: &LoadOptions) -> Result<Box<dyn Session>> {
+        let environment = environment()?;
+        let mut model = model.clone();
+        let results = with_taps(&mut model, &options.taps);
+        let session = open(environment, &model, options.threads.max(1))
+            .map_err(|e| Error::runtime(format!("ONNX Runtime cannot run this model: {}", one_line(&e))))?;
+        let inputs = session.inputs().iter().map(|i| i.name().to_owned()).collect();
+        Ok(Box::new(Loaded { session: Mutex::new(session), inputs, results }))
+    }
+}
+
+/// One per process; so is the answer that there is no library.
+fn environment() -> Result<&'static Environment> {
+    static ENVIRONMENT: OnceLock<Result<Environment, String>> = OnceLock::new();
+    let found = ENVIRONMENT.get_or_init(|| {
+        let path = library();
+        let builder = ort::init_from(&path).map_err(|e| e.to_string())?;
+        let environment = builder.with_name("onnxpress").build().map_err(|e| one_line(&e))?;
+        environment.set_log_level(LogLevel::Error);
+        Ok(environment)
+    });
+    found.as_ref().map_err(|why| {
+        Error::runtime(format!("ONNX Runtime's library is not there ({why}); set ORT_DYLIB_PATH to its path"))
+    })
+}
+
+/// Where the library is said to be, else where it may be.
+fn library() -> PathBuf {
+    let named = std::env::var_os("ORT_DYLIB_PATH").filter(|p| !p.is_empty()).map(PathBuf::from);
+    let wheel =
+        || ["VIRTUAL_ENV", "CONDA_PREFIX"].into_iter().find_map(|v| in_python(PathBuf::from(std::env::var_os(v)?)));
+    let system = match std::env::consts::OS {
+        "windows" => "onnxruntime.dll",
+        "macos" => "libonnxruntime.dylib",
+        _ => "libonnxruntime.so",
+    };
+    named.or_else(wheel).unwrap_or_else(|| system.into())
+}
+
+/// The library inside the wheel of a Python environment.
+fn in_python(environment: PathBuf) -> Option<PathBuf> {
+    let windows = environment.join("Lib");
+    let unix = std::fs::read_dir(environment.join("lib")).into_iter().flatten().flatten().map(|e| e.path());
+    unix.chain([windows]).find_map(|lib| {
+        let files = std::fs::read_dir(lib.join("site-packages/onnxruntime/capi")).ok()?.flatten();
+        let library = |name: &str| {
+            name.starts_with("libonnxruntime.so") || name == "onnxruntime.dll" || name.starts_with("libonnxruntime.1")
+        };
+        files.map(|e| e.path()).find(|p| p.file_name().is_some_and(|n| library(&n.to_string_lossy())))
+    })
+}
+
+/// Makes the tapped values of the main graph outputs; the names of all results, outputs first.
+///
+/// Inside a subgraph nothing can be observed from outside: such a tap is left out.
+fn with_taps(model: &mut Model, taps: &[String]) -> Vec<String> {
+    let main = model.main();
+    let mut results: Vec<String> = model.graph(main).outputs().iter().map(|v| model.name(*v).to_owned()).collect();
+    let nodes = model.graph(main).nodes().iter();
+    let made: Vec<ValueId> = nodes.flat_map(|n| model.node(*n).outputs().iter().flatten().copied()).collect();
+    let mut edit = GraphEdit::new(model);
+    for tap in taps {
+        let Some(value) = made.iter().find(|v| edit.name(**v) == tap) else { continue };
+        if !results.contains(tap) {
+            edit.add_graph_output(main, *value);
+        }
+        results.push(tap.clone());
+    }
+    results
+}
+
+fn open(environment: &Environment, model: &Model, threads: usize) -> ort::Result<ort::session::Session> {
+    let mut builder = ort::session::Session::builder(environment)?
+        .with_intra_threads(threads)?
+        .with_inter_threads(1)?
+        .with_log_level(LogLevel::Error)?;
+    if let Ok(bytes) = crate::onnx::to_bytes(model) {
+        return builder.commit_from_memory(&bytes);
+    }
+    // One message cannot hold the model: through a file, with the weights beside it.
+    let fault = |e: String| ort::Error::new(e);
+    let folder = tempfile::tempdir().map_err(|e| fault(e.to_string()))?;
+    let path = folder.path().join("model.onnx");
+    crate::onnx::emit(model, &path).map_err(|e| fault(e.to_string()))?;
+    builder.commit_from_file(&path)
+}
+
+struct Loaded {
+    /// A session is used by one run at a time; its own threads share the work.
+    session: Mutex<ort::session::Session>,
+    inputs: Vec<String>,
+    results: Vec<String>,
+}
+
+impl Session for Loaded {
+    fn run(&self, inputs: &[(String, Tensor)]) -> Result<Vec<(String, Tensor)>> {
+        let fed = self.inputs.iter().filter_map(|name| {
+            // An input with a default may stay unnamed; ONNX Runtime says so where there is none.
+            let (_, tensor) = inputs.iter().find(|(given, _)| given == name)?;
+            Some(to_ort(tensor).map(|value| (name.as_str(), SessionInputValue::from(value))))
+        });
+        let fed = fed.collect::<Result<Vec<_>>>()?;
+        let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
+        let made = session.run(fed).map_err(|e| Error::runtime(one_line(&e)))?;
+        let result = |name: &String| {
+            let value = made.get(name).ok_or_else(|| Error::internal(format!("no value for \"{name}\"")))?;
+            Ok((name.clone(), from_ort(value, name)?))
+        };
+        self.results.iter().map(result).collect()
+    }
+}
+
+fn to_ort(tensor: &Tensor) -> Result<DynValue> {
+    let shape = tensor.shape().to_vec();
+    macro_rules! plain {
+        ($($t:ty),*) => {
+            $(if let Some(values) = tensor.as_slice::<$t>() {
+                return made(OrtTensor::from_array((shape, values.into_owned())));
+            })*
+        };
+    }
+    plain!(f32, i64, u8, i8, i32, f64, u16, i16, u32, u64);
+    let bytes = tensor.bytes();
+    match tensor.dtype() {
+        DType::Bool => made(OrtTensor::from_array((shape, bytes.iter().map(|b| *b != 0).collect::<Vec<bool>>()))),
+        DType::F16 => {
+            let words = bytes.chunks_exact(2).map(|c| f16::from_le_bytes([c[0], c[1]]));
+            made(OrtTensor::from_array((shape, words.collect::<Vec<f16>>())))
+        }
+        DType::String => {
+            let strings = tensor.strings().unwrap_or_default().iter();
+            let strings: Vec<String> = strings.map(|s| String::from_utf8_lossy(s).into_owned()).collect();
+            made(OrtTensor::from_string_array((shape, strings.as_slice())))
+        }
+        other => Err(Error::runtime(format!("inputs of type {other} cannot be fed to ONNX Runtime from here"))),
+    }
+}
+
+fn made<T: ort::value::ValueTypeMarker + ?Sized>(value: ort::Result<ort::value::Value<T>>) -> Result<DynValue> {
+    value.map(ort::value::Value::into_dyn).map_err(|e| Error::runtime(one_line(&e)))
+}
+
+fn from_ort(value: &DynValue, name: &str) -> Result<Tensor> {
+    fn numbers<T: ort::value::PrimitiveTensorElementType + Element + Send>(value: &DynValue) -> Option<Tensor> {
+        let (shape, values) = value.try_extract_tensor::<T>().ok()?;
+        Some(Tensor::from_vec(dims(shape), values.to_vec()))
+    }
+    fn dims(shape: &[i64]) -> Vec<usize> {
+        shape.iter().map(|d| usize::try_from(*d).unwrap_or_default()).collect()
+    }
+    macro_rules! plain {
+        ($($t:ty),*) => { $(if let Some(tensor) = numbers::<$t>(value) { return Ok(tensor); })* };
+    }
+    plain!(f32, i64, u8, i8, i32, f64, u16, i16, u32, u64);
+    if let Ok((shape, values)) = value.try_extract_tensor::<bool>() {
+        let bytes: Vec<u8> = values.iter().map(|b| u8::from(*b)).collect();
+        return Tensor::from_bytes(DType::Bool, dims(shape), bytes);
+    }
+    if let Ok((shape, values)) = value.try_extract_tensor::<f16>() {
+        let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        return Tensor::from_bytes(DType::F16, dims(shape), bytes);
+    }
+    if let Ok((shape, strings)) = value.try_extract_strings() {
+        return Tensor::from_strings(dims(shape), strings.into_iter().map(Bytes::from).collect());
+    }
+    Err(Error::runtime(format!("result \"{name}\" of ONNX Runtime is of a type that cannot be read")))
+}
+
+fn one_line(error: &ort::Error<impl Sized>) -> String {
+    let text = error.to_string();
+    text.lines().map(str::trim).filter(|l| !l.is_empty()).collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,63 @@
+//! ONNX Runtime as a second runtime, where its library is present.
+
+use std::process::Command;
+
+use onnxpress::data::{DataOptions, Dataset};
+use onnxpress::onnx;
+use onnxpress::runtime::{self, LoadOptions, Runtime};
+
+use crate::common::fixture;
+
+fn present() -> Option<&'static dyn Runtime> {
+    let found = runtime::find("onnxruntime").ok()?;
+    match found.present() {
+        Ok(()) => Some(found),
+        Err(why) => {
+            println!("skipped: {why}");
+            None
+        }
+    }
+}
+
+#[test]
+fn both_runtimes_agree_on_outputs_and_taps() {
+    let Some(other) = present() else { return };
+    let model = onnx::load(&fixture("digits.onnx")).unwrap();
+    let options = DataOptions { batch_size: 8, ..DataOptions::new(fixture("digits_eval.npz").to_string_lossy()) };
+    let dataset = Dataset::open(&options, &onnxpress::data::InputSpec::of(&model)).unwrap();
+    let inputs = dataset.batch(0).unwrap().inputs;
+    let taps: Vec<String> = model
+        .all_nodes()
+        .into_iter()
+        .map(|n| model.name(model.node(n).outputs()[0].unwrap()).to_owned())
+        .take(3)
+        .collect();
+    let options = LoadOptions::for_run(&model, &inputs).with_taps(&taps);
+    let run = |r: &dyn Runtime| r.load(&model, &options).unwrap().run(&inputs).unwrap();
+    let (ours, theirs) = (run(runtime::find("tract").unwrap()), run(other));
+    assert_eq!(ours.len(), 1 + taps.len());
+    assert_eq!(ours.len(), theirs.len());
+    for ((name, a), (same, b)) in ours.iter().zip(&theirs) {
+        assert_eq!((name, a.shape()), (same, b.shape()));
+        let (a, b) = (a.to_f32().unwrap(), b.to_f32().unwrap());
+        let scale = a.iter().fold(0f32, |m, v| m.max(v.abs()));
+        assert!(a.iter().zip(b.iter()).all(|(a, b)| (a - b).abs() <= 1e-5 * scale), "{name}");
+    }
+}
+
+#[test]
+fn without_the_library_the_error_says_what_to_set() {
+    let done = Command::new(env!("CARGO_BIN_EXE_onnxpress"))
+        .args(["bench", "--runtime", "onnxruntime"])
+        .arg(fixture("digits.onnx"))
+        .env("ORT_DYLIB_PATH", "/nonexistent/libonnxruntime.so")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert_eq!(done.status.code(), Some(4), "{said}");
+    assert!(
+        said.starts_with("error: ONNX Runtime's library is not there") && said.contains("ORT_DYLIB_PATH"),
+        "{said}"
+    );
+    assert_eq!(said.lines().count(), 1, "{said}");
+}
