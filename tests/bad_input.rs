@@ -94,10 +94,10 @@ fn with_weight(t: TensorProto) -> Vec<u8> {
 }
 
 /// A small deterministic generator (xorshift64*).
-struct Seed(u64);
+pub struct Seed(pub u64);
 
 impl Seed {
-    fn below(&mut self, n: usize) -> usize {
+    pub fn below(&mut self, n: usize) -> usize {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;

@@ -15,5 +15,6 @@ mod layers;
 mod measured;
 mod onnxruntime;
 mod prepared;
+mod quality;
 mod registry;
 mod roundtrip;

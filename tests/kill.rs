@@ -1,0 +1,76 @@
+//! A process that is killed leaves no output, or the whole output, and what was there before stays whole.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use onnxpress::ir::{GraphEdit, Model, NewNode, Place, Tensor};
+use onnxpress::onnx::{emit, load};
+
+/// y = x + w with 32 MB of weights.
+fn model() -> Model {
+    let mut model = Model::new(17);
+    model.meta.ir_version = Some(8);
+    let main = model.main();
+    let mut edit = GraphEdit::new(&mut model);
+    let x = edit.new_value("x", None);
+    edit.add_graph_input(main, x);
+    let values: Vec<f32> = (0..8 << 20).map(|i| (i % 251) as f32).collect();
+    let w = edit.add_initializer(main, "w", Tensor::from_vec([8 << 20], values));
+    let y = edit.new_value("y", None);
+    edit.insert(Place::End(main), NewNode::new("Add").input(x).input(w).output_into(y));
+    edit.add_graph_output(main, y);
+    model
+}
+
+fn simplify(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_onnxpress"));
+    command.current_dir(folder).args(["simplify", "m.onnx", "-o", "out.onnx"]);
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    command
+}
+
+fn first_weight(path: &Path) -> Option<Vec<u8>> {
+    let model = load(path).ok()?;
+    let w = *model.graph(model.main()).initializers().first()?;
+    Some(model.value(w).initializer()?.bytes().to_vec())
+}
+
+/// Kills the program at many moments of its work; how often it was killed before it ended by itself.
+fn killed(external: bool, old: bool) -> usize {
+    let folder = tempfile::tempdir().unwrap();
+    let (input, out) = (folder.path().join("m.onnx"), folder.path().join("out.onnx"));
+    let mut model = model();
+    model.external_data = external;
+    emit(&model, &input).unwrap();
+    let whole = first_weight(&input).unwrap();
+
+    let begin = Instant::now();
+    assert!(simplify(folder.path()).status().unwrap().success());
+    let takes = begin.elapsed();
+    let before = std::fs::read(&out).unwrap();
+    let mut early = 0;
+    for moment in 0..20 {
+        if !old {
+            std::fs::remove_file(&out).unwrap_or_default();
+        }
+        let mut child = simplify(folder.path()).spawn().unwrap();
+        std::thread::sleep(takes * moment / 20 + Duration::from_millis(1));
+        child.kill().unwrap();
+        early += usize::from(!child.wait().unwrap().success());
+        if old || out.exists() {
+            assert_eq!(std::fs::read(&out).unwrap(), before, "moment {moment}");
+            assert_eq!(first_weight(&out).as_ref(), Some(&whole), "moment {moment}");
+        }
+    }
+    early
+}
+
+#[test]
+fn a_killed_process_leaves_nothing_half_written() {
+    for (external, old) in [(false, false), (true, false), (false, true), (true, true)] {
+        let early = killed(external, old);
+        println!("killed {early} of 20 times before the end (external data {external}, an output before {old})");
+        assert!(early >= 5, "the kills came too late to tell anything: {early} of 20");
+    }
+}

@@ -1,0 +1,198 @@
+//! The quality that real models keep: `optimize` by its defaults for ONNX Runtime must not fall below what was last reached.
+//!
+//! Takes minutes; `.ci/run` runs it: `cargo test --test suite quality -- --ignored --nocapture`. Judged in ONNX Runtime
+//! where its library is present, else in tract. The floors lie just below the numbers in the README.
+
+use std::path::{Path, PathBuf};
+
+use ndarray::{Array2, ArrayD, Axis, Slice};
+use ndarray_npy::{NpzReader, NpzWriter};
+use onnxpress::calibrate;
+use onnxpress::data::{DataOptions, Dataset, InputSpec};
+use onnxpress::ir::Model;
+use onnxpress::onnx;
+use onnxpress::passes::SimplifyOptions;
+use onnxpress::pipeline::{Data, Optimize, optimize};
+use onnxpress::progress::Silent;
+use onnxpress::quantize::QuantOptions;
+use onnxpress::report::Report;
+use onnxpress::runtime::{self, Shaped};
+use onnxpress::target;
+use onnxpress::validate::{Gates, ValidateOptions};
+
+use crate::common::shared;
+
+/// What a model must reach; `None` where it has no such number.
+struct Floor {
+    model: &'static str,
+    /// Bytes that the written file may have.
+    bytes: u64,
+    sqnr_db: Option<f64>,
+    cosine: Option<f64>,
+    agreement: Option<f64>,
+    /// Share of right answers.
+    top1: Option<f64>,
+    text: Option<f64>,
+}
+
+const NONE: Floor = Floor { model: "", bytes: 0, sqnr_db: None, cosine: None, agreement: None, top1: None, text: None };
+
+fn open(path: &Path, model: &Model, batch_size: usize) -> onnxpress::Result<Dataset> {
+    let options = DataOptions { batch_size, ..DataOptions::new(path.to_string_lossy()) };
+    Dataset::open(&options, &InputSpec::of(model))
+}
+
+fn press(model: &Path, calib: &Path, eval: &Path, output: &Path) -> Report {
+    let preset = target::find("onnxruntime").unwrap();
+    let job = Optimize {
+        model,
+        output,
+        simplify: SimplifyOptions::default(),
+        prune: None,
+        quantize: Some(QuantOptions::for_target(preset.name).unwrap()),
+        calibrator: calibrate::parse(preset.calibrator).unwrap(),
+        ranges: None,
+        calibration_runtime: runtime::find("tract").unwrap(),
+        runtime: runtime::closest_to(preset.name),
+        validate: ValidateOptions { drift_samples: 0, latency: None, ..ValidateOptions::default() },
+        gates: Gates::default(),
+    };
+    let data =
+        |model: &Model| Ok(Some(Data { calibration: open(calib, model, 4)?, validation: open(eval, model, 4)? }));
+    optimize(&job, data, &Silent).unwrap_or_else(|e| panic!("{e}"))
+}
+
+/// Presses the model and compares; what falls below its floor, in words.
+fn below(floor: &Floor, calib: &Path, eval: &Path, text: Option<&Path>) -> Vec<String> {
+    let Some(model) = shared(&format!("models/{}.onnx", floor.model)) else { return Vec::new() };
+    let folder = tempfile::tempdir().unwrap();
+    let output = folder.path().join("out.onnx");
+    let report = press(&model, calib, eval, &output);
+    let found = report.validation.unwrap();
+    let bytes = report.sizes.unwrap().1.bytes;
+    let cosine = found.outputs.iter().map(|o| o.cosine).min_by(f64::total_cmp);
+    let top1 = found.task.as_ref().map(|t| t.top1.rewritten);
+    let text = text.map(|t| text_accuracy(&output, &model, eval, t));
+    let numbers = [
+        ("SQNR", found.sqnr_db(), floor.sqnr_db),
+        ("cosine", cosine, floor.cosine),
+        ("agreement", found.agreement(), floor.agreement),
+        ("top-1", top1, floor.top1),
+        ("text", text, floor.text),
+    ];
+    let shown: Vec<String> = numbers.iter().filter_map(|(n, v, _)| Some(format!("{n} {:.4}", (*v)?))).collect();
+    println!("{}: {bytes} bytes, {} in {}, {:.0} s", floor.model, shown.join(", "), found.runtime, report.seconds);
+    let mut wrong = Vec::new();
+    if bytes > floor.bytes {
+        wrong.push(format!("{}: {bytes} bytes, at most {} wanted", floor.model, floor.bytes));
+    }
+    for (name, value, least) in numbers {
+        let Some(least) = least else { continue };
+        if value.is_none_or(|v| v < least) {
+            wrong.push(format!("{}: {name} {value:?}, at least {least} wanted", floor.model));
+        }
+    }
+    wrong
+}
+
+/// Share of text lines that are read without a mistake: CTC, greedily; class 0 is the blank, the last one the space.
+fn text_accuracy(written: &Path, original: &Path, eval: &Path, text: &Path) -> f64 {
+    let model = onnx::load(written).unwrap();
+    let original = onnx::load(original).unwrap();
+    let (_, characters) = original.meta.metadata.iter().find(|(key, _)| key == "character").unwrap();
+    let characters: Vec<&str> = std::iter::once("").chain(characters.lines()).chain([" "]).collect();
+    let text = std::fs::read_to_string(text).unwrap();
+    let wanted: Vec<&str> = text.lines().map(str::trim).collect();
+    let dataset = open(eval, &model, 4).unwrap();
+    let session = Shaped::new(runtime::closest_to("onnxruntime"), &model, &[], 2);
+    let mut read = Vec::new();
+    for batch in 0..dataset.batch_count() {
+        let results = session.run(&dataset.batch(batch).unwrap().inputs).unwrap();
+        let [lines, steps, classes] = results[0].1.shape().try_into().unwrap();
+        let scores = results[0].1.to_f32().unwrap();
+        for line in 0..lines {
+            let best = (0..steps).map(|s| {
+                let row = &scores[(line * steps + s) * classes..][..classes];
+                (0..classes).max_by(|a, b| row[*a].total_cmp(&row[*b])).unwrap()
+            });
+            let mut said = String::new();
+            let mut last = 0;
+            for class in best {
+                if class != last {
+                    said += characters[class];
+                }
+                last = class;
+            }
+            read.push(said);
+        }
+    }
+    assert_eq!(read.len(), wanted.len());
+    read.iter().zip(&wanted).filter(|(a, b)| a.trim() == **b).count() as f64 / wanted.len() as f64
+}
+
+/// The first sentences of the evaluation set, under the names of the model's inputs.
+fn sentences(folder: &Path) -> Option<PathBuf> {
+    let mut all = NpzReader::new(std::fs::File::open(shared("data/sts/eval_dev.npz")?).unwrap()).unwrap();
+    let path = folder.join("sentences.npz");
+    let mut out = NpzWriter::new(std::fs::File::create(&path).unwrap());
+    for (name, input) in [("ids1", "input_ids"), ("mask1", "attention_mask"), ("types1", "token_type_ids")] {
+        let array: ArrayD<i64> = all.by_name(name).unwrap();
+        let first: Array2<i64> =
+            array.slice_axis(Axis(0), Slice::from(..200)).to_owned().into_dimensionality().unwrap();
+        out.add_array(input, &first).unwrap();
+    }
+    out.finish().unwrap();
+    Some(path)
+}
+
+#[test]
+#[ignore = "takes minutes on real models; .ci/run runs it"]
+fn real_models_keep_their_quality() {
+    let Some(data) = shared("data") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let mut wrong = Vec::new();
+    let mut check = |floor: Floor, calib: &str, eval: &Path, text: Option<&Path>| {
+        wrong.extend(below(&floor, &data.join(calib), eval, text));
+    };
+    check(
+        Floor {
+            model: "effnetlite0",
+            bytes: 5_070_000,
+            sqnr_db: Some(19.5),
+            agreement: Some(0.98),
+            top1: Some(0.83),
+            ..NONE
+        },
+        "imagenet/calib.npz",
+        &data.join("imagenet/eval.npz"),
+        None,
+    );
+    check(
+        Floor {
+            model: "cifar10_resnet",
+            bytes: 1_160_000,
+            sqnr_db: Some(35.0),
+            agreement: Some(0.99),
+            top1: Some(0.852),
+            ..NONE
+        },
+        "cifar10/calib.npz",
+        &data.join("cifar10/eval.npz"),
+        None,
+    );
+    let recognition = Floor { model: "ppocrv4_rec", bytes: 3_200_000, sqnr_db: Some(9.5), text: Some(0.5), ..NONE };
+    check(recognition, "ocr/rec_calib.npz", &data.join("ocr/rec_eval.npz"), Some(&data.join("ocr/rec_eval.txt")));
+    let detection = Floor { model: "ppocrv4_det", bytes: 1_550_000, sqnr_db: Some(12.5), ..NONE };
+    check(detection, "ocr/det_calib.npz", &data.join("ocr/det_eval.npz"), None);
+    let direction = Floor { model: "ppocr_v2_cls", bytes: 330_000, sqnr_db: Some(13.0), agreement: Some(0.9), ..NONE };
+    check(direction, "ocr/cls_calib.npz", &data.join("ocr/cls_eval.npz"), None);
+    if let Some(eval) = sentences(folder.path()) {
+        check(
+            Floor { model: "minilm_l6_v2", bytes: 23_000_000, cosine: Some(0.992), ..NONE },
+            "sts/calib",
+            &eval,
+            None,
+        );
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

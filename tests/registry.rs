@@ -1,0 +1,48 @@
+//! Every name in a table is one word of the field, says what it is for, is in the README, and has a golden case
+//! (`numerics` asks that of the passes).
+
+use std::collections::BTreeSet;
+
+use onnxpress::calibrate::CALIBRATORS;
+use onnxpress::passes::PASSES;
+use onnxpress::prune::criterion::CRITERIA;
+use onnxpress::quantize::algorithm::ALGORITHMS;
+use onnxpress::runtime::RUNTIMES;
+use onnxpress::target::PRESETS;
+
+use crate::common::root;
+
+/// Table, name, summary.
+fn names() -> Vec<(&'static str, &'static str, &'static str)> {
+    let mut all = Vec::new();
+    all.extend(PASSES.iter().map(|p| ("pass", p.name, p.summary)));
+    all.extend(CALIBRATORS.iter().map(|c| ("calibrator", c.name, c.summary)));
+    all.extend(CRITERIA.iter().map(|c| ("criterion", c.name, c.summary)));
+    all.extend(ALGORITHMS.iter().map(|a| ("algorithm", a.name, a.summary)));
+    all.extend(PRESETS.iter().map(|p| ("target", p.name, p.summary)));
+    all.extend(RUNTIMES.iter().map(|r| ("runtime", r.name(), "runs models")));
+    all
+}
+
+#[test]
+fn names_are_words_with_a_meaning() {
+    let mut seen = BTreeSet::new();
+    for (table, name, summary) in names() {
+        assert!(seen.insert((table, name)), "{table} {name} is there twice");
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        assert!(name.chars().all(plain) && !name.starts_with('-'), "{table} {name:?}");
+        assert!(summary.len() > 8 && !summary.ends_with('.'), "{table} {name}: {summary:?}");
+    }
+    assert!(seen.len() > 30, "{} names", seen.len());
+}
+
+#[test]
+fn the_readme_names_them() {
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    // Algorithms are chosen by the plan, not by a flag yet.
+    for (table, name, _) in names().into_iter().filter(|(table, ..)| *table != "algorithm") {
+        let said =
+            [format!("`{name}`"), format!("`{name}:"), format!("--target {name}"), format!("--criterion {name}")];
+        assert!(said.iter().any(|s| readme.contains(s)), "the README does not name the {table} {name}");
+    }
+}
