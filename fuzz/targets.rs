@@ -24,10 +24,10 @@ fn again(model: &onnxpress::ir::Model) {
 /// The text syntax: no text makes the parser panic, and what it reads is a model like any other.
 pub fn text(bytes: &[u8]) {
     let Ok(source) = std::str::from_utf8(bytes) else { return };
-    if let Ok(model) = text::parse(source) {
-        if let Ok(bytes) = to_bytes(&model) {
-            // The parser takes graphs that verification refuses; neither may panic.
-            let _ = load_bytes(bytes.into(), None);
-        }
+    if let Ok(model) = text::parse(source)
+        && let Ok(bytes) = to_bytes(&model)
+    {
+        // The parser takes graphs that verification refuses; neither may panic.
+        let _ = load_bytes(bytes.into(), None);
     }
 }
