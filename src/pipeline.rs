@@ -105,11 +105,13 @@ pub fn decide(
         Some(RangeSource::Data(dataset, ..)) => Some(dataset),
         _ => None,
     };
-    let ranges = match source {
-        _ if values.is_empty() => None,
-        Some(RangeSource::File(path)) => Some(Ranges::load(path)?),
+    let planned = |ranges: Option<&Ranges>| quantize::plan(model, ranges, options);
+    let mut plan = match source {
+        _ if values.is_empty() => planned(None)?,
+        Some(RangeSource::File(path)) => planned(Some(&Ranges::load(path)?))?,
         Some(RangeSource::Data(dataset, runtime, calibrator)) => {
-            Some(collect(model, dataset, runtime, calibrator, &values, progress)?.ranges())
+            let statistics = collect(model, dataset, runtime, calibrator, &values, progress)?;
+            quantize::choose(model, options, &statistics, (dataset, runtime), progress)?.0
         }
         None => {
             let form = options.effective_format();
@@ -118,7 +120,6 @@ pub fn decide(
             )));
         }
     };
-    let mut plan = quantize::plan(model, ranges.as_ref(), options)?;
     // A form that the user chose against the preset is wanted for something else than its speed here.
     let preset = target::find(&options.target)?;
     if let (Some(name), Some(data), true) = (preset.timed_in, data, options.effective_format().name() == preset.format)

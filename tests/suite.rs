@@ -16,5 +16,6 @@ mod measured;
 mod onnxruntime;
 mod prepared;
 mod quality;
+mod quantize;
 mod registry;
 mod roundtrip;

@@ -21,6 +21,7 @@ mod moments;
 mod mse;
 mod percentile;
 mod ranges;
+mod search;
 mod spec;
 mod statistics;
 
@@ -70,6 +71,11 @@ pub trait Observer: Any + Send + Sync {
 
     /// The range so far; `None` before the first finite value.
     fn range(&self) -> Option<Range>;
+
+    /// Ranges to choose among by measuring, the preferred one first; those without a choice give theirs.
+    fn alternatives(&self) -> Vec<Range> {
+        self.range().into_iter().collect()
+    }
 
     /// Extremes and counts of what was observed, NaN and infinities among them.
     fn extremes(&self) -> &Extremes;

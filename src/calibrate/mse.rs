@@ -50,12 +50,7 @@ impl Observer for Mse {
     }
 
     fn range(&self) -> Option<Range> {
-        let whole = self.histogram.extremes.range()?.with_zero();
-        let width = self.histogram.width();
-        let ends = (f64::from(whole.min) / width, f64::from(whole.max) / width);
-        let (low, high) = search(&Moments::of(&self.histogram), ends);
-        // Rounding to f32 must not leave what was observed.
-        Some(Range { min: ((low * width) as f32).max(whole.min), max: ((high * width) as f32).min(whole.max) })
+        range(&self.histogram)
     }
 
     fn extremes(&self) -> &Extremes {
@@ -70,6 +65,16 @@ impl Observer for Mse {
         self.histogram = from_json(state)?;
         Ok(())
     }
+}
+
+/// The range of least squared error.
+pub(super) fn range(histogram: &Histogram) -> Option<Range> {
+    let whole = histogram.extremes.range()?.with_zero();
+    let width = histogram.width();
+    let ends = (f64::from(whole.min) / width, f64::from(whole.max) / width);
+    let (low, high) = search(&Moments::of(histogram), ends);
+    // Rounding to f32 must not leave what was observed.
+    Some(Range { min: ((low * width) as f32).max(whole.min), max: ((high * width) as f32).min(whole.max) })
 }
 
 /// The best ends within `widest`, in bins.
@@ -174,7 +179,7 @@ mod tests {
     use super::super::tests::normal;
     use super::*;
 
-    fn range(values: &[f32]) -> Range {
+    fn range_of(values: &[f32]) -> Range {
         let mut observer = Mse::default();
         observer.observe(values);
         observer.range().unwrap()
@@ -212,7 +217,7 @@ mod tests {
         let skewed: Vec<f32> = normal(20_000, 6).into_iter().map(|v| if v < 0.0 { v * 0.1 } else { v * 5.0 }).collect();
         let relu: Vec<f32> = normal(20_000, 7).into_iter().map(|v| v.max(0.0)).collect();
         for values in [normal(20_000, 8), heavy, skewed, relu] {
-            let found = range(&values);
+            let found = range_of(&values);
             let whole =
                 Range::new(values.iter().copied().fold(0.0, f32::min), values.iter().copied().fold(0.0, f32::max));
             let error = true_error(&values, found);
@@ -228,10 +233,10 @@ mod tests {
 
     #[test]
     fn zero_stays_inside_and_nothing_grows() {
-        assert_eq!(range(&[0.0; 4]), Range::new(0.0, 0.0));
-        let Range { min, max } = range(&[2.0, 3.0, 4.0]);
+        assert_eq!(range_of(&[0.0; 4]), Range::new(0.0, 0.0));
+        let Range { min, max } = range_of(&[2.0, 3.0, 4.0]);
         assert!(min == 0.0 && (3.9..=4.0).contains(&max), "{min} … {max}");
-        let Range { min, max } = range(&[-1.0]);
+        let Range { min, max } = range_of(&[-1.0]);
         assert!((-1.0..=-0.99).contains(&min) && max == 0.0, "{min} … {max}");
     }
 }

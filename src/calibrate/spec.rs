@@ -2,11 +2,12 @@
 
 use std::fmt;
 
-use super::{Observer, entropy, mean_std, min_max, mse, percentile};
+use super::{Observer, entropy, mean_std, min_max, mse, percentile, search};
 use crate::error::{Error, Result};
 
 /// Every calibrator, in the order in which help lists them.
-pub static CALIBRATORS: &[Entry] = &[min_max::ENTRY, percentile::ENTRY, entropy::ENTRY, mse::ENTRY, mean_std::ENTRY];
+pub static CALIBRATORS: &[Entry] =
+    &[min_max::ENTRY, percentile::ENTRY, entropy::ENTRY, mse::ENTRY, mean_std::ENTRY, search::ENTRY];
 
 /// A calibrator as the table knows it.
 #[derive(Debug)]

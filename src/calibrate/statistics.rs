@@ -9,7 +9,7 @@ use std::path::Path;
 use rayon::prelude::*;
 
 use super::ranges::{RangeFile, ValueEntry};
-use super::{Calibrator, NonFinite, Observer, Ranges, parse};
+use super::{Calibrator, NonFinite, Observer, Range, Ranges, parse};
 use crate::error::{Error, Result};
 
 /// One observer per value, and how many samples they have seen.
@@ -77,9 +77,26 @@ impl Statistics {
         Ranges { calibrator: self.calibrator.to_string(), samples: self.samples, ranges, non_finite }
     }
 
+    /// Whether some value has several ranges to choose among.
+    pub fn leaves_choice(&self) -> bool {
+        self.observers.values().any(|o| o.alternatives().len() > 1)
+    }
+
+    /// The ranges of every value among which measuring chooses; empty where the calibrator leaves no choice.
+    pub fn alternatives(&self) -> BTreeMap<String, Vec<Range>> {
+        let observers: Vec<(&String, &dyn Observer)> = self.observers.iter().map(|(name, o)| (name, &**o)).collect();
+        let all = observers.par_iter().map(|(name, o)| ((*name).clone(), o.alternatives()));
+        all.filter(|(_, ranges)| ranges.len() > 1).collect()
+    }
+
     /// Writes ranges and states to `path`, whole or not at all.
     pub fn save(&self, path: &Path) -> Result<()> {
-        let mut file = RangeFile::from(&self.ranges());
+        self.save_with(&self.ranges(), path)
+    }
+
+    /// As [`Statistics::save`], with `ranges` that were chosen by measuring.
+    pub fn save_with(&self, ranges: &Ranges, path: &Path) -> Result<()> {
+        let mut file = RangeFile::from(ranges);
         for (name, observer) in &self.observers {
             file.values.entry(name.clone()).or_insert_with(ValueEntry::unseen).state = Some(observer.state()?);
         }

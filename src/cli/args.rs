@@ -88,7 +88,7 @@ pub struct QuantArgs {
     /// Activations with the zero point in the middle
     #[arg(long)]
     pub symmetric_activations: bool,
-    /// min-max, percentile:P, entropy, mse, std:K
+    /// min-max, percentile:P, entropy, mse, std:K, search (the default)
     #[arg(long, value_name = "C")]
     pub calibrator: Option<String>,
     /// Nodes whose name matches stay as they are (repeatable)

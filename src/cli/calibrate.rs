@@ -7,7 +7,7 @@ use anstream::println;
 use super::Done;
 use super::args::{DataArgs, QuantArgs, check_output};
 use super::bars::Bars;
-use crate::calibrate::{Statistics, collect};
+use crate::calibrate::{Ranges, Statistics, collect};
 use crate::error::{Error, Result};
 use crate::{pipeline, quantize, runtime};
 
@@ -33,9 +33,14 @@ pub struct Args {
 
 pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
     check_output(&args.output)?;
-    let statistics = if args.merge.is_empty() { observe(args, bars)? } else { merge(&args.merge)? };
-    statistics.save(&args.output)?;
-    let ranges = statistics.ranges();
+    let (statistics, ranges) = if args.merge.is_empty() {
+        observe(args, bars)?
+    } else {
+        let merged = merge(&args.merge)?;
+        let ranges = merged.ranges();
+        (merged, ranges)
+    };
+    statistics.save_with(&ranges, &args.output)?;
     println!("{} values, {} samples, {}", ranges.ranges.len(), ranges.samples, ranges.calibrator);
     for (value, counts) in &ranges.non_finite {
         println!("  {value} held {} NaN and {} infinite values, left out", counts.nan, counts.inf);
@@ -43,13 +48,19 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
     Ok(Done::Well)
 }
 
-fn observe(args: &Args, bars: &Bars) -> Result<Statistics> {
+fn observe(args: &Args, bars: &Bars) -> Result<(Statistics, Ranges)> {
     let path = args.model.as_ref().ok_or_else(|| Error::usage("the model is missing"))?;
     // The values to observe are those of the clean graph, which is what gets quantized.
     let (model, _) = pipeline::load_simplified(path)?;
     let data = args.data.required(&model)?;
-    let values = quantize::values_to_observe(&model, &args.quant.options()?);
-    collect(&model, &data, runtime::find(&args.runtime)?, args.quant.calibrator()?, &values, bars)
+    let (options, runtime) = (args.quant.options()?, runtime::find(&args.runtime)?);
+    let values = quantize::values_to_observe(&model, &options);
+    let statistics = collect(&model, &data, runtime, args.quant.calibrator()?, &values, bars)?;
+    let (plan, ranges) = quantize::choose(&model, &options, &statistics, (&data, runtime), bars)?;
+    for note in &plan.notes {
+        println!("{note}");
+    }
+    Ok((statistics, ranges))
 }
 
 fn merge(files: &[PathBuf]) -> Result<Statistics> {

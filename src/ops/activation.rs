@@ -1,12 +1,23 @@
 //! Activation functions.
 
 use super::infer::elementwise::same;
-use super::rule::CLAMPS;
+use super::rule::clamps;
 use super::{OpDef, QuantRule};
+use crate::ir::{Model, NodeId};
+
+/// Constant bounds of a Clip, given as inputs or, in older opsets, as attributes.
+pub fn clip_bounds(model: &Model, node: NodeId) -> Option<(f32, f32)> {
+    let n = model.node(node);
+    let bound = |input: usize, attr: &str, open: f32| match n.input(input) {
+        Some(v) => model.constant(v).filter(|t| t.dtype().is_float())?.scalar_f32(),
+        None => Some(n.float_or(attr, open)),
+    };
+    Some((bound(1, "min", f32::NEG_INFINITY)?, bound(2, "max", f32::INFINITY)?))
+}
 
 pub(super) static OPS: &[OpDef] = &[
-    OpDef::new("Relu", CLAMPS).infers(same),
-    OpDef::new("Clip", CLAMPS).infers(same),
+    OpDef::new("Relu", clamps(|_, _| Some((0.0, f32::INFINITY)))).infers(same),
+    OpDef::new("Clip", clamps(clip_bounds)).infers(same),
     OpDef::new("Sigmoid", QuantRule::FixedRange { min: 0.0, max: 1.0 }).infers(same),
     OpDef::new("Softmax", QuantRule::FixedRange { min: 0.0, max: 1.0 }).infers(same),
     OpDef::new("HardSigmoid", QuantRule::FixedRange { min: 0.0, max: 1.0 }).infers(same),

@@ -21,9 +21,10 @@ mod rule;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
+pub use activation::clip_bounds;
 pub use fold::Fold;
 pub use infer::{Context, Infer, InferValue};
-pub use rule::{IntegerForm, QuantRule};
+pub use rule::{Bounds, IntegerForm, QuantRule};
 
 use crate::ir::Node;
 

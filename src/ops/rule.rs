@@ -1,6 +1,6 @@
 //! [`QuantRule`]: how an operator takes part in quantization.
 
-use crate::ir::Node;
+use crate::ir::{Model, Node, NodeId};
 
 /// How an operator takes part in quantization.
 #[derive(Debug, Clone, Copy)]
@@ -23,8 +23,8 @@ pub enum QuantRule {
     PassThrough {
         /// Which inputs are data.
         inputs: fn(&Node) -> Vec<usize>,
-        /// Whether it cuts the range (Relu, Clip): part of the operator before it.
-        clamps: bool,
+        /// The bounds to which it cuts the range (Relu, Clip): part of the operator before it.
+        clamp: Option<Bounds>,
     },
     /// Elementwise arithmetic and averages, quantized where the target wants it.
     Arithmetic,
@@ -35,6 +35,9 @@ pub enum QuantRule {
     /// Stays as it is, for this reason.
     Never(&'static str),
 }
+
+/// The constant bounds of a node that clamps; infinite where there is none.
+pub type Bounds = fn(&Model, NodeId) -> Option<(f32, f32)>;
 
 /// The standard's integer operators for a contraction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +65,10 @@ pub(super) fn every(node: &Node) -> Vec<usize> {
     (0..node.inputs().len()).collect()
 }
 
-pub(super) const REARRANGES: QuantRule = QuantRule::PassThrough { inputs: first, clamps: false };
-pub(super) const JOINS: QuantRule = QuantRule::PassThrough { inputs: every, clamps: false };
-pub(super) const CLAMPS: QuantRule = QuantRule::PassThrough { inputs: first, clamps: true };
+pub(super) const REARRANGES: QuantRule = QuantRule::PassThrough { inputs: first, clamp: None };
+pub(super) const JOINS: QuantRule = QuantRule::PassThrough { inputs: every, clamp: None };
+
+/// Cuts its first input to `bounds`.
+pub(super) const fn clamps(bounds: Bounds) -> QuantRule {
+    QuantRule::PassThrough { inputs: first, clamp: Some(bounds) }
+}

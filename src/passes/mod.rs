@@ -47,6 +47,7 @@ pub static PASSES: &[Pass] = &[
     fuse::hard_sigmoid::PASS,
     fuse::pad::PASS,
     algebra::merge_constants::PASS,
+    algebra::gemm_factors::PASS,
     algebra::batch_norm::PASS,
     algebra::scale::PASS,
     algebra::bias::PASS,

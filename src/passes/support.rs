@@ -98,15 +98,7 @@ pub(super) fn own_bytes(model: &Model, node: NodeId) -> usize {
 
 /// Constant bounds of a Clip; infinite where there is none.
 pub(super) fn clip_bounds(model: &Model, node: NodeId) -> Option<(f32, f32)> {
-    let n = model.node(node);
-    if !n.is("Clip") {
-        return None;
-    }
-    let bound = |input: usize, attr: &str, open: f32| match n.input(input) {
-        Some(v) => model.constant(v).filter(|t| t.dtype().is_float())?.scalar_f32(),
-        None => Some(n.float_or(attr, open)),
-    };
-    Some((bound(1, "min", f32::NEG_INFINITY)?, bound(2, "max", f32::INFINITY)?))
+    model.node(node).is("Clip").then(|| crate::ops::clip_bounds(model, node))?
 }
 
 /// A constant float input of one element whose rank cannot raise that of the result.

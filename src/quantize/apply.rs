@@ -9,13 +9,16 @@ use super::plan::{Decision, NodePlan, QuantPlan, WeightPlan};
 use super::weights::{self, QuantizedWeight};
 use super::{Format, algorithm, integer, qdq, qoperator, weight_only, write};
 use crate::error::{Error, Result};
-use crate::ir::{GraphEdit, Model, NewNode, Place, ValueId};
+use crate::ir::{GraphEdit, Model, NewNode, Place, Tensor, ValueId};
+use crate::ops::{self, QuantRule};
 use crate::passes::opset;
 
 /// Q/DQ per axis is of opset 13; everything else that is written here is older.
 const PER_AXIS_OPSET: i64 = 13;
 /// The first opset with integer operators.
 const INTEGER_OPSET: i64 = 10;
+/// The first opset with DynamicQuantizeLinear.
+const DYNAMIC_OPSET: i64 = 11;
 
 /// What was done.
 #[derive(Debug, Clone, Default, Serialize, JsonSchema)]
@@ -43,7 +46,8 @@ pub fn apply(model: &mut Model, plan: &QuantPlan) -> Result<QuantReport> {
     let mut edit = GraphEdit::new(model);
     let needs = match format {
         Format::Qdq | Format::WeightOnly | Format::Qoperator => PER_AXIS_OPSET,
-        _ => INTEGER_OPSET,
+        Format::Integer => INTEGER_OPSET,
+        Format::Dynamic => DYNAMIC_OPSET,
     };
     if edit.onnx_opset() < needs {
         let why = format!("the {format} form needs operators of opset {needs}");
@@ -52,6 +56,7 @@ pub fn apply(model: &mut Model, plan: &QuantPlan) -> Result<QuantReport> {
     if edit.meta.ir_version.is_some_and(|v| v < 7) {
         edit.set_ir_version(7);
     }
+    shift_biases(&mut edit, plan);
     let before = edit.graph(edit.main()).initializers().len();
     let mut done = Done::new();
     for node in &plan.nodes {
@@ -60,7 +65,10 @@ pub fn apply(model: &mut Model, plan: &QuantPlan) -> Result<QuantReport> {
         }
         match &node.decision {
             Decision::Table { .. } => table(&mut edit, node)?,
-            Decision::Quantize { weight, .. } => match format {
+            Decision::Quantize { weight, input, .. } => match format {
+                Format::Qdq | Format::Qoperator if input.is_none() => {
+                    weight_only::node(&mut edit, plan, node, weight, &mut done)?;
+                }
                 Format::Qdq => qdq::node(&mut edit, plan, node, weight, &mut done)?,
                 Format::Qoperator => qoperator::node(&mut edit, plan, node, weight)?,
                 Format::Integer | Format::Dynamic => integer::node(&mut edit, plan, node, weight, &mut done)?,
@@ -77,6 +85,30 @@ pub fn apply(model: &mut Model, plan: &QuantPlan) -> Result<QuantReport> {
     report.weights = done.len().max(edit.graph(edit.main()).initializers().len().saturating_sub(before) / 3);
     edit.sort(edit.main()).map_err(|_| Error::internal("quantization made a cycle"))?;
     Ok(report)
+}
+
+/// Adds the planned corrections to the biases, or makes them the bias where there is none.
+fn shift_biases(edit: &mut GraphEdit, plan: &QuantPlan) {
+    for node in &plan.nodes {
+        let Decision::Quantize { shift: Some(shift), .. } = &node.decision else { continue };
+        if !edit.is_live(node.id) {
+            continue;
+        }
+        let Some(QuantRule::Weighted { bias: Some(index), .. }) = ops::of(edit.node(node.id)).map(|op| op.quant) else {
+            continue;
+        };
+        let present = edit.node(node.id).input(index);
+        let values = present.and_then(|v| edit.constant(v)).and_then(|t| t.to_f32());
+        let shifted: Vec<f32> = match values {
+            Some(b) if b.len() == shift.len() => b.iter().zip(shift).map(|(b, s)| b + s).collect(),
+            Some(_) => continue,
+            None => shift.clone(),
+        };
+        let hint = present.map_or_else(|| format!("{}_bias", node.node), |v| format!("{}_corrected", edit.name(v)));
+        let graph = edit.node(node.id).graph();
+        let value = edit.add_initializer(graph, &hint, Tensor::from_vec([shifted.len()], shifted));
+        edit.set_input(node.id, index, Some(value));
+    }
 }
 
 /// Quantizes a weight as planned, with room for the bias.

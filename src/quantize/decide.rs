@@ -6,11 +6,11 @@
 
 use std::collections::BTreeMap;
 
-use super::options::{Filters, Format, Granularity, QuantOptions};
+use super::options::{Activations as ActivationType, Filters, Format, Granularity, QuantOptions, Weights};
 use super::params::QParams;
 use super::plan::{ActivationPlan, Decision, NodePlan, QuantPlan, WeightPlan};
 use super::weights;
-use crate::calibrate::Ranges;
+use crate::calibrate::{Range, Ranges};
 use crate::error::Result;
 use crate::ir::{DType, Model, NodeId, Tensor, ValueId};
 use crate::ops::{self, QuantRule};
@@ -51,9 +51,19 @@ pub fn values_to_observe(model: &Model, options: &QuantOptions) -> Vec<String> {
 pub fn plan(model: &Model, ranges: Option<&Ranges>, options: &QuantOptions) -> Result<QuantPlan> {
     let preset = target::find(&options.target)?;
     super::algorithm::find(&options.algorithm)?;
-    let mut plan = QuantPlan { options: options.clone(), nodes: vec![], activations: vec![], notes: vec![] };
-    let quantized =
-        |n: &NodeId| model.node(*n).op_type.contains("Quantize") || model.node(*n).op_type.contains("Integer");
+    let mut notes = Vec::new();
+    let mut options = options.clone();
+    let types = (options.activations, options.weights);
+    if options.effective_format() == Format::Qoperator && types == (ActivationType::S8, Weights::U8) {
+        notes.push("no runtime has QLinear operators of s8 activations and u8 weights: the weights are s8".into());
+        options.weights = Weights::S8;
+    }
+    let options = &options;
+    let mut plan = QuantPlan { options: options.clone(), nodes: vec![], activations: vec![], notes };
+    let quantized = |n: &NodeId| {
+        let op_type = model.node(*n).op_type.to_lowercase();
+        ["quantize", "qlinear", "integer", "nbits"].iter().any(|mark| op_type.contains(mark))
+    };
     if model.all_nodes().iter().any(quantized) {
         plan.notes.push("the model is quantized already: left as it is".into());
         return Ok(plan);
@@ -121,15 +131,20 @@ impl Decider<'_> {
         let c = contraction(self.model, id)?;
         let format = self.options.effective_format();
         let insists = self.filters.insists(self.model.node_label(id), &node.op_type);
-        if format == Format::WeightOnly {
+        // Values inside a subgraph are not calibrated: there the static forms of weights gain size alone.
+        let inside = node.graph() != self.model.main() && matches!(format, Format::Qdq | Format::Qoperator);
+        if format == Format::WeightOnly || inside {
             let bytes = c.tensor.byte_len() as u64;
             if bytes < self.options.min_bytes {
                 return Err(format!("a weight of {bytes} bytes, --min-bytes is {}", self.options.min_bytes));
             }
             return Ok(self.quantize(&c, None, None));
         }
-        let integer = matches!(ops::of(node).map(|op| op.quant), Some(QuantRule::Weighted { integer: Some(_), .. }));
-        if format != Format::Qdq && !integer {
+        let integer = match ops::of(node).map(|op| op.quant) {
+            Some(QuantRule::Weighted { integer, .. }) => integer,
+            _ => None,
+        };
+        if format != Format::Qdq && integer.is_none() {
             return Err(format!("the standard has no integer {}", node.op_type));
         }
         let placement = self.preset.contraction(&node.op_type);
@@ -169,7 +184,21 @@ impl Decider<'_> {
         if let Some(params) = y_params {
             self.record(y, params, true, activations);
         }
-        Ok(self.quantize(&c, Some(x_params), y_params))
+        // A product of matrices is quantized before the bias is added to it.
+        let before_bias = format == Format::Qoperator && integer.is_some_and(|i| i.matrices);
+        let output = match (y_params, c.bias) {
+            (Some(p), Some(bias)) if before_bias => Some(self.without_bias(p, bias)?),
+            (p, _) => p,
+        };
+        Ok(self.quantize(&c, Some(x_params), output))
+    }
+
+    /// Parameters that hold y − b wherever those given hold y.
+    fn without_bias(&self, p: QParams, bias: &Tensor) -> Result<QParams, String> {
+        let b = bias.to_f32().unwrap_or_default();
+        let (low, high) = b.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(l, h), b| (l.min(*b), h.max(*b)));
+        let range = p.range();
+        self.options.activation_params(Range::new(range.min - high, range.max - low))
     }
 
     fn quantize(&self, c: &Contraction, input: Option<QParams>, output: Option<QParams>) -> Decision {
@@ -187,7 +216,7 @@ impl Decider<'_> {
             channels: axis.map_or(1, |a| c.tensor.shape()[a]),
             enlarged,
         };
-        Decision::Quantize { weight, input, output, bias: bias.is_some() }
+        Decision::Quantize { weight, input, output, bias: bias.is_some(), shift: None }
     }
 
     fn params(&self, v: ValueId, activations: &Activations) -> Result<QParams, String> {
@@ -198,8 +227,7 @@ impl Decider<'_> {
         let name = self.model.name(v);
         let range =
             self.ranges.and_then(|r| r.get(name)).ok_or_else(|| format!("no range was observed of \"{name}\""))?;
-        let make = if self.options.symmetric_activations { QParams::symmetric } else { QParams::asymmetric };
-        make(range, self.options.activation_type()).map_err(|why| format!("\"{name}\": {why}"))
+        self.options.activation_params(range).map_err(|why| format!("\"{name}\": {why}"))
     }
 
     fn record(&self, v: ValueId, params: QParams, all_readers: bool, activations: &mut Activations) {
@@ -224,7 +252,7 @@ impl Decider<'_> {
         let Some(producer) = self.model.producer(v) else { return false };
         let node = self.model.node(producer);
         match ops::of(node).map(|op| op.quant) {
-            Some(QuantRule::PassThrough { clamps: true, .. }) => {
+            Some(QuantRule::PassThrough { clamp: Some(_), .. }) => {
                 node.input(0).is_some_and(|x| self.made_quantized(x, activations))
             }
             Some(QuantRule::Arithmetic) if self.preset.arithmetic.contains(&node.op_type.as_str()) => {
@@ -282,7 +310,7 @@ fn contraction(model: &Model, id: NodeId) -> Result<Contraction<'_>, String> {
 pub(super) fn settled(model: &Model, v: ValueId) -> ValueId {
     let clamp = model.single_reader(v).filter(|n| {
         let rule = ops::of(model.node(*n)).map(|op| op.quant);
-        matches!(rule, Some(QuantRule::PassThrough { clamps: true, .. }))
+        matches!(rule, Some(QuantRule::PassThrough { clamp: Some(_), .. }))
     });
     clamp.and_then(|n| model.node(n).output(0)).unwrap_or(v)
 }
@@ -292,7 +320,7 @@ fn rearranged_from(model: &Model, v: ValueId) -> ValueId {
     let Some(producer) = model.producer(v) else { return v };
     let node = model.node(producer);
     match ops::of(node).map(|op| op.quant) {
-        Some(QuantRule::PassThrough { inputs, clamps: false }) => match inputs(node).as_slice() {
+        Some(QuantRule::PassThrough { inputs, clamp: None }) => match inputs(node).as_slice() {
             [one] => node.input(*one).map_or(v, |x| rearranged_from(model, x)),
             _ => v,
         },

@@ -10,6 +10,7 @@
 
 pub mod algorithm;
 mod apply;
+mod compare;
 mod decide;
 mod integer;
 mod measure;
@@ -24,6 +25,7 @@ mod write;
 
 pub use algorithm::ALGORITHMS;
 pub use apply::{QuantReport, apply};
+pub use compare::choose;
 pub use decide::{plan, values_to_observe};
 pub use measure::measure;
 pub use options::{Activations, Format, Granularity, QuantOptions, Weights};

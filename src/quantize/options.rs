@@ -7,7 +7,8 @@ use regex::Regex;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::params::QType;
+use super::params::{QParams, QType};
+use crate::calibrate::Range;
 use crate::error::{Error, Result};
 use crate::target::{self, Preset};
 
@@ -156,6 +157,12 @@ impl QuantOptions {
 
     pub(super) fn activation_type(&self) -> QType {
         if self.activations == Activations::S8 { QType::S8 } else { QType::U8 }
+    }
+
+    /// Scale and zero point of an activation of this range.
+    pub(super) fn activation_params(&self, range: Range) -> Result<QParams, String> {
+        let make = if self.symmetric_activations { QParams::symmetric } else { QParams::asymmetric };
+        make(range, self.activation_type())
     }
 
     pub(super) fn weight_type(&self) -> QType {

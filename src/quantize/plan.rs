@@ -37,7 +37,15 @@ pub struct NodePlan {
 #[non_exhaustive]
 pub enum Decision {
     /// Its weight, and with the static forms its activations, become integers.
-    Quantize { weight: WeightPlan, input: Option<QParams>, output: Option<QParams>, bias: bool },
+    Quantize {
+        weight: WeightPlan,
+        input: Option<QParams>,
+        output: Option<QParams>,
+        bias: bool,
+        /// What is added to the bias of each channel, because quantization takes it away on average.
+        #[serde(skip)]
+        shift: Option<Vec<f32>>,
+    },
     /// The table that it looks up is stored in 8 bits.
     Table { bytes: u64 },
     /// It stays float.
@@ -113,7 +121,7 @@ impl fmt::Display for QuantPlan {
         for n in &self.nodes {
             let name = format!("{} ({})", n.node, n.op_type);
             match &n.decision {
-                Decision::Quantize { weight, input, output, bias } => {
+                Decision::Quantize { weight, input, output, bias, shift } => {
                     write!(f, "quantize  {name:<width$}  {weight}")?;
                     if let Some(p) = input {
                         write!(f, "  x {p}")?;
@@ -121,7 +129,12 @@ impl fmt::Display for QuantPlan {
                     if let Some(p) = output {
                         write!(f, "  y {p}")?;
                     }
-                    writeln!(f, "{}", if *bias { "  bias i32" } else { "" })?;
+                    if input.is_none() && self.options.effective_format().is_static() {
+                        f.write_str("  weights only: the values inside a subgraph are not calibrated")?;
+                    }
+                    f.write_str(if *bias { "  bias i32" } else { "" })?;
+                    f.write_str(if shift.is_some() { " corrected" } else { "" })?;
+                    writeln!(f)?;
                 }
                 Decision::Table { bytes } => writeln!(f, "quantize  {name:<width$}  table s8 of {bytes} bytes")?,
                 Decision::Keep { reason } => writeln!(f, "keep      {name:<width$}  float: {reason}")?,

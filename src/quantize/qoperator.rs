@@ -37,7 +37,7 @@ pub(super) fn node(edit: &mut GraphEdit, plan: &QuantPlan, node: &NodePlan, w: &
         qw.values = super::integer::transposed(&qw.values)?;
     }
     let (wq, ws, wz) = write::weight(edit, graph, &w.name, &qw);
-    let (xq, xs, xz) = integers_of(edit, at, graph, x, xp);
+    let (xq, xs, xz) = integers_of(edit, graph, x, xp);
 
     let y = n.output(0).ok_or_else(lost)?;
     let y_name = edit.name(y).to_string();
@@ -53,34 +53,45 @@ pub(super) fn node(edit: &mut GraphEdit, plan: &QuantPlan, node: &NodePlan, w: &
         }
     }
     let yq = made(edit, at, product.output(format!("{y_name}_quantized"), Some(ty)));
-    let dq = dequantize(edit, at, (yq, ys.0, Some(ys.1)), &y_name, None);
     let float_bias = bias.filter(|_| form.matrices);
-    let last = match float_bias {
-        Some(bias) => edit
-            .insert(at, NewNode::new("Add").name(format!("{}_add_bias", node.node)).input(dq).input(bias).no_output()),
-        None => edit.insert(at, NewNode::new("Identity").name(format!("{}_out", node.node)).input(dq).no_output()),
-    };
+    let dequantized = dequantize(edit, at, (yq, ys.0, Some(ys.1)), &y_name, None);
+    let producer = edit.producer(dequantized).ok_or_else(lost)?;
     edit.remove_node(id);
-    if float_bias.is_some() {
-        edit.attach_output(last, 0, y);
-        return Ok(());
-    }
-    // The DequantizeLinear itself makes the old value.
-    let producer = edit.producer(dq).ok_or_else(lost)?;
-    edit.remove_node(last);
-    if edit.is_live_value(dq) {
+    let Some(bias) = float_bias else {
+        // The DequantizeLinear itself makes the old value, or the one behind an operator that cuts nothing off any more.
         edit.detach_output(producer, 0);
-        edit.remove_value(dq);
-    }
-    edit.attach_output(producer, 0, y);
+        edit.remove_value(dequantized);
+        edit.attach_output(producer, 0, y);
+        drop_implied_clamp(edit, y, yp);
+        return Ok(());
+    };
+    let add = NewNode::new("Add").name(format!("{}_add_bias", node.node)).input(dequantized).input(bias).no_output();
+    let add = edit.insert(Place::After(producer), add);
+    edit.attach_output(add, 0, y);
     Ok(())
+}
+
+/// Removes a Relu or Clip that alone reads `y` where the levels of `p` end at its bounds.
+fn drop_implied_clamp(edit: &mut GraphEdit, y: ValueId, p: &QParams) {
+    let Some(clamp) = edit.single_reader(y) else { return };
+    let Some(QuantRule::PassThrough { clamp: Some(bounds), .. }) = ops::of(edit.node(clamp)).map(|op| op.quant) else {
+        return;
+    };
+    let implied = bounds(edit, clamp).is_some_and(|(low, high)| p.implies_clamp(low, high));
+    let (Some(out), Some(producer)) = (edit.node(clamp).output(0), edit.producer(y)) else { return };
+    let read = edit.is_output(out) || !edit.uses(out).is_empty();
+    if implied && read && !edit.is_output(y) && edit.node(clamp).graph() == edit.node(producer).graph() {
+        edit.remove_node(clamp);
+        edit.detach_output(producer, 0);
+        edit.remove_value(y);
+        edit.attach_output(producer, 0, out);
+    }
 }
 
 /// The integers that `x` is, with scale and zero point: those that it was just dequantized from where the
 /// parameters are the same, else a QuantizeLinear, shared by all that read `x`.
 fn integers_of(
     edit: &mut GraphEdit,
-    at: Place,
     graph: crate::ir::GraphId,
     x: ValueId,
     p: &QParams,
@@ -105,7 +116,6 @@ fn integers_of(
     }
     let name = edit.name(x).to_string();
     let (s, z) = write::parameters(edit, graph, &name, p);
-    let _ = at;
     let place = behind(edit, x);
     (write::quantize(edit, place, x, p, (s, z)), s, z)
 }

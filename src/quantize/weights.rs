@@ -72,12 +72,13 @@ pub fn quantize(
 ) -> QuantizedWeight {
     let (_, channels, inner) = split(shape, axis);
     let zero = dtype.middle();
+    let kernel = shape.get(2..).map_or(1, |k| k.iter().product());
     let mut values = vec![0u8; w.len()];
     let inner = inner.max(1);
     // Bits of an i8 and of a u8 are written alike.
     values.par_chunks_mut(inner).zip(w.par_chunks(inner)).enumerate().for_each(|(i, (out, run))| {
         let params = QParams { dtype, scale: scales[i % channels], zero_point: zero };
-        for (o, q) in out.iter_mut().zip((algorithm.round)(run, &params)) {
+        for (o, q) in out.iter_mut().zip((algorithm.round)(run, &params, kernel)) {
             *o = q as u8;
         }
     });

@@ -15,7 +15,7 @@ pub(super) static PRESET: Preset = Preset {
     weights: "s8",
     granularity: "channel",
     symmetric_activations: false,
-    calibrator: "mse",
+    calibrator: "search",
     contractions: &[
         OpPlacement { op_type: "Conv", output: Output::Always, min_macs: 0, min_depth: 0 },
         OpPlacement { op_type: "Gemm", output: Output::WhenRead, min_macs: 0, min_depth: 0 },

@@ -202,6 +202,15 @@ impl Linear {
         self.write(edit, weight, bias, freed)
     }
 
+    /// Folds α and β of a Gemm into the weight and bias.
+    pub fn absorb_factors(self, edit: &mut GraphEdit) -> Result<(), String> {
+        let weight = (self.alpha != 1.0).then(|| self.scaled(|_, _| self.alpha)).transpose()?;
+        self.write(edit, weight, self.bias.clone(), 0)?;
+        edit.remove_attr(self.node, "alpha");
+        edit.remove_attr(self.node, "beta");
+        Ok(())
+    }
+
     /// The weight times a factor per output and input channel.
     fn scaled(&self, factor: impl Fn(usize, usize) -> f64) -> Result<Tensor, String> {
         let mut values = self.weight.to_f64().ok_or("the weight is not of a float type")?;

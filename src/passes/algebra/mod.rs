@@ -7,6 +7,7 @@ mod affine;
 pub(super) mod batch_norm;
 pub(super) mod bias;
 mod fold;
+pub(super) mod gemm_factors;
 pub(super) mod input_affine;
 mod linear;
 pub(super) mod merge_constants;

@@ -1,6 +1,7 @@
 //! Rules that turn real weights into integers, one file each.
 
 mod round_to_nearest;
+mod sum_preserving;
 
 use crate::error::{Error, Result};
 use crate::quantize::QParams;
@@ -10,17 +11,17 @@ use crate::quantize::QParams;
 pub struct Algorithm {
     pub name: &'static str,
     pub summary: &'static str,
-    /// Rounds the weights of one channel.
-    pub round: fn(&[f32], &QParams) -> Vec<i32>,
+    /// Rounds the weights of one channel, which consists of kernels of so many.
+    pub round: fn(&[f32], &QParams, usize) -> Vec<i32>,
 }
 
 /// Every rule; the first is the default.
-pub static ALGORITHMS: &[Algorithm] = &[round_to_nearest::ALGORITHM];
+pub static ALGORITHMS: &[Algorithm] = &[sum_preserving::ALGORITHM, round_to_nearest::ALGORITHM];
 
 /// The rule of that name.
 pub fn find(name: &str) -> Result<&'static Algorithm> {
     ALGORITHMS.iter().find(|a| a.name == name).ok_or_else(|| {
         let names: Vec<_> = ALGORITHMS.iter().map(|a| a.name).collect();
-        Error::usage(format!("there is no algorithm \"{name}\"; there is {}", names.join(", ")))
+        Error::usage(format!("there is no algorithm \"{name}\"; there are {}", names.join(", ")))
     })
 }

@@ -6,7 +6,7 @@ use crate::quantize::QParams;
 pub(super) const ALGORITHM: Algorithm =
     Algorithm { name: "round-to-nearest", summary: "every weight to the nearest level", round };
 
-fn round(weights: &[f32], params: &QParams) -> Vec<i32> {
+fn round(weights: &[f32], params: &QParams, _: usize) -> Vec<i32> {
     weights.iter().map(|w| params.quantize(*w)).collect()
 }
 
@@ -19,6 +19,6 @@ mod tests {
     #[test]
     fn rounds_and_clamps() {
         let p = QParams { dtype: QType::S8, scale: 0.5, zero_point: 0 };
-        assert_eq!(round(&[0.0, 0.24, 0.26, -100.0, 63.5], &p), [0, 0, 1, -128, 127]);
+        assert_eq!(round(&[0.0, 0.24, 0.26, -100.0, 63.5], &p, 5), [0, 0, 1, -128, 127]);
     }
 }
