@@ -4,6 +4,7 @@
 //! O(values × bins + cores × one batch's activations) however many samples there are. Merging is exact,
 //! so the result does not depend on which core ran which batch.
 
+use std::cmp::Reverse;
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -29,6 +30,9 @@ pub fn collect(
 ) -> Result<Statistics> {
     let session = Shaped::new(runtime, model, values, 1);
     let batches = dataset.batch_count();
+    // Equal shapes one after the other, so that their session is made once; the largest first, so that cores end together.
+    let mut order: Vec<usize> = (0..batches).collect();
+    order.sort_by_cached_key(|index| Reverse(dataset.shapes(*index).unwrap_or_default()));
     let next = AtomicUsize::new(0);
     progress.start("calibrating", dataset.len() as u64);
     let work = || -> Result<Statistics> {
@@ -38,7 +42,7 @@ pub fn collect(
             if index >= batches {
                 return Ok(own);
             }
-            let done = observe(&session, dataset, index, values, &mut own);
+            let done = observe(&session, dataset, order[index], values, &mut own);
             // The others need not go on after an error.
             progress.step(done.inspect_err(|_| next.store(batches, Ordering::Relaxed))?);
         }

@@ -12,22 +12,19 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::lanes::Lanes;
 use super::{Extremes, Range};
 use crate::error::{Error, Result};
 
 /// Bins on each side of zero. With w the smallest power of two, at least half of them are used on the wider side.
 pub(super) const SIDE: usize = 2048;
-const BINS: usize = 2 * SIDE;
-const SIDE_BITS: i32 = SIDE.trailing_zeros() as i32;
+pub(super) const BINS: usize = 2 * SIDE;
+pub(super) const SIDE_BITS: i32 = SIDE.trailing_zeros() as i32;
 /// Bounds of the exponent: 1/w must be a normal f32.
 const MIN_EXPONENT: i32 = -126;
 
-/// Where zeros are counted, by turns: adding to one count at every second value, as after a ReLU, would have each
-/// addition wait for the last. Nothing reads these counts.
-const SINKS: usize = 8;
-
-/// Entries 0..2048 count the values > 0 by magnitude, 2048..4096 those < 0, and then come the sinks.
-type Counts = [u64; BINS + SINKS];
+/// Entries 0..2048 count the values > 0 by magnitude, 2048..4096 those < 0.
+pub(super) type Counts = [u64; BINS];
 
 /// Extremes and counts of one value.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -47,17 +44,23 @@ impl PartialEq for Histogram {
 
 impl Default for Histogram {
     fn default() -> Self {
-        Histogram { extremes: Extremes::default(), exponent: MIN_EXPONENT, counts: Box::new([0; BINS + SINKS]) }
+        Histogram { extremes: Extremes::default(), exponent: MIN_EXPONENT, counts: Box::new([0; BINS]) }
     }
 }
 
 impl Histogram {
     pub fn observe(&mut self, values: &[f32]) {
         let Histogram { extremes, exponent, counts } = self;
+        let mut lanes = Lanes::new();
         extremes.observe(values, |extremes, chunk| {
-            grow(exponent, counts, exponent_for(extremes));
-            count(chunk, exp2(-*exponent), counts);
+            let wanted = exponent_for(extremes);
+            if wanted > *exponent || !lanes.have_room(chunk) {
+                lanes.empty_into(counts);
+                grow(exponent, counts, wanted);
+            }
+            lanes.count(chunk, exp2(-*exponent));
         });
+        lanes.empty_into(counts);
     }
 
     pub fn merge(&mut self, other: &Self) {
@@ -121,7 +124,7 @@ impl Histogram {
 
 /// The positive and the negative side.
 fn sides(counts: &Counts) -> (&[u64], &[u64]) {
-    counts[..BINS].split_at(SIDE)
+    counts.split_at(SIDE)
 }
 
 /// The smallest exponent whose bins reach every value in `extremes`.
@@ -136,35 +139,6 @@ fn exp2(exponent: i32) -> f32 {
     f32::from_bits(((exponent + 127) as u32) << 23)
 }
 
-/// The entry that counts a finite `v`, where `scale` is one over the width; a zero goes to `sink`.
-///
-/// ⌊y⌋ by adding and subtracting 2²³, which rounds to an integer, and stepping back where that was up: unlike a cast,
-/// vector instructions of every processor do that.
-#[inline]
-fn entry(v: f32, scale: f32, sink: u32) -> u32 {
-    const TO_INTEGER: f32 = 8_388_608.0;
-    let y = v.abs() * scale;
-    let shifted = y + TO_INTEGER;
-    let magnitude = (shifted.to_bits() & 0xffff) - u32::from(shifted - TO_INTEGER > y);
-    let bin = magnitude | (u32::from(v < 0.0) << SIDE_BITS);
-    if v == 0.0 { sink } else { bin }
-}
-
-/// Entries first, which is vector work, then the scattered counting.
-fn count(chunk: &[f32], scale: f32, counts: &mut Counts) {
-    const BLOCK: usize = 512;
-    let sinks: [u32; BLOCK] = std::array::from_fn(|i| (BINS + i % SINKS) as u32);
-    let mut entries = [0; BLOCK];
-    for values in chunk.chunks(BLOCK) {
-        for ((e, v), sink) in entries.iter_mut().zip(values).zip(&sinks) {
-            *e = entry(*v, scale, *sink);
-        }
-        for e in &entries[..values.len()] {
-            counts[*e as usize] += 1;
-        }
-    }
-}
-
 /// Widens the bins to 2^`wanted`; narrower is not possible and leaves them as they are.
 fn grow(exponent: &mut i32, counts: &mut Counts, wanted: i32) {
     let doublings = wanted - *exponent;
@@ -172,7 +146,7 @@ fn grow(exponent: &mut i32, counts: &mut Counts, wanted: i32) {
         return;
     }
     let shift = doublings.min(SIDE_BITS);
-    for side in counts[..BINS].chunks_mut(SIDE) {
+    for side in counts.chunks_mut(SIDE) {
         for i in 1..SIDE {
             let count = std::mem::take(&mut side[i]);
             side[i >> shift] = side[i >> shift].saturating_add(count);
@@ -222,8 +196,8 @@ impl TryFrom<Compact> for Histogram {
     type Error = Error;
 
     fn try_from(compact: Compact) -> Result<Self> {
-        let mut counts = Box::new([0; BINS + SINKS]);
-        let (positive, negative) = counts[..BINS].split_at_mut(SIDE);
+        let mut counts = Box::new([0; BINS]);
+        let (positive, negative) = counts.split_at_mut(SIDE);
         expand(&compact.positive, positive)?;
         expand(&compact.negative, negative)?;
         let Extremes { count, zeros, .. } = compact.extremes;

@@ -15,6 +15,7 @@ mod collect;
 mod entropy;
 mod extremes;
 mod histogram;
+mod lanes;
 mod mean_std;
 mod min_max;
 mod moments;

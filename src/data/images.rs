@@ -29,6 +29,8 @@ pub(super) struct Images {
     /// Whether the model's input has a batch axis.
     batched: bool,
     batch: usize,
+    /// What every image becomes, where that does not depend on the image.
+    size: Option<[usize; 3]>,
 }
 
 pub(super) fn is_image(path: &Path) -> bool {
@@ -75,8 +77,10 @@ impl Images {
             );
             images.truncate(images.len() - rest);
         }
-        let images = Images { path: path.into(), images, preprocess, input: input.clone(), batched, batch };
-        images.load(0, &mut Vec::new())?;
+        let mut images =
+            Images { path: path.into(), images, preprocess, input: input.clone(), batched, batch, size: None };
+        let first = images.load(0, &mut Vec::new())?;
+        images.size = images.preprocess.is_fixed_size().then_some(first);
         Ok(images)
     }
 
@@ -126,7 +130,7 @@ impl Source for Images {
 
     fn shapes(&self, index: usize) -> Result<Vec<(String, Vec<usize>)>> {
         let rows = self.range(index);
-        let image = self.load(rows.start, &mut Vec::new())?;
+        let image = self.size.map_or_else(|| self.load(rows.start, &mut Vec::new()), Ok)?;
         Ok(vec![(self.input.name.clone(), self.shape(rows.len(), image))])
     }
 

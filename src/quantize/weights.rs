@@ -36,14 +36,8 @@ fn split(shape: &[usize], axis: Option<usize>) -> (usize, usize, usize) {
 
 /// The scales of a weight. `bias` and the input's scale, where there is an int32 bias to fit.
 pub fn scales(w: &[f32], shape: &[usize], axis: Option<usize>, bias: Option<(&[f32], f32)>) -> (Vec<f32>, usize) {
-    let (outer, channels, inner) = split(shape, axis);
-    let mut largest = vec![0f32; channels];
-    for o in 0..outer {
-        for (c, large) in largest.iter_mut().enumerate() {
-            let run = &w[(o * channels + c) * inner..][..inner];
-            *large = run.iter().fold(*large, |m, v| m.max(v.abs()));
-        }
-    }
+    let (_, channels, inner) = split(shape, axis);
+    let largest = largest(w, channels, inner);
     let mut enlarged = 0;
     let scale = |(c, large): (usize, &f32)| {
         let range = Range::new(-large, *large);
@@ -61,6 +55,52 @@ pub fn scales(w: &[f32], shape: &[usize], axis: Option<usize>, bias: Option<(&[f
     (scales, enlarged)
 }
 
+/// Weights that one task looks at, at least.
+const TASK: usize = 1 << 16;
+
+/// Largest magnitude of each channel.
+fn largest(w: &[f32], channels: usize, inner: usize) -> Vec<f32> {
+    let row = (channels * inner).max(1);
+    let rows = TASK.div_ceil(row);
+    let of_rows = |rows: &[f32]| {
+        let mut largest = vec![0f32; channels];
+        for row in rows.chunks(row) {
+            if inner == 1 {
+                largest.iter_mut().zip(row).for_each(|(m, v)| *m = larger(*m, v.abs()));
+            } else {
+                largest.iter_mut().zip(row.chunks(inner)).for_each(|(m, run)| *m = larger(*m, magnitude(run)));
+            }
+        }
+        largest
+    };
+    let both = |mut a: Vec<f32>, b: Vec<f32>| {
+        a.iter_mut().zip(&b).for_each(|(m, v)| *m = larger(*m, *v));
+        a
+    };
+    if w.len() > rows * row {
+        w.par_chunks(rows * row).map(of_rows).reduce(|| vec![0f32; channels], both)
+    } else if inner >= TASK {
+        // One row of many weights: a task a channel.
+        w.par_chunks(inner).map(magnitude).collect()
+    } else {
+        of_rows(w)
+    }
+}
+
+fn larger(a: f32, b: f32) -> f32 {
+    if b > a { b } else { a }
+}
+
+/// Largest magnitude, in as many running maxima as fill vector registers.
+fn magnitude(run: &[f32]) -> f32 {
+    let mut lanes = [0f32; 16];
+    let (blocks, rest) = run.as_chunks::<16>();
+    for block in blocks {
+        lanes.iter_mut().zip(block).for_each(|(m, v)| *m = larger(*m, v.abs()));
+    }
+    lanes.iter().chain(rest).fold(0.0, |m, v| larger(m, v.abs()))
+}
+
 /// Quantizes a weight by `scales`, symmetrically: zero stays exactly zero.
 pub fn quantize(
     w: &[f32],
@@ -76,12 +116,25 @@ pub fn quantize(
     let mut values = vec![0u8; w.len()];
     let inner = inner.max(1);
     // Bits of an i8 and of a u8 are written alike.
-    values.par_chunks_mut(inner).zip(w.par_chunks(inner)).enumerate().for_each(|(i, (out, run))| {
-        let params = QParams { dtype, scale: scales[i % channels], zero_point: zero };
-        for (o, q) in out.iter_mut().zip((algorithm.round)(run, &params, kernel)) {
-            *o = q as u8;
-        }
-    });
+    if inner == 1 {
+        // Neighbours belong to different channels: no rule has more than one weight to look at.
+        let rows = channels * TASK.div_ceil(channels.max(1));
+        values.par_chunks_mut(rows).zip(w.par_chunks(rows)).for_each(|(out, w)| {
+            for (out, w) in out.chunks_mut(channels).zip(w.chunks(channels)) {
+                for ((o, w), scale) in out.iter_mut().zip(w).zip(&scales) {
+                    *o = QParams { dtype, scale: *scale, zero_point: zero }.quantize(*w) as u8;
+                }
+            }
+        });
+    } else {
+        let runs = values.par_chunks_mut(inner).zip(w.par_chunks(inner)).enumerate();
+        runs.with_min_len(TASK.div_ceil(inner)).for_each(|(i, (out, run))| {
+            let params = QParams { dtype, scale: scales[i % channels], zero_point: zero };
+            for (o, q) in out.iter_mut().zip((algorithm.round)(run, &params, kernel)) {
+                *o = q as u8;
+            }
+        });
+    }
     let values = match dtype {
         QType::U8 => Tensor::from_vec(shape, values),
         QType::S8 => Tensor::from_vec(shape, bytemuck::cast_vec::<u8, i8>(values)),
@@ -117,6 +170,22 @@ mod tests {
         assert_eq!(q.values.to_i64().unwrap(), [127, 0, -50, 0, 127, 60]);
         let (s, _) = scales(&w, &[2, 3], Some(1), None);
         assert_eq!(s.len(), 3);
+    }
+
+    #[test]
+    fn large_weights_in_tasks_are_quantized_as_one_by_one() {
+        for (shape, axis) in [([700, 300], 1), ([700, 300], 0), ([3, 70_000], 0), ([70_000, 3], 1)] {
+            let w: Vec<f32> = (0..210_000).map(|i| ((i * 7919) % 10_007) as f32 / 5000.0 - 1.0).collect();
+            let channel = |i: usize| if axis == 0 { i / shape[1] } else { i % shape[1] };
+            let mut largest = vec![0f32; shape[axis]];
+            w.iter().enumerate().for_each(|(i, v)| largest[channel(i)] = largest[channel(i)].max(v.abs()));
+            let (s, _) = scales(&w, &shape, Some(axis), None);
+            assert!(s.iter().zip(&largest).all(|(s, m)| (s - m / 127.0).abs() < 1e-7), "{shape:?} {axis}");
+            let rounding = crate::quantize::algorithm::find("round-to-nearest").unwrap();
+            let q = quantize(&w, &shape, Some(axis), s.clone(), QType::S8, rounding).values.to_i64().unwrap();
+            let nearest = |i: usize| (w[i] / s[channel(i)]).round_ties_even() as i64;
+            assert!((0..w.len()).all(|i| q[i] == nearest(i)), "{shape:?} {axis}");
+        }
     }
 
     #[test]

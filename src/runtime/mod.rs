@@ -16,6 +16,7 @@ pub mod prepare;
 mod shaped;
 pub mod timing;
 mod tract;
+mod weights;
 
 use std::collections::BTreeMap;
 

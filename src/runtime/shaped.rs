@@ -4,7 +4,7 @@
 //! is the type of every input, and the value of those small inputs that decide which branch of an `If`
 //! runs (a sample rate), since a session is made for one of them.
 //!
-//! A session holds the weights once more, so only the last [`KEPT`] that were used stay.
+//! A session holds the weights once more, so only the last few that were used stay: [`KEPT`], fewer of a large model.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -17,6 +17,8 @@ type Slot = Arc<OnceLock<Result<Box<dyn Session>, Failure>>>;
 
 /// Sessions that stay in memory, besides those that are running.
 const KEPT: usize = 4;
+/// What the weights of those may take together, unless it is one.
+const KEPT_BYTES: usize = 256 << 20;
 
 /// Sessions of one model, by the shapes of what they are fed. Thread-safe.
 pub struct Shaped<'a> {
@@ -25,6 +27,8 @@ pub struct Shaped<'a> {
     taps: Vec<String>,
     threads: usize,
     deciding: Vec<String>,
+    /// How many sessions are kept.
+    kept: usize,
     /// The one used last comes last.
     sessions: Mutex<Vec<(Key, Slot)>>,
 }
@@ -35,7 +39,8 @@ struct Failure(crate::ErrorKind, String);
 impl<'a> Shaped<'a> {
     pub fn new(runtime: &'a dyn Runtime, model: &'a Model, taps: &[String], threads: usize) -> Self {
         let deciding = deciding_inputs(model);
-        Shaped { runtime, model, taps: taps.to_vec(), threads, deciding, sessions: Mutex::default() }
+        let kept = (KEPT_BYTES / weight_bytes(model).max(1)).clamp(1, KEPT);
+        Shaped { runtime, model, taps: taps.to_vec(), threads, deciding, kept, sessions: Mutex::default() }
     }
 
     /// Outputs, then taps: see [`Session::run`].
@@ -57,7 +62,7 @@ impl<'a> Shaped<'a> {
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         let known = sessions.iter().position(|(k, _)| *k == key);
         let (key, slot) = known.map_or_else(|| (key, Slot::default()), |i| sessions.remove(i));
-        if sessions.len() >= KEPT {
+        if sessions.len() >= self.kept {
             sessions.remove(0);
         }
         sessions.push((key, slot.clone()));
@@ -68,4 +73,13 @@ impl<'a> Shaped<'a> {
         let options = LoadOptions::for_run(self.model, inputs);
         self.runtime.load(self.model, &options.with_taps(&self.taps).with_threads(self.threads))
     }
+}
+
+/// Bytes of all constants.
+fn weight_bytes(model: &Model) -> usize {
+    let graphs = model.graphs_under(model.main());
+    let initializers = graphs.iter().flat_map(|g| model.graph(*g).initializers());
+    let initializers = initializers.filter_map(|v| model.value(*v).initializer());
+    let nodes = model.all_nodes().into_iter().filter_map(|n| model.node(n).tensor("value"));
+    initializers.chain(nodes).map(Tensor::byte_len).sum()
 }

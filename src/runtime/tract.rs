@@ -1,7 +1,7 @@
 //! tract: the runtime that is built in.
 //!
 //! tract is given a prepared copy of the model ([`super::prepare`]) in which everything it stumbles over
-//! is decided or rewritten beforehand, as one buffer of protobuf.
+//! is decided or rewritten beforehand, as one buffer of protobuf, and its large constants apart ([`super::weights`]).
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,6 +13,7 @@ use tract_onnx::tract_hir::tract_core::prelude::TypedModel;
 
 use super::convert::{from_tract, to_tract};
 use super::prepare::{Source, prepare};
+use super::weights::{put_back, set_aside};
 use super::{LoadOptions, Runtime, Session};
 use crate::error::{Error, Result};
 use crate::ir::{Model, Tensor};
@@ -26,9 +27,10 @@ impl Runtime for Tract {
     }
 
     fn load(&self, model: &Model, options: &LoadOptions) -> Result<Box<dyn Session>> {
-        let prepared = prepare(model, options, &known)?;
+        let mut prepared = prepare(model, options, &known)?;
+        let aside = set_aside(&mut prepared.model);
         let bytes = crate::onnx::to_bytes(&prepared.model)?;
-        let plan = guarded(|| read(&bytes)?.into_runnable()).map_err(|e| refusal(&e, &prepared.model))?;
+        let plan = guarded(|| read(bytes, aside)?.into_runnable()).map_err(|e| refusal(&e, &prepared.model))?;
         Ok(Box::new(Loaded { plan, inputs: prepared.inputs, results: prepared.results }))
     }
 }
@@ -36,15 +38,18 @@ impl Runtime for Tract {
 type Plan = std::sync::Arc<tract_onnx::prelude::TypedRunnableModel>;
 
 /// The model in the form in which tract runs it. The types of its inputs are those declared: all concrete.
-fn read(bytes: &[u8]) -> TractResult<TypedModel> {
+fn read(bytes: Vec<u8>, aside: Vec<(String, Tensor)>) -> TractResult<TypedModel> {
     let onnx = tract_onnx::onnx().with_ignore_value_info(true).with_ignore_output_types(true);
-    onnx.model_for_read(&mut &*bytes)?.into_optimized()
+    let mut model = onnx.model_for_read(&mut &*bytes)?;
+    drop(bytes);
+    put_back(&mut model, aside)?;
+    model.into_optimized()
 }
 
 /// The outputs that tract finds to be constant.
 fn known(model: &Model) -> Result<Vec<Option<Tensor>>> {
     let bytes = crate::onnx::to_bytes(model)?;
-    let typed = guarded(|| read(&bytes)).map_err(|e| Error::runtime(one_line(&e)))?;
+    let typed = guarded(|| read(bytes, Vec::new())).map_err(|e| Error::runtime(one_line(&e)))?;
     let constant = |index| {
         let fact = typed.output_fact(index).map_err(|e| Error::runtime(one_line(&e)))?;
         fact.konst.clone().map(|tensor| from_tract(tensor.into_tvalue())).transpose()
