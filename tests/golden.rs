@@ -42,7 +42,7 @@ fn golden_cases_come_out_as_expected() {
     assert!(count > 0, "there are no cases in {}", root.display());
 }
 
-fn cases(root: &Path) -> Vec<PathBuf> {
+pub fn cases(root: &Path) -> Vec<PathBuf> {
     let list = |folder: &Path| fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
     let files = list(root).into_iter().filter(|p| p.is_dir()).flat_map(|folder| list(&folder));
     let mut cases: Vec<PathBuf> = files.filter(|p| p.extension().is_some_and(|e| e == "onnxtxt")).collect();

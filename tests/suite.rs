@@ -1,6 +1,7 @@
 //! All integration tests, in one binary so that they link once.
 
 mod bad_input;
+mod bare;
 mod cli;
 mod common;
 mod corpus;
@@ -13,6 +14,8 @@ mod kill;
 mod large;
 mod layers;
 mod measured;
+mod numerics;
+mod onnx_backend;
 mod onnxruntime;
 mod prepared;
 mod quality;

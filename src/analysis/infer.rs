@@ -39,11 +39,16 @@ fn walk(edit: &mut GraphEdit, graph: GraphId, values: &mut Values) {
 
 fn visit(edit: &mut GraphEdit, id: NodeId, values: &mut Values) {
     let Some(op) = ops::of(edit.node(id)) else { return };
-    if op.infer.is_none() && op.value.is_none() {
+    if op.infer.is_none() && op.value.is_none() && op.quant.dtype_from().is_none() {
         return;
     }
     let context = context(edit, id, values);
-    let types = op.infer.and_then(|rule| rule(&context)).unwrap_or_default();
+    let mut types = op.infer.and_then(|rule| rule(&context)).unwrap_or_default();
+    if types.is_empty()
+        && let Some(dtype) = op.quant.dtype_from().and_then(|input| context.types.get(input)?.dtype)
+    {
+        types = vec![TensorType { dtype: Some(dtype), shape: None }];
+    }
     let value = op.value.and_then(|rule| rule(&context)).filter(|v| v.len() <= MAX_VALUE);
     let outputs = edit.node(id).outputs().to_vec();
     for (output, found) in outputs.iter().zip(types) {
@@ -90,10 +95,17 @@ fn context<'a>(model: &'a Model, id: NodeId, values: &Values) -> Context<'a> {
         let small = |t: &&Tensor| is_index(t.dtype()) && t.len() <= MAX_VALUE;
         match model.constant((*v)?) {
             Some(tensor) => Some(small(&tensor).then(|| tensor.to_i64())??.into_iter().map(Dim::Known).collect()),
-            None => values.get((*v)?).map(<[Dim]>::to_vec),
+            None => values.get((*v)?).map(<[Dim]>::to_vec).or_else(|| open(model, (*v)?)),
         }
     };
     Context { model, node, types, values: node.inputs().iter().map(known).collect() }
+}
+
+/// A single index of which nothing is known: what it is multiplied with may decide.
+fn open(model: &Model, value: ValueId) -> Option<Vec<Dim>> {
+    let ty = model.tensor_type(value);
+    let single = ty.dtype.is_some_and(is_index) && ty.known_shape().is_some_and(|s| s.iter().all(|n| *n == 1));
+    single.then(|| vec![Dim::Unknown])
 }
 
 /// What inference found, completed by what was known before.

@@ -39,6 +39,21 @@ pub enum QuantRule {
 /// The constant bounds of a node that clamps; infinite where there is none.
 pub type Bounds = fn(&Model, NodeId) -> Option<(f32, f32)>;
 
+impl QuantRule {
+    /// The input whose dtype the first output has, where that follows from how the operator computes.
+    pub fn dtype_from(&self) -> Option<usize> {
+        match self {
+            QuantRule::Weighted { input, .. } => Some(*input),
+            QuantRule::Table { table } => Some(*table),
+            QuantRule::PassThrough { .. }
+            | QuantRule::Arithmetic
+            | QuantRule::FixedRange { .. }
+            | QuantRule::Recurrent => Some(0),
+            QuantRule::Never(_) => None,
+        }
+    }
+}
+
 /// The standard's integer operators for a contraction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IntegerForm {

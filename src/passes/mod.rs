@@ -5,6 +5,7 @@
 //! reaches the report. To add one: write the file, add its line to [`PASSES`].
 //!
 //! - `inline`: functions and decided branches moved into the graph around them
+//! - `branch`: If nodes joined, turned round, and relieved of what is around them
 //! - `tidy`: what is dead, duplicate, constant or without effect
 //! - `algebra`: affine and linear operators folded into each other
 //! - `fuse`: operators that say in several nodes what one can say
@@ -12,6 +13,7 @@
 //! - [`opset`]: the version of the standard's operators, raised when something needs it
 
 mod algebra;
+mod branch;
 mod fuse;
 pub mod inline;
 mod layout;
@@ -35,10 +37,15 @@ pub static PASSES: &[Pass] = &[
     tidy::hoist_constants::PASS,
     tidy::fold_constants::PASS,
     inline::BRANCHES,
+    branch::negated::PASS,
+    branch::join::PASS,
+    branch::sink::PASS,
     tidy::eliminate_identity::PASS,
+    tidy::zero_states::PASS,
     layout::cast_chain::PASS,
     layout::transpose_chain::PASS,
     layout::constant_shape::PASS,
+    layout::unit_transpose::PASS,
     layout::reshape_chain::PASS,
     layout::unsqueeze_chain::PASS,
     layout::concat_chain::PASS,
@@ -46,12 +53,17 @@ pub static PASSES: &[Pass] = &[
     fuse::clip::PASS,
     fuse::hard_sigmoid::PASS,
     fuse::pad::PASS,
+    fuse::slice_squeeze::PASS,
+    fuse::reduce_chain::PASS,
+    algebra::zero_sum::PASS,
     algebra::merge_constants::PASS,
     algebra::gemm_factors::PASS,
     algebra::batch_norm::PASS,
     algebra::scale::PASS,
     algebra::bias::PASS,
     algebra::input_affine::PASS,
+    algebra::scale_after_shift::PASS,
+    algebra::linear_chain::PASS,
     fuse::matmul_add::PASS,
     tidy::dead_nodes::PASS,
     tidy::merge_initializers::PASS,

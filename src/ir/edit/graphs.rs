@@ -65,6 +65,20 @@ impl GraphEdit<'_> {
     /// `node`, renaming what clashes. Returns the outputs' values; the emptied graph stays with its owner.
     pub fn inline_graph(&mut self, graph: GraphId, node: NodeId) -> Vec<ValueId> {
         let outer = self.model.node(node).graph;
+        let at = self.position(node);
+        self.move_contents(graph, outer, at)
+    }
+
+    /// Moves the nodes, initializers and values of `graph` to the end of `into`, renaming what clashes; its outputs come after
+    /// those of `into`.
+    pub fn append_graph(&mut self, graph: GraphId, into: GraphId) {
+        let at = self.model.graph(into).nodes.len();
+        for output in self.move_contents(graph, into, at) {
+            self.add_graph_output(into, output);
+        }
+    }
+
+    fn move_contents(&mut self, graph: GraphId, outer: GraphId, at: usize) -> Vec<ValueId> {
         let g = self.graph_mut(graph);
         let nodes = std::mem::take(&mut g.nodes);
         let outputs = g.outputs.clone();
@@ -84,7 +98,6 @@ impl GraphEdit<'_> {
         for v in initializers.iter().chain(&sparse) {
             self.value_mut(*v).origin = Origin::Initializer(outer);
         }
-        let at = self.position(node);
         for n in &nodes {
             self.node_mut(*n).graph = outer;
         }

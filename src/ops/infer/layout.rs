@@ -118,8 +118,13 @@ pub(super) fn cuts(c: &Context, rank: usize) -> Option<Vec<(usize, i64, i64, i64
     axes.iter().enumerate().map(cut).collect()
 }
 
-/// First index, count and step of a cut of an axis of `n` elements.
+/// First index and count of a cut of an axis of `n` elements.
+///
+/// `None` for step 0, and walking backwards to the largest number: by the standard that is nothing, in ONNX Runtime everything.
 pub(in crate::ops) fn clamp(n: i64, start: i64, end: i64, step: i64) -> Option<(i64, i64)> {
+    if step < 0 && end >= i64::from(i32::MAX) {
+        return None;
+    }
     let from_end = |i: i64| if i < 0 { i.saturating_add(n) } else { i };
     let (low, high) = if step > 0 { (0, n) } else { (-1, n - 1) };
     let start = from_end(start).clamp(0, high.max(0));
@@ -238,4 +243,47 @@ pub fn range(c: &Context) -> Option<Vec<TensorType>> {
     let limit = c.value(1).filter(|v| counts && v.len() == 1).map(|v| v[0].clone());
     let length = limit.filter(|d| matches!(d, Dim::Symbol(_)) || d.known().is_some());
     one(c.dtype(0), Some(vec![length.unwrap_or(Dim::Unknown)]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::clamp;
+
+    /// As the standard words it: starts clamped to [0, n] or, backwards, [0, n − 1]; ends to [0, n] or [−1, n − 1].
+    fn walked(n: i64, start: i64, end: i64, step: i64) -> Vec<i64> {
+        let from_end = |i: i64| if i < 0 { i + n } else { i };
+        let (mut at, end) = match step > 0 {
+            true => (from_end(start).clamp(0, n), from_end(end).clamp(0, n)),
+            false => (from_end(start).clamp(0, n - 1), from_end(end).clamp(-1, n - 1)),
+        };
+        let mut seen = Vec::new();
+        while if step > 0 { at < end } else { at > end } {
+            seen.push(at);
+            at += step;
+        }
+        seen
+    }
+
+    #[test]
+    fn cuts_count_what_a_walk_meets() {
+        let numbers = || -7i64..=7;
+        for (n, step) in (1..6).flat_map(|n| [-7, -3, -2, -1, 1, 2, 3, 7].map(|s| (n, s))) {
+            for (start, end) in numbers().flat_map(|s| numbers().map(move |e| (s, e))) {
+                let (first, count) = clamp(n, start, end, step).unwrap();
+                let found: Vec<i64> = (0..count).map(|i| first + i * step).collect();
+                assert_eq!(found, walked(n, start, end, step), "{n} elements, {start}:{end}:{step}");
+            }
+        }
+    }
+
+    #[test]
+    fn bounds_beyond_any_size_and_empty_axes() {
+        assert_eq!(clamp(4, 0, i64::MAX, 1), Some((0, 4)));
+        assert_eq!(clamp(4, -1, i64::MIN, -1), Some((3, 4)));
+        assert_eq!(clamp(4, i64::MIN, i64::MAX, 1), Some((0, 4)));
+        assert_eq!(clamp(0, 0, 5, 1).map(|c| c.1), Some(0));
+        assert_eq!(clamp(0, -1, i64::MIN, -1).map(|c| c.1), Some(0));
+        assert_eq!(clamp(4, 3, i64::MAX, -1), None);
+        assert_eq!((clamp(4, 0, 4, 0), clamp(4, 0, 4, i64::MIN)), (None, None));
+    }
 }

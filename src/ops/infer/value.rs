@@ -83,6 +83,7 @@ pub fn sub(c: &Context) -> Option<Vec<Dim>> {
 
 pub fn mul(c: &Context) -> Option<Vec<Dim>> {
     pairs(c, |a, b| match (a, b) {
+        (_, Dim::Known(0)) | (Dim::Known(0), _) => Some(Dim::Known(0)),
         (d, Dim::Known(1)) | (Dim::Known(1), d) => Some(d.clone()),
         _ => number(a, b, i64::checked_mul),
     })

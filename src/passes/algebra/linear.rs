@@ -180,19 +180,28 @@ impl Linear {
         self.write(edit, weight, bias, freed)
     }
 
+    /// Whether a shift of the input can go into the bias, and why not.
+    pub fn takes_shift(&self, model: &Model) -> Result<(), String> {
+        let node = model.node(self.node);
+        if !self.takes_bias() {
+            return Err("MatMul takes no bias".into());
+        }
+        if node.is("ConvTranspose") {
+            return Err("the border of a transposed convolution sees part of the kernel".into());
+        }
+        let auto = !matches!(node.str("auto_pad"), None | Some("NOTSET" | "VALID" | ""));
+        if self.is_convolution(model) && (auto || node.ints("pads").is_some_and(|p| p.iter().any(|p| *p != 0))) {
+            return Err("the convolution pads, and the shift does not reach the padding".into());
+        }
+        Ok(())
+    }
+
     /// Folds an input x ↦ s·x + t into the weight and bias.
     pub fn apply_before(self, edit: &mut GraphEdit, affine: &Affine, freed: usize) -> Result<(), String> {
         let mut bias = self.bias.clone();
         if !affine.is_scale_only() {
-            let node = edit.node(self.node);
+            self.takes_shift(edit)?;
             let Some(bias) = &mut bias else { return Err("MatMul takes no bias".into()) };
-            if node.is("ConvTranspose") {
-                return Err("the border of a transposed convolution sees part of the kernel".into());
-            }
-            let auto = !matches!(node.str("auto_pad"), None | Some("NOTSET" | "VALID" | ""));
-            if self.is_convolution(edit) && (auto || node.ints("pads").is_some_and(|p| p.iter().any(|p| *p != 0))) {
-                return Err("the convolution pads, and the shift does not reach the padding".into());
-            }
             let weight = self.weight.to_f64().ok_or("the weight is not of a float type")?;
             self.layout.for_each(|element, output, input| {
                 bias[output] += self.alpha * weight[element] * affine.shift_of(input);

@@ -10,5 +10,8 @@ mod fold;
 pub(super) mod gemm_factors;
 pub(super) mod input_affine;
 mod linear;
+pub(super) mod linear_chain;
 pub(super) mod merge_constants;
 pub(super) mod scale;
+pub(super) mod scale_after_shift;
+pub(super) mod zero_sum;

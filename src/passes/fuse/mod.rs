@@ -4,3 +4,5 @@ pub(super) mod clip;
 pub(super) mod hard_sigmoid;
 pub(super) mod matmul_add;
 pub(super) mod pad;
+pub(super) mod reduce_chain;
+pub(super) mod slice_squeeze;

@@ -6,9 +6,11 @@
 //! ```
 //!
 //! 0 stands for a size that x has in the same place, −1 for one that follows from the others. Sizes that are known
-//! count as the computed ones, which saves the nodes that compute them.
+//! count as the computed ones, which saves the nodes that compute them. Where all sizes are those of x, with new ones of 1
+//! in between, the Reshape becomes an Unsqueeze.
 //!
-//! Refuses when two sizes or more stay open.
+//! Refuses when two sizes or more stay open, and when a 0 would stand beside a −1 that was not there: should the size
+//! copied be 0, nothing would follow for the other.
 
 use crate::analysis::{self, Values};
 use crate::error::Result;
@@ -39,7 +41,13 @@ fn settle(edit: &mut GraphEdit, node: NodeId, values: &Values) -> Outcome {
             set_constant(edit, node, 1, Tensor::from_vec([sizes.len()], sizes));
             Outcome::Applied
         }
-        None => Outcome::refused("two sizes or more of its shape are not known"),
+        None => match inserted(edit, node, wanted) {
+            Some(axes) => {
+                unsqueeze(edit, node, axes);
+                Outcome::Applied
+            }
+            None => Outcome::refused("two sizes of its shape are not known"),
+        },
     }
 }
 
@@ -53,7 +61,7 @@ fn constant(model: &Model, node: NodeId, wanted: &[Dim]) -> Option<Vec<i64>> {
         return None;
     }
     let free = usize::from(!sizes.contains(&Some(-1)));
-    if open(&sizes) > free && copies {
+    if open(&sizes) > 0 && copies {
         let x = analysis::shape_of(model, n.input(0)?)?;
         for (i, size) in sizes.iter_mut().enumerate() {
             if size.is_none() && x.get(i).is_some_and(|d| d.same(&wanted[i])) {
@@ -61,5 +69,37 @@ fn constant(model: &Model, node: NodeId, wanted: &[Dim]) -> Option<Vec<i64>> {
             }
         }
     }
-    (open(&sizes) <= free).then(|| sizes.into_iter().map(|s| s.unwrap_or(-1)).collect())
+    let open = open(&sizes);
+    let told = open <= free && !(open > 0 && sizes.contains(&Some(0)));
+    told.then(|| sizes.into_iter().map(|s| s.unwrap_or(-1)).collect())
+}
+
+/// The axes of 1 that the shape inserts between the sizes of x, if that is all it does.
+fn inserted(model: &Model, node: NodeId, wanted: &[Dim]) -> Option<Vec<i64>> {
+    let n = model.node(node);
+    let copies = n.int_or("allowzero", 0) == 0;
+    let x = analysis::shape_of(model, n.input(0)?)?;
+    let (mut axes, mut seen) = (Vec::new(), 0);
+    for (i, size) in wanted.iter().enumerate() {
+        let size = if copies && *size == Dim::Known(0) { x.get(i)? } else { size };
+        if x.get(seen).is_some_and(|d| d.same(size)) {
+            seen += 1;
+        } else if *size == Dim::Known(1) {
+            axes.push(i as i64);
+        } else {
+            return None;
+        }
+    }
+    (seen == x.len() && !axes.is_empty()).then_some(axes)
+}
+
+fn unsqueeze(edit: &mut GraphEdit, node: NodeId, axes: Vec<i64>) {
+    edit.set_op(node, "Unsqueeze", "");
+    edit.remove_attr(node, "allowzero");
+    if edit.onnx_opset() >= 13 {
+        set_constant(edit, node, 1, Tensor::from_vec([axes.len()], axes));
+    } else {
+        edit.set_input(node, 1, None);
+        edit.set_attr(node, "axes", axes);
+    }
 }

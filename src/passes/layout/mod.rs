@@ -6,4 +6,5 @@ pub(super) mod constant_shape;
 pub(super) mod reshape_chain;
 pub(super) mod transpose_chain;
 pub(super) mod transpose_gemm;
+pub(super) mod unit_transpose;
 pub(super) mod unsqueeze_chain;

@@ -23,7 +23,7 @@ pub(in crate::passes) const PASS: Pass = Pass {
     exact: true,
 };
 
-const RESHAPES: &[&str] = &["Reshape", "Flatten", "Squeeze", "Unsqueeze"];
+pub(super) const RESHAPES: &[&str] = &["Reshape", "Flatten", "Squeeze", "Unsqueeze"];
 
 fn run(edit: &mut GraphEdit) -> Result<PassReport> {
     for_each(edit, PASS.name, RESHAPES, |edit, node| Ok(merge(edit, node)))

@@ -145,7 +145,7 @@ fn pad(model: &Model, node: NodeId) -> Option<ValueId> {
 }
 
 /// One operand is `value` throughout and does not broaden the other, which is the result.
-fn neutral(model: &Model, node: NodeId, value: f64, commutes: bool) -> Option<ValueId> {
+pub(in crate::passes) fn neutral(model: &Model, node: NodeId, value: f64, commutes: bool) -> Option<ValueId> {
     let n = model.node(node);
     if model.onnx_opset() < 7 {
         return None;

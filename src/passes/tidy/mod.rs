@@ -8,3 +8,4 @@ pub(super) mod freeze_inputs;
 pub(super) mod hoist_constants;
 pub(super) mod merge_initializers;
 mod region;
+pub(super) mod zero_states;
