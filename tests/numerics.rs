@@ -4,20 +4,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
 
 use onnxpress::ir::text;
 use onnxpress::ir::{DType, Dim, Model, Tensor, TensorType};
 use onnxpress::passes::{PASSES, SimplifyOptions, simplify};
 
 use crate::bare;
+use crate::common::root;
 use crate::golden::cases;
 
 #[test]
 fn every_pass_keeps_what_its_golden_cases_compute() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let folder = root().join("tests/golden");
     let (mut applied, mut wrong) = (BTreeSet::new(), Vec::new());
-    for case in cases(&root) {
+    for case in cases(&folder) {
         let source = fs::read_to_string(&case).unwrap();
         let flags = source.lines().next().unwrap().strip_prefix("# RUN: simplify");
         let Some(options) = flags.map(options) else { continue };

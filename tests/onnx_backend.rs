@@ -14,10 +14,11 @@ use prost::Message;
 use rayon::prelude::*;
 
 use crate::bare;
+use crate::common::root;
 
 #[test]
 fn every_backend_case_keeps_its_outputs() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/onnx-backend");
+    let folder = root().join("target/onnx-backend");
     let Ok(names) = fs::read_to_string(folder.join("cases.txt")) else {
         println!("skipped: {} holds no cases; fixtures/backend_tests.py writes them", folder.display());
         return;

@@ -21,6 +21,9 @@ pub(in crate::passes) const PASS: Pass = Pass {
     exact: true,
 };
 
+/// Where the rank is not known, an axis beyond this is no axis.
+const MAX_RANK: i64 = 64;
+
 fn run(edit: &mut GraphEdit) -> Result<PassReport> {
     for_each(edit, PASS.name, &["Unsqueeze", "Squeeze"], |edit, node| Ok(merge(edit, node)))
 }
@@ -71,8 +74,9 @@ fn axes(model: &Model, node: NodeId) -> Option<Vec<i64>> {
     if axes.iter().any(|a| *a < 0) {
         // Unsqueeze counts axes of its output, Squeeze those of its input.
         let rank = model.tensor_type(n.input(0)?).rank()? + if n.is("Unsqueeze") { axes.len() } else { 0 };
-        axes.iter_mut().filter(|a| **a < 0).for_each(|a| *a += rank as i64);
+        axes.iter_mut().filter(|a| **a < 0).for_each(|a| *a = a.saturating_add(rank as i64));
     }
     axes.sort_unstable();
-    (!axes.is_empty() && axes[0] >= 0 && axes.windows(2).all(|w| w[0] != w[1])).then_some(axes)
+    let told = axes.iter().all(|a| (0..MAX_RANK).contains(a)) && axes.windows(2).all(|w| w[0] != w[1]);
+    (!axes.is_empty() && told).then_some(axes)
 }

@@ -116,3 +116,22 @@ fn known(model: &Model, node: NodeId, values: &Values) -> Option<Vec<Tensor>> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::passes::{SimplifyOptions, simplify};
+
+    #[test]
+    fn what_would_be_absurdly_large_is_not_computed() {
+        for node in ["ConstantOfShape (n)", "Expand (one, n)", "Tile (one, n)", "Range (zero, limit, step)"] {
+            let text = format!(
+                "<opset_import: [\"\" : 17]> g () => (z)
+                 <int64[1] n = {{1000000000000}}, float[1] one = {{1}}, int64 zero = {{0}}, int64 limit = {{1000000000000}}, int64 step = {{1}}>
+                 {{ y = {node} z = Identity (y) }}"
+            );
+            let mut model = crate::ir::text::parse(&text).unwrap();
+            let options = SimplifyOptions { only: vec!["fold-constants".into()], ..Default::default() };
+            assert_eq!(simplify(&mut model, &options).unwrap().nodes_after, 2, "{node}");
+        }
+    }
+}
