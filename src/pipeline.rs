@@ -70,7 +70,9 @@ pub fn optimize(
     onnx::emit(&model, o.output)?;
 
     let written = onnx::load(o.output)?;
-    report.sizes = Some((size::size(&original, o.model), size::size(&written, o.output)));
+    let batch = data.as_ref().map(|d| d.validation.batch(0)).transpose()?;
+    let weigh = |model, path| size::size(model, path, batch.as_ref());
+    report.sizes = Some((weigh(&original, o.model), weigh(&written, o.output)));
     if let Some(data) = &data {
         let proof = validate(&original, &written, &data.validation, o.runtime, &o.validate, progress)?;
         report.missed = o.gates.missed(&proof);

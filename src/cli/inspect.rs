@@ -75,7 +75,7 @@ fn inspect(model: &Model, args: &Args, simplify: SimplifyReport, plan: QuantPlan
         opsets: model.opset_imports().iter().map(|o| (o.domain.clone(), o.version)).collect(),
         inputs: model.user_inputs().iter().map(typed).collect(),
         outputs: main.outputs().iter().map(typed).collect(),
-        size: size(model, &args.model),
+        size: size(model, &args.model, None),
         operators,
         simplify,
         plan,
@@ -87,7 +87,8 @@ fn show(i: &Inspection) {
         i.opsets.iter().map(|(d, v)| if d.is_empty() { v.to_string() } else { format!("{d} {v}") }).collect();
     println!("producer   {}", i.producer.trim());
     println!("version    IR {}, opset {}", i.ir_version.unwrap_or_default(), opsets.join(", "));
-    println!("size       {:.2} MB, {} parameters", i.size.bytes as f64 / 1e6, i.size.parameters);
+    let macs = i.size.macs.map_or(String::new(), |m| format!(", {} MACs with open sizes at 1", report::count(m)));
+    println!("size       {:.2} MB, {} parameters{macs}", i.size.bytes as f64 / 1e6, i.size.parameters);
     println!("inputs     {}", i.inputs.join("\n           "));
     println!("outputs    {}", i.outputs.join("\n           "));
     let operators: Vec<_> = i.operators.iter().map(|(op, n)| format!("{n} {op}")).collect();

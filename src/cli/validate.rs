@@ -8,6 +8,7 @@ use super::Done;
 use super::args::{DataArgs, GateArgs};
 use super::bars::Bars;
 use crate::error::Result;
+use crate::validate::size::{Size, size};
 use crate::validate::{ValidateOptions, validate};
 use crate::{onnx, report, runtime};
 
@@ -38,6 +39,7 @@ pub struct Args {
 #[derive(serde::Serialize)]
 struct Output<'a> {
     schema_version: u32,
+    sizes: &'a (Size, Size),
     #[serde(flatten)]
     validation: &'a crate::validate::Validation,
     missed: &'a [crate::validate::Missed],
@@ -52,14 +54,20 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
         options.latency = None;
     }
     let found = validate(&original, &rewritten, &data, runtime, &options, bars)?;
+    let batch = data.batch(0)?;
+    let weigh = |model, path| size(model, path, Some(&batch));
+    let sizes = (weigh(&original, &args.original), weigh(&rewritten, &args.rewritten));
     let missed = args.gates.gates().missed(&found);
     match args.format.as_str() {
         "json" => {
             let schema_version = report::SCHEMA_VERSION;
-            println!("{}", report::json(&Output { schema_version, validation: &found, missed: &missed })?);
+            println!(
+                "{}",
+                report::json(&Output { schema_version, sizes: &sizes, validation: &found, missed: &missed })?
+            );
         }
-        "markdown" => print!("{}", report::markdown(&found, &missed)),
-        _ => print!("{}", report::comparison(&found, &missed)),
+        "markdown" => print!("{}", report::markdown(&sizes, &found, &missed)),
+        _ => print!("{}{}", report::sizes(&sizes.0, &sizes.1), report::comparison(&found, &missed)),
     }
     Ok(if missed.is_empty() { Done::Well } else { Done::GateMissed })
 }

@@ -1,7 +1,7 @@
 //! Convolutions: weight `[M, C/group, k…]`, transposed `[C, M/group, k…]`.
 
 use super::rule::CONVOLUTION;
-use super::{IntegerForm, OpDef, QuantRule, infer};
+use super::{IntegerForm, OpDef, QuantRule, cost, infer};
 
 const fn convolution(channel_axis: usize, integer: Option<IntegerForm>) -> QuantRule {
     let axis: fn(&crate::ir::Node, usize) -> usize = if channel_axis == 0 { |_, _| 0 } else { |_, _| 1 };
@@ -9,7 +9,7 @@ const fn convolution(channel_axis: usize, integer: Option<IntegerForm>) -> Quant
 }
 
 pub(super) static OPS: &[OpDef] = &[
-    OpDef::new("Conv", convolution(0, Some(CONVOLUTION))).infers(infer::window::conv),
-    OpDef::new("ConvTranspose", convolution(1, None)).infers(infer::window::conv_transpose),
+    OpDef::new("Conv", convolution(0, Some(CONVOLUTION))).infers(infer::window::conv).costs(cost::conv),
+    OpDef::new("ConvTranspose", convolution(1, None)).infers(infer::window::conv_transpose).costs(cost::conv_transpose),
     OpDef::new("DeformConv", QuantRule::Never("sampling at fractional positions needs floats")),
 ];

@@ -1,7 +1,7 @@
 //! Matrix products: MatMul `[…, K, N]`, Gemm `[K, N]` or `[N, K]` with transB.
 
 use super::rule::PRODUCT;
-use super::{OpDef, QuantRule, infer};
+use super::{OpDef, QuantRule, cost, infer};
 
 pub(super) static OPS: &[OpDef] = &[
     OpDef::new(
@@ -15,7 +15,8 @@ pub(super) static OPS: &[OpDef] = &[
             integer: Some(PRODUCT),
         },
     )
-    .infers(infer::product::matmul),
+    .infers(infer::product::matmul)
+    .costs(cost::matmul),
     OpDef::new(
         "Gemm",
         QuantRule::Weighted {
@@ -27,6 +28,7 @@ pub(super) static OPS: &[OpDef] = &[
             integer: Some(PRODUCT),
         },
     )
-    .infers(infer::product::gemm),
+    .infers(infer::product::gemm)
+    .costs(cost::gemm),
     OpDef::new("Einsum", QuantRule::Never("no integer operator for Einsum")),
 ];

@@ -5,6 +5,7 @@
 mod activation;
 mod control;
 mod conv;
+mod cost;
 mod elementwise;
 mod fold;
 mod infer;
@@ -22,6 +23,7 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 pub use activation::clip_bounds;
+pub use cost::{Macs, Shapes};
 pub use fold::Fold;
 pub use infer::{Context, Infer, InferValue};
 pub use rule::{Bounds, IntegerForm, QuantRule};
@@ -44,11 +46,13 @@ pub struct OpDef {
     pub value: Option<InferValue>,
     /// Its outputs where all inputs are constant.
     pub fold: Option<Fold>,
+    /// Multiply-accumulates of one run; none where there is no rule.
+    pub macs: Option<Macs>,
 }
 
 impl OpDef {
     const fn new(op_type: &'static str, quant: QuantRule) -> Self {
-        OpDef { op_type, domain: "", quant, pure: true, infer: None, value: None, fold: None }
+        OpDef { op_type, domain: "", quant, pure: true, infer: None, value: None, fold: None, macs: None }
     }
 
     const fn of_domain(mut self, domain: &'static str) -> Self {
@@ -68,6 +72,11 @@ impl OpDef {
 
     const fn folds(mut self, rule: Fold) -> Self {
         self.fold = Some(rule);
+        self
+    }
+
+    const fn costs(mut self, rule: Macs) -> Self {
+        self.macs = Some(rule);
         self
     }
 

@@ -1,9 +1,9 @@
 //! Recurrent layers.
 
-use super::{OpDef, QuantRule, infer};
+use super::{OpDef, QuantRule, cost, infer};
 
 pub(super) static OPS: &[OpDef] = &[
-    OpDef::new("LSTM", QuantRule::Recurrent).infers(infer::recurrent::recurrent),
-    OpDef::new("GRU", QuantRule::Recurrent).infers(infer::recurrent::recurrent),
-    OpDef::new("RNN", QuantRule::Recurrent).infers(infer::recurrent::recurrent),
+    OpDef::new("LSTM", QuantRule::Recurrent).infers(infer::recurrent::recurrent).costs(cost::recurrent),
+    OpDef::new("GRU", QuantRule::Recurrent).infers(infer::recurrent::recurrent).costs(cost::recurrent),
+    OpDef::new("RNN", QuantRule::Recurrent).infers(infer::recurrent::recurrent).costs(cost::recurrent),
 ];

@@ -2,15 +2,23 @@
 
 use std::fmt::Write;
 
+use super::count;
+use crate::validate::size::Size;
 use crate::validate::{Missed, Validation};
 
 /// A table of what the comparison found.
-pub fn markdown(v: &Validation, missed: &[Missed]) -> String {
+pub fn markdown(sizes: &(Size, Size), v: &Validation, missed: &[Missed]) -> String {
     let mut out = String::from("| | original | rewritten | |\n|---|---|---|---|\n");
     let mut row = |what: &str, a: String, b: String, how: String| {
         // Writing to a string cannot fail.
         let _ = writeln!(out, "| {what} | {a} | {b} | {how} |");
     };
+    let (before, after) = sizes;
+    let mb = |s: &Size| format!("{:.2} MB", s.bytes as f64 / 1e6);
+    row("size", mb(before), mb(after), format!("{:.2}×", before.bytes as f64 / after.bytes.max(1) as f64));
+    if let (Some(a), Some(b)) = (before.macs, after.macs) {
+        row("MACs", count(a), count(b), "a sample".into());
+    }
     if let Some(task) = &v.task {
         let percent = |x: f64| format!("{:.2} %", 100.0 * x);
         for (what, p) in [("top-1", Some(task.top1)), ("top-5", task.top5)] {

@@ -16,7 +16,7 @@ pub fn text(r: &Report) -> String {
     // Writing to a string cannot fail.
     let _ = writeln!(out, "{} ─► {}     {target}{data}{:.1} s\n", name(&r.model), name(&r.output), r.seconds);
     if let Some((before, after)) = &r.sizes {
-        size_lines(&mut out, before, after);
+        out += &sizes(before, after);
     }
     if let Some(v) = &r.validation {
         out += &comparison(v, &r.missed);
@@ -58,15 +58,32 @@ pub fn text(r: &Report) -> String {
     out
 }
 
-fn size_lines(out: &mut String, before: &Size, after: &Size) {
+/// Bytes, nodes, work and zeros.
+pub fn sizes(before: &Size, after: &Size) -> String {
+    let mut out = String::new();
     let mb = |b: u64| format!("{:.2} MB", b as f64 / 1e6);
     let ratio = before.bytes as f64 / after.bytes.max(1) as f64;
     let how = if ratio >= 1.0 { format!("{ratio:.2}× smaller") } else { format!("{:.2}× larger", 1.0 / ratio) };
-    line(out, "size", &mb(before.bytes), &mb(after.bytes), &how);
-    line(out, "nodes", &before.nodes.to_string(), &after.nodes.to_string(), "");
+    line(&mut out, "size", &mb(before.bytes), &mb(after.bytes), &how);
+    line(&mut out, "nodes", &before.nodes.to_string(), &after.nodes.to_string(), "");
+    if let (Some(a), Some(b)) = (before.macs, after.macs) {
+        line(&mut out, "MACs", &count(a), &count(b), "a sample");
+    }
     if after.zeros > before.zeros {
         let share = |s: &Size| format!("{:.1} %", 100.0 * s.zeros as f64 / s.parameters.max(1) as f64);
-        line(out, "zeros", &share(before), &share(after), "of the parameters");
+        line(&mut out, "zeros", &share(before), &share(after), "of the parameters");
+    }
+    out
+}
+
+/// A large number with its unit: `386.0 M`.
+pub fn count(n: u64) -> String {
+    let n = n as f64;
+    match n {
+        n if n >= 1e9 => format!("{:.2} G", n / 1e9),
+        n if n >= 1e6 => format!("{:.2} M", n / 1e6),
+        n if n >= 1e3 => format!("{:.2} k", n / 1e3),
+        n => format!("{n}"),
     }
 }
 

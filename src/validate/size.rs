@@ -1,11 +1,14 @@
-//! What a model weighs: bytes on disk, parameters, zeros.
+//! What a model weighs: bytes on disk, parameters, zeros, multiply-accumulates.
 
 use std::path::Path;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::analysis::macs;
+use crate::data::Batch;
 use crate::ir::{DType, Model, Tensor};
+use crate::passes::{SimplifyOptions, simplify};
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
 pub struct Size {
@@ -17,10 +20,14 @@ pub struct Size {
     pub zeros: u64,
     /// Operator nodes: subgraphs counted, `Constant` not.
     pub nodes: usize,
+    /// Multiply-accumulates for one sample, where shapes tell them.
+    pub macs: Option<u64>,
 }
 
-/// Weighs a model; `path` is its file.
-pub fn size(model: &Model, path: &Path) -> Size {
+/// Weighs a model; `path` is its file, `batch` what it is fed. Without a batch, open sizes count as 1.
+pub fn size(model: &Model, path: &Path, batch: Option<&Batch>) -> Size {
+    let inputs = batch.iter().flat_map(|b| &b.inputs).map(|(name, t)| (name.clone(), t.shape().to_vec()));
+    let samples = batch.map_or(1, |b| b.samples.max(1)) as u64;
     let weights = || model.tensors().filter(|t| t.rank() >= 2);
     let external = if model.external_data { model.tensors().filter(|t| is_external(t)).map(bytes).sum() } else { 0 };
     Size {
@@ -28,7 +35,17 @@ pub fn size(model: &Model, path: &Path) -> Size {
         parameters: weights().map(|t| t.len() as u64).sum(),
         zeros: weights().map(zeros).sum(),
         nodes: model.operator_count(),
+        macs: work(model, &inputs.collect::<Vec<_>>()).map(|m| m / samples),
     }
+}
+
+/// MACs of a run: of the model as it is, or, where its own computations hide the shapes, of its clean form.
+fn work(model: &Model, inputs: &[(String, Vec<usize>)]) -> Option<u64> {
+    macs(model, inputs).or_else(|| {
+        let mut clean = model.clone();
+        simplify(&mut clean, &SimplifyOptions::default()).ok()?;
+        macs(&clean, inputs)
+    })
 }
 
 fn is_external(t: &Tensor) -> bool {

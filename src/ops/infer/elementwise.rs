@@ -46,6 +46,13 @@ pub fn like_second(c: &Context) -> Option<Vec<TensorType>> {
 }
 
 /// The zero point decides the dtype; without one, attribute `output_dtype` or uint8.
+/// Values, scale, zero point.
+pub fn dynamic_quantize(c: &Context) -> Option<Vec<TensorType>> {
+    let values = TensorType { dtype: Some(DType::U8), shape: c.shape(0).map(<[_]>::to_vec) };
+    let scalar = |dtype| TensorType { dtype: Some(dtype), shape: Some(Vec::new()) };
+    Some(vec![values, scalar(DType::F32), scalar(DType::U8)])
+}
+
 pub fn quantize(c: &Context) -> Option<Vec<TensorType>> {
     let dtype = match c.has(2) {
         true => c.dtype(2),

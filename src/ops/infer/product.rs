@@ -1,11 +1,24 @@
 //! Matrix products.
 
 use super::{Context, broadcast, one};
-use crate::ir::{Dim, TensorType};
+use crate::ir::{DType, Dim, Shape, TensorType};
 
 /// `[…, M, K] · […, K, N]`; a vector is a row on the left, a column on the right, and its axis goes.
 pub fn matmul(c: &Context) -> Option<Vec<TensorType>> {
-    let (a, b) = (c.shape(0)?, c.shape(1)?);
+    one(c.dtype(0), Some(multiplied(c.shape(0)?, c.shape(1)?)?))
+}
+
+/// The product of two tensors of 8 bits, not yet scaled.
+pub fn matmul_integer(c: &Context) -> Option<Vec<TensorType>> {
+    one(Some(DType::I32), Some(multiplied(c.shape(0)?, c.shape(1)?)?))
+}
+
+/// a, its scale and zero point, b, its scale and zero point, those of the output.
+pub fn qlinear_matmul(c: &Context) -> Option<Vec<TensorType>> {
+    one(c.dtype(7), Some(multiplied(c.shape(0)?, c.shape(3)?)?))
+}
+
+fn multiplied(a: &[Dim], b: &[Dim]) -> Option<Shape> {
     let mut shape = match (a.len(), b.len()) {
         (0, _) | (_, 0) => return None,
         (n, m) => broadcast(&a[..n.saturating_sub(2)], &b[..m.saturating_sub(2)]),
@@ -16,7 +29,7 @@ pub fn matmul(c: &Context) -> Option<Vec<TensorType>> {
     if let [.., _, columns] = b {
         shape.push(columns.clone());
     }
-    one(c.dtype(0), Some(shape))
+    Some(shape)
 }
 
 /// `[M, K] · [K, N]`, each transposed where its attribute says so.

@@ -79,6 +79,18 @@ pub fn conv(c: &Context) -> Option<Vec<TensorType>> {
     one(c.dtype(0), slide(c, w.get(2..)?, w[0].clone()))
 }
 
+/// The product of two tensors of 8 bits, not yet scaled.
+pub fn conv_integer(c: &Context) -> Option<Vec<TensorType>> {
+    let w = c.shape(1)?;
+    one(Some(DType::I32), slide(c, w.get(2..)?, w[0].clone()))
+}
+
+/// x, its scale and zero point, w, its scale and zero point, those of the output, bias.
+pub fn qlinear_conv(c: &Context) -> Option<Vec<TensorType>> {
+    let w = c.shape(3)?;
+    one(c.dtype(7), slide(c, w.get(2..)?, w[0].clone()))
+}
+
 /// The second output, indices, is shaped like the first.
 pub fn pool(c: &Context) -> Option<Vec<TensorType>> {
     let kernel: Vec<Dim> = c.node.ints("kernel_shape")?.iter().map(|k| Dim::Known(*k)).collect();
