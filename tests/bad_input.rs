@@ -55,7 +55,7 @@ fn named(name: &str) -> Option<String> {
     Some(name.to_owned())
 }
 
-fn node(op: &str, inputs: &[&str], outputs: &[&str]) -> NodeProto {
+pub fn node(op: &str, inputs: &[&str], outputs: &[&str]) -> NodeProto {
     let names = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect();
     NodeProto {
         op_type: named(op),
@@ -71,7 +71,7 @@ fn info(name: &str) -> ValueInfoProto {
 }
 
 /// `y` from `x` by the nodes, with initializers.
-fn model(nodes: Vec<NodeProto>, initializers: Vec<TensorProto>) -> ModelProto {
+pub fn model(nodes: Vec<NodeProto>, initializers: Vec<TensorProto>) -> ModelProto {
     let graph = GraphProto {
         name: named("g"),
         node: nodes,
@@ -243,15 +243,20 @@ fn sizes_that_nobody_can_hold_are_not_allocated() {
     }
 }
 
-fn external(location: &str, offset: &str, length: &str) -> Vec<u8> {
+/// The weight `w`, whose float32 data lies in another file.
+pub fn outside(dims: &[i64], location: &str, offset: &str, length: &str) -> TensorProto {
     let entry = |key: &str, value: &str| StringStringEntryProto { key: named(key), value: named(value) };
     let entries = [("location", location), ("offset", offset), ("length", length)];
-    with_weight(TensorProto {
+    TensorProto {
         raw_data: None,
         data_location: Some(DataLocation::External as i32),
         external_data: entries.iter().filter(|(_, v)| !v.is_empty()).map(|(k, v)| entry(k, v)).collect(),
-        ..weight(&[2], &[])
-    })
+        ..weight(dims, &[])
+    }
+}
+
+fn external(location: &str, offset: &str, length: &str) -> Vec<u8> {
+    with_weight(outside(&[2], location, offset, length))
 }
 
 #[test]

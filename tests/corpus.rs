@@ -7,23 +7,14 @@ use onnxpress::ir::text;
 use onnxpress::onnx;
 
 use crate::bad_input::Seed;
-use crate::common::{fixture, root};
+use crate::common::{files, fixture, root};
 
 #[path = "../fuzz/targets.rs"]
 mod targets;
 
-fn files(folder: PathBuf, extension: Option<&str>) -> Vec<PathBuf> {
-    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
-    let files = entries.map(|e| e.unwrap().path()).filter(|p| p.is_file());
-    let mut files: Vec<_> =
-        files.filter(|p| extension.is_none() || p.extension().and_then(|e| e.to_str()) == extension).collect();
-    files.sort();
-    files
-}
-
 fn golden() -> Vec<PathBuf> {
     let folders = std::fs::read_dir(root().join("tests/golden")).unwrap().map(|e| e.unwrap().path());
-    folders.flat_map(|folder| files(folder, Some("onnxtxt"))).collect()
+    folders.flat_map(|folder| files(&folder, Some("onnxtxt"))).collect()
 }
 
 /// Another version of `bytes`: bits flipped, a piece cut out, doubled, or overwritten.
@@ -67,7 +58,7 @@ fn replay(name: &str, target: fn(&[u8]), corpus: &[Vec<u8>], copies: usize) {
 #[test]
 fn damaged_models_never_panic() {
     let read = |p: PathBuf| std::fs::read(p).unwrap();
-    let mut corpus: Vec<Vec<u8>> = files(root().join("fuzz/corpus/model"), None).into_iter().map(read).collect();
+    let mut corpus: Vec<Vec<u8>> = files(&root().join("fuzz/corpus/model"), None).into_iter().map(read).collect();
     corpus.extend(["control_flow.onnx", "majority.onnx"].map(|name| read(fixture(name))));
     let models = golden().into_iter().map(|p| text::parse(&std::fs::read_to_string(p).unwrap()).unwrap());
     corpus.extend(models.map(|m| onnx::to_bytes(&m).unwrap()));
@@ -77,7 +68,7 @@ fn damaged_models_never_panic() {
 
 #[test]
 fn damaged_texts_never_panic() {
-    let sources = files(root().join("fuzz/corpus/text"), None).into_iter().chain(golden());
+    let sources = files(&root().join("fuzz/corpus/text"), None).into_iter().chain(golden());
     let corpus: Vec<Vec<u8>> = sources.map(|p| std::fs::read(p).unwrap()).collect();
     assert!(corpus.len() > 10, "{} inputs", corpus.len());
     replay("text", targets::text, &corpus, 1000);

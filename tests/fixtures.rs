@@ -1,17 +1,16 @@
 //! The fixtures do what `fixtures/README.md` says of them, in our runtime.
 
 use onnxpress::calibrate;
-use onnxpress::data::{DataOptions, Dataset, InputSpec};
+use onnxpress::data::Dataset;
 use onnxpress::ir::Model;
 use onnxpress::onnx;
 use onnxpress::progress::Silent;
 use onnxpress::runtime::{self, Shaped};
 
-use crate::common::fixture;
+use crate::common::{dataset, fixture};
 
 fn open(model: &Model, file: &str) -> Dataset {
-    let options = DataOptions { batch_size: 50, ..DataOptions::new(fixture(file).to_string_lossy()) };
-    Dataset::open(&options, &InputSpec::of(model)).unwrap()
+    dataset(&fixture(file), model, 50).unwrap()
 }
 
 /// Share of samples whose largest logit is the label.

@@ -5,52 +5,19 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use onnxpress::onnx::proto::tensor_proto::DataLocation;
-use onnxpress::onnx::proto::{
-    GraphProto, ModelProto, NodeProto, OperatorSetIdProto, StringStringEntryProto, TensorProto, ValueInfoProto,
-};
 use onnxpress::onnx::{emit, load};
 use prost::Message;
+
+use crate::bad_input::{model, node, outside};
 
 const SIDE: u64 = 24_576;
 const BYTES: u64 = SIDE * SIDE * 4;
 
-fn named(name: &str) -> Option<String> {
-    Some(name.to_owned())
-}
-
 /// y = x · w with w float32 [24576, 24576] in `w.bin`.
 fn write_model(folder: &Path) {
     std::fs::File::create(folder.join("w.bin")).unwrap().set_len(BYTES).unwrap();
-    let entry = |key: &str, value: &str| StringStringEntryProto { key: named(key), value: named(value) };
-    let weight = TensorProto {
-        name: named("w"),
-        dims: vec![SIDE as i64; 2],
-        data_type: Some(1),
-        data_location: Some(DataLocation::External as i32),
-        external_data: vec![entry("location", "w.bin"), entry("length", &BYTES.to_string())],
-        ..TensorProto::default()
-    };
-    let info = |name: &str| ValueInfoProto { name: named(name), ..ValueInfoProto::default() };
-    let graph = GraphProto {
-        name: named("large"),
-        node: vec![NodeProto {
-            op_type: named("MatMul"),
-            input: vec!["x".into(), "w".into()],
-            output: vec!["y".into()],
-            ..NodeProto::default()
-        }],
-        input: vec![info("x")],
-        output: vec![info("y")],
-        initializer: vec![weight],
-        ..GraphProto::default()
-    };
-    let model = ModelProto {
-        ir_version: Some(8),
-        opset_import: vec![OperatorSetIdProto { domain: None, version: Some(17) }],
-        graph: Some(graph),
-        ..ModelProto::default()
-    };
+    let w = outside(&[SIDE as i64; 2], "w.bin", "", &BYTES.to_string());
+    let model = model(vec![node("MatMul", &["x", "w"], &["y"])], vec![w]);
     std::fs::write(folder.join("m.onnx"), model.encode_to_vec()).unwrap();
 }
 

@@ -2,11 +2,10 @@
 
 use std::process::Command;
 
-use onnxpress::data::{DataOptions, Dataset};
 use onnxpress::onnx;
 use onnxpress::runtime::{self, LoadOptions, Runtime};
 
-use crate::common::fixture;
+use crate::common::{dataset, fixture};
 
 fn present() -> Option<&'static dyn Runtime> {
     let found = runtime::find("onnxruntime").ok()?;
@@ -23,9 +22,7 @@ fn present() -> Option<&'static dyn Runtime> {
 fn both_runtimes_agree_on_outputs_and_taps() {
     let Some(other) = present() else { return };
     let model = onnx::load(&fixture("digits.onnx")).unwrap();
-    let options = DataOptions { batch_size: 8, ..DataOptions::new(fixture("digits_eval.npz").to_string_lossy()) };
-    let dataset = Dataset::open(&options, &onnxpress::data::InputSpec::of(&model)).unwrap();
-    let inputs = dataset.batch(0).unwrap().inputs;
+    let inputs = dataset(&fixture("digits_eval.npz"), &model, 8).unwrap().batch(0).unwrap().inputs;
     let taps: Vec<String> = model
         .all_nodes()
         .into_iter()

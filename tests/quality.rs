@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use ndarray::{Array2, ArrayD, Axis, Slice};
 use ndarray_npy::{NpzReader, NpzWriter};
 use onnxpress::calibrate;
-use onnxpress::data::{DataOptions, Dataset, InputSpec};
 use onnxpress::ir::Model;
 use onnxpress::onnx;
 use onnxpress::passes::SimplifyOptions;
@@ -20,7 +19,7 @@ use onnxpress::runtime::{self, Shaped};
 use onnxpress::target;
 use onnxpress::validate::{Gates, ValidateOptions};
 
-use crate::common::shared;
+use crate::common::{dataset, shared};
 
 /// What a model must reach; `None` where it has no such number.
 struct Floor {
@@ -36,11 +35,6 @@ struct Floor {
 }
 
 const NONE: Floor = Floor { model: "", bytes: 0, sqnr_db: None, cosine: None, agreement: None, top1: None, text: None };
-
-fn open(path: &Path, model: &Model, batch_size: usize) -> onnxpress::Result<Dataset> {
-    let options = DataOptions { batch_size, ..DataOptions::new(path.to_string_lossy()) };
-    Dataset::open(&options, &InputSpec::of(model))
-}
 
 fn press(model: &Path, calib: &Path, eval: &Path, output: &Path) -> Report {
     let preset = target::find("onnxruntime").unwrap();
@@ -58,7 +52,7 @@ fn press(model: &Path, calib: &Path, eval: &Path, output: &Path) -> Report {
         gates: Gates::default(),
     };
     let data =
-        |model: &Model| Ok(Some(Data { calibration: open(calib, model, 4)?, validation: open(eval, model, 4)? }));
+        |model: &Model| Ok(Some(Data { calibration: dataset(calib, model, 4)?, validation: dataset(eval, model, 4)? }));
     optimize(&job, data, &Silent).unwrap_or_else(|e| panic!("{e}"))
 }
 
@@ -103,7 +97,7 @@ fn text_accuracy(written: &Path, original: &Path, eval: &Path, text: &Path) -> f
     let characters: Vec<&str> = std::iter::once("").chain(characters.lines()).chain([" "]).collect();
     let text = std::fs::read_to_string(text).unwrap();
     let wanted: Vec<&str> = text.lines().map(str::trim).collect();
-    let dataset = open(eval, &model, 4).unwrap();
+    let dataset = dataset(eval, &model, 4).unwrap();
     let session = Shaped::new(runtime::closest_to("onnxruntime"), &model, &[], 2);
     let mut read = Vec::new();
     for batch in 0..dataset.batch_count() {

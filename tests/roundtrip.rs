@@ -15,15 +15,7 @@ use onnxpress::onnx::proto::{
 };
 use prost::Message;
 
-use crate::common::{root, shared};
-
-fn models(folder: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
-    let files = entries.map(|e| e.unwrap().path());
-    let mut files: Vec<_> = files.filter(|p| p.extension().is_some_and(|e| e == "onnx")).collect();
-    files.sort();
-    files
-}
+use crate::common::{files, root, shared};
 
 /// Empty texts and absent ones look the same.
 fn text(t: &mut Option<String>) {
@@ -157,7 +149,7 @@ fn all_round_trip(files: &[PathBuf], write: Write) {
 
 #[test]
 fn fixtures_come_back() {
-    let files = models(&root().join("fixtures"));
+    let files = files(&root().join("fixtures"), Some("onnx"));
     assert_eq!(files.len(), 3);
     all_round_trip(&files, to_file);
 }
@@ -165,7 +157,7 @@ fn fixtures_come_back() {
 #[test]
 fn real_models_come_back() {
     let Some(folder) = shared("models") else { return };
-    let files = models(&folder);
+    let files = files(&folder, Some("onnx"));
     assert_eq!(files.len(), 13);
     all_round_trip(&files, to_file);
 }

@@ -19,11 +19,9 @@
 //!
 //! After S. Migacz, 8-bit Inference with TensorRT, 2017.
 
-use serde_json::Value;
-
+use super::counted::{Rule, counted};
 use super::histogram::Histogram;
-use super::{Entry, Extremes, Observer, Range, from_json, same_kind, to_json};
-use crate::error::Result;
+use super::{Entry, Range};
 
 /// Levels of an 8-bit grid.
 const LEVELS: usize = 256;
@@ -36,42 +34,17 @@ pub(super) const ENTRY: Entry = Entry {
     name: "entropy",
     parameter: None,
     summary: "the threshold that keeps most information (KL divergence, as in TensorRT)",
-    observer: |_| Box::new(Entropy::default()),
+    observer: |_| counted(Entropy),
 };
 
 /// Range [−t, t], cut to what was observed, with the t of least KL divergence.
-#[derive(Default)]
-struct Entropy {
-    histogram: Histogram,
-}
+struct Entropy;
 
-impl Observer for Entropy {
-    fn observe(&mut self, values: &[f32]) {
-        self.histogram.observe(values);
-    }
-
-    fn merge(&mut self, other: &dyn Observer) -> Result<()> {
-        self.histogram.merge(&same_kind::<Self>(other)?.histogram);
-        Ok(())
-    }
-
-    fn range(&self) -> Option<Range> {
-        let whole = self.histogram.extremes.range()?;
-        let threshold = (best_threshold(&self.histogram) * self.histogram.width()) as f32;
+impl Rule for Entropy {
+    fn range(&self, counts: &Histogram) -> Option<Range> {
+        let whole = counts.extremes.range()?;
+        let threshold = (best_threshold(counts) * counts.width()) as f32;
         Some(Range { min: whole.min.max(-threshold), max: whole.max.min(threshold) })
-    }
-
-    fn extremes(&self) -> &Extremes {
-        &self.histogram.extremes
-    }
-
-    fn state(&self) -> Result<Value> {
-        to_json(&self.histogram)
-    }
-
-    fn restore(&mut self, state: Value) -> Result<()> {
-        self.histogram = from_json(state)?;
-        Ok(())
     }
 }
 
@@ -168,7 +141,7 @@ mod tests {
     use super::*;
 
     fn range(values: &[f32]) -> Range {
-        let mut observer = Entropy::default();
+        let mut observer = (ENTRY.observer)(0.0);
         observer.observe(values);
         observer.range().unwrap()
     }

@@ -12,6 +12,7 @@
 //! A calibrator is one file here and one line in [`CALIBRATORS`].
 
 mod collect;
+mod counted;
 mod entropy;
 mod extremes;
 mod histogram;
@@ -73,9 +74,9 @@ pub trait Observer: Any + Send + Sync {
     /// The range so far; `None` before the first finite value.
     fn range(&self) -> Option<Range>;
 
-    /// Ranges to choose among by measuring, the preferred one first; those without a choice give theirs.
+    /// Ranges to choose among by measuring, the preferred one first; empty where there is no choice.
     fn alternatives(&self) -> Vec<Range> {
-        self.range().into_iter().collect()
+        Vec::new()
     }
 
     /// Extremes and counts of what was observed, NaN and infinities among them.

@@ -14,11 +14,9 @@
 //!
 //! The search shrinks both ends together, then each by itself, on a geometric ladder, and refines by halving steps.
 
-use serde_json::Value;
-
+use super::counted::{Rule, counted};
 use super::histogram::Histogram;
-use super::{Entry, Extremes, Observer, Range, from_json, same_kind, to_json};
-use crate::error::Result;
+use super::{Entry, Range};
 
 /// Highest level of an 8-bit grid.
 const TOP: usize = 255;
@@ -30,40 +28,15 @@ pub(super) const ENTRY: Entry = Entry {
     name: "mse",
     parameter: None,
     summary: "the range of least squared error on an 8-bit grid, both ends searched",
-    observer: |_| Box::new(Mse::default()),
+    observer: |_| counted(Mse),
 };
 
 /// Range of least expected squared error; contains zero.
-#[derive(Default)]
-struct Mse {
-    histogram: Histogram,
-}
+struct Mse;
 
-impl Observer for Mse {
-    fn observe(&mut self, values: &[f32]) {
-        self.histogram.observe(values);
-    }
-
-    fn merge(&mut self, other: &dyn Observer) -> Result<()> {
-        self.histogram.merge(&same_kind::<Self>(other)?.histogram);
-        Ok(())
-    }
-
-    fn range(&self) -> Option<Range> {
-        range(&self.histogram)
-    }
-
-    fn extremes(&self) -> &Extremes {
-        &self.histogram.extremes
-    }
-
-    fn state(&self) -> Result<Value> {
-        to_json(&self.histogram)
-    }
-
-    fn restore(&mut self, state: Value) -> Result<()> {
-        self.histogram = from_json(state)?;
-        Ok(())
+impl Rule for Mse {
+    fn range(&self, counts: &Histogram) -> Option<Range> {
+        range(counts)
     }
 }
 
@@ -180,7 +153,7 @@ mod tests {
     use super::*;
 
     fn range_of(values: &[f32]) -> Range {
-        let mut observer = Mse::default();
+        let mut observer = (ENTRY.observer)(0.0);
         observer.observe(values);
         observer.range().unwrap()
     }

@@ -4,51 +4,26 @@
 //! never outside what was observed; 100 is min-max. As in ONNX Runtime's percentile calibration, but from counts
 //! that need no second pass.
 
-use serde_json::Value;
-
+use super::counted::{Rule, counted};
 use super::histogram::Histogram;
-use super::{Entry, Extremes, Observer, Parameter, Range, from_json, same_kind, to_json};
-use crate::error::Result;
+use super::{Entry, Parameter, Range};
 
 pub(super) const ENTRY: Entry = Entry {
     name: "percentile",
     parameter: Some(Parameter { symbol: "P", example: 99.99, above: 50.0, at_most: 100.0 }),
     summary: "the range that keeps P percent of the values; 100 is min-max",
-    observer: |p| Box::new(Percentile { p, histogram: Histogram::default() }),
+    observer: |p| counted(Percentile { p }),
 };
 
 /// Range that keeps `p` percent of the observed values, `p` in (50, 100].
 struct Percentile {
     p: f64,
-    histogram: Histogram,
 }
 
-impl Observer for Percentile {
-    fn observe(&mut self, values: &[f32]) {
-        self.histogram.observe(values);
-    }
-
-    fn merge(&mut self, other: &dyn Observer) -> Result<()> {
-        self.histogram.merge(&same_kind::<Self>(other)?.histogram);
-        Ok(())
-    }
-
-    fn range(&self) -> Option<Range> {
+impl Rule for Percentile {
+    fn range(&self, counts: &Histogram) -> Option<Range> {
         let tail = (100.0 - self.p) / 200.0;
-        self.histogram.quantiles(tail, 1.0 - tail)
-    }
-
-    fn extremes(&self) -> &Extremes {
-        &self.histogram.extremes
-    }
-
-    fn state(&self) -> Result<Value> {
-        to_json(&self.histogram)
-    }
-
-    fn restore(&mut self, state: Value) -> Result<()> {
-        self.histogram = from_json(state)?;
-        Ok(())
+        counts.quantiles(tail, 1.0 - tail)
     }
 }
 

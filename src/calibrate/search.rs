@@ -11,17 +11,15 @@
 //!
 //! and [`crate::quantize::choose`] measures what each does to what the value is for. Unmeasured it is the first.
 
-use serde_json::Value;
-
+use super::counted::{Rule, counted};
 use super::histogram::Histogram;
-use super::{Entry, Extremes, Observer, Range, from_json, mse, same_kind, to_json};
-use crate::error::Result;
+use super::{Entry, Range, mse};
 
 pub(super) const ENTRY: Entry = Entry {
     name: "search",
     parameter: None,
     summary: "of the ranges that the others find, the one that changes what is computed from the value least",
-    observer: |_| Box::new(Search::default()),
+    observer: |_| counted(Search),
 };
 
 /// Percentages kept by candidates.
@@ -29,49 +27,24 @@ const PERCENTAGES: [f64; 2] = [99.99, 99.9];
 /// Factors of the range of least squared error, below and above zero.
 const FACTORS: [(f32, f32); 3] = [(0.4, 1.0), (0.2, 1.0), (0.8, 0.8)];
 
-#[derive(Default)]
-struct Search {
-    histogram: Histogram,
-}
+struct Search;
 
-impl Observer for Search {
-    fn observe(&mut self, values: &[f32]) {
-        self.histogram.observe(values);
+impl Rule for Search {
+    fn range(&self, counts: &Histogram) -> Option<Range> {
+        mse::range(counts)
     }
 
-    fn merge(&mut self, other: &dyn Observer) -> Result<()> {
-        self.histogram.merge(&same_kind::<Self>(other)?.histogram);
-        Ok(())
-    }
-
-    fn range(&self) -> Option<Range> {
-        mse::range(&self.histogram)
-    }
-
-    fn alternatives(&self) -> Vec<Range> {
-        let Some((best, whole)) = self.range().zip(self.histogram.extremes.range()) else { return Vec::new() };
+    fn alternatives(&self, counts: &Histogram) -> Vec<Range> {
+        let Some((best, whole)) = self.range(counts).zip(counts.extremes.range()) else { return Vec::new() };
         let whole = whole.with_zero();
         let quantiles = PERCENTAGES.iter().filter_map(|p| {
             let tail = (100.0 - p) / 200.0;
-            Some(self.histogram.quantiles(tail, 1.0 - tail)?.with_zero())
+            Some(counts.quantiles(tail, 1.0 - tail)?.with_zero())
         });
         let scaled = FACTORS
             .iter()
             .map(|(low, high)| Range { min: (best.min * low).max(whole.min), max: (best.max * high).min(whole.max) });
         [best, whole].into_iter().chain(quantiles).chain(scaled).collect()
-    }
-
-    fn extremes(&self) -> &Extremes {
-        &self.histogram.extremes
-    }
-
-    fn state(&self) -> Result<Value> {
-        to_json(&self.histogram)
-    }
-
-    fn restore(&mut self, state: Value) -> Result<()> {
-        self.histogram = from_json(state)?;
-        Ok(())
     }
 }
 
@@ -81,7 +54,7 @@ mod tests {
     use super::*;
 
     fn alternatives(values: &[f32]) -> Vec<Range> {
-        let mut observer = Search::default();
+        let mut observer = (ENTRY.observer)(0.0);
         observer.observe(values);
         observer.alternatives()
     }

@@ -88,7 +88,7 @@ fn show(i: &Inspection) {
     println!("producer   {}", i.producer.trim());
     println!("version    IR {}, opset {}", i.ir_version.unwrap_or_default(), opsets.join(", "));
     let macs = i.size.macs.map_or(String::new(), |m| format!(", {} MACs with open sizes at 1", report::count(m)));
-    println!("size       {:.2} MB, {} parameters{macs}", i.size.bytes as f64 / 1e6, i.size.parameters);
+    println!("size       {}, {} parameters{macs}", report::megabytes(i.size.bytes), i.size.parameters);
     println!("inputs     {}", i.inputs.join("\n           "));
     println!("outputs    {}", i.outputs.join("\n           "));
     let operators: Vec<_> = i.operators.iter().map(|(op, n)| format!("{n} {op}")).collect();

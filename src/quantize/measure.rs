@@ -23,7 +23,7 @@ use crate::ir::{GraphEdit, Model, NodeId, Tensor, TensorType, Type};
 use crate::ops::{self, QuantRule};
 use crate::progress::Progress;
 use crate::runtime::timing::{LatencyOptions, interleaved, quantile, ratios};
-use crate::runtime::{LoadOptions, Runtime, Shaped, deciding_inputs};
+use crate::runtime::{LoadOptions, Runtime, Shaped};
 
 /// A node must not be slower by itself.
 const NODE_GAIN: f64 = 1.0;
@@ -131,11 +131,7 @@ fn speedup(
     runtime: &dyn Runtime,
     options: &LatencyOptions,
 ) -> Result<f64> {
-    let load = |model: &Model| {
-        let deciding = deciding_inputs(model);
-        let constants = inputs.iter().filter(|(name, _)| deciding.contains(name)).cloned().collect();
-        runtime.load(model, &LoadOptions { constants, ..LoadOptions::for_inputs(inputs).with_threads(1) })
-    };
+    let load = |model: &Model| runtime.load(model, &LoadOptions::for_run(model, inputs).with_threads(1));
     let (a, b) = (load(float)?, load(integer)?);
     let times = interleaved(&[(&*a, inputs), (&*b, inputs)], options)?;
     Ok(quantile(&ratios(&times[0], &times[1]), 0.5))

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::count;
+use super::{count, megabytes};
 use crate::validate::size::Size;
 use crate::validate::{Missed, Validation};
 
@@ -14,8 +14,12 @@ pub fn markdown(sizes: &(Size, Size), v: &Validation, missed: &[Missed]) -> Stri
         let _ = writeln!(out, "| {what} | {a} | {b} | {how} |");
     };
     let (before, after) = sizes;
-    let mb = |s: &Size| format!("{:.2} MB", s.bytes as f64 / 1e6);
-    row("size", mb(before), mb(after), format!("{:.2}×", before.bytes as f64 / after.bytes.max(1) as f64));
+    row(
+        "size",
+        megabytes(before.bytes),
+        megabytes(after.bytes),
+        format!("{:.2}×", before.bytes as f64 / after.bytes.max(1) as f64),
+    );
     if let (Some(a), Some(b)) = (before.macs, after.macs) {
         row("MACs", count(a), count(b), "a sample".into());
     }

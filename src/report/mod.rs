@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 pub use markdown::markdown;
-pub use text::{comparison, count, sizes, text};
+pub use text::{comparison, count, megabytes, sizes, text};
 
 use crate::error::{Error, Result};
 use crate::passes::SimplifyReport;

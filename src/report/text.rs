@@ -61,10 +61,9 @@ pub fn text(r: &Report) -> String {
 /// Bytes, nodes, work and zeros.
 pub fn sizes(before: &Size, after: &Size) -> String {
     let mut out = String::new();
-    let mb = |b: u64| format!("{:.2} MB", b as f64 / 1e6);
     let ratio = before.bytes as f64 / after.bytes.max(1) as f64;
     let how = if ratio >= 1.0 { format!("{ratio:.2}× smaller") } else { format!("{:.2}× larger", 1.0 / ratio) };
-    line(&mut out, "size", &mb(before.bytes), &mb(after.bytes), &how);
+    line(&mut out, "size", &megabytes(before.bytes), &megabytes(after.bytes), &how);
     line(&mut out, "nodes", &before.nodes.to_string(), &after.nodes.to_string(), "");
     if let (Some(a), Some(b)) = (before.macs, after.macs) {
         line(&mut out, "MACs", &count(a), &count(b), "a sample");
@@ -74,6 +73,11 @@ pub fn sizes(before: &Size, after: &Size) -> String {
         line(&mut out, "zeros", &share(before), &share(after), "of the parameters");
     }
     out
+}
+
+/// `18.61 MB`.
+pub fn megabytes(bytes: u64) -> String {
+    format!("{:.2} MB", bytes as f64 / 1e6)
 }
 
 /// A large number with its unit: `386.0 M`.

@@ -55,19 +55,26 @@ fn build(tensor: &Tensor) -> TractResult<TractTensor> {
         };
     }
     plain!(f32, i64, u8, i8, i32, f64, u16, i16, u32, u64);
-    let bytes = tensor.bytes();
     match tensor.dtype() {
-        DType::Bool => TractTensor::from_shape(shape, &bytes.iter().map(|b| *b != 0).collect::<Vec<bool>>()),
-        DType::F16 => {
-            let words = bytes.chunks_exact(2).map(|c| f16::from_bits(u16::from_le_bytes([c[0], c[1]])));
-            TractTensor::from_shape(shape, &words.collect::<Vec<f16>>())
-        }
-        _ => {
-            let strings = tensor.strings().unwrap_or_default().iter();
-            let strings: Vec<String> = strings.map(|s| String::from_utf8_lossy(s).into_owned()).collect();
-            tensor1(&strings).into_shape(shape)
-        }
+        DType::Bool => TractTensor::from_shape(shape, &bools(tensor)),
+        DType::F16 => TractTensor::from_shape(shape, &halves(tensor)),
+        _ => tensor1(&texts(tensor)).into_shape(shape),
     }
+}
+
+/// Elements of a boolean tensor.
+pub(super) fn bools(tensor: &Tensor) -> Vec<bool> {
+    tensor.bytes().iter().map(|b| *b != 0).collect()
+}
+
+/// Elements of a float16 tensor.
+pub(super) fn halves(tensor: &Tensor) -> Vec<f16> {
+    tensor.bytes().chunks_exact(2).map(|c| f16::from_le_bytes([c[0], c[1]])).collect()
+}
+
+/// Elements of a tensor of strings.
+pub(super) fn texts(tensor: &Tensor) -> Vec<String> {
+    tensor.strings().unwrap_or_default().iter().map(|s| String::from_utf8_lossy(s).into_owned()).collect()
 }
 
 /// From tract's tensor. Symbolic sizes (tract's `TDim`) become int64.

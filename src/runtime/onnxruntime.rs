@@ -13,6 +13,7 @@ use ort::logging::LogLevel;
 use ort::session::SessionInputValue;
 use ort::value::{DynValue, Tensor as OrtTensor};
 
+use super::convert::{bools, halves, texts};
 use super::{LoadOptions, Runtime, Session};
 use crate::error::{Error, Result};
 use crate::ir::{DType, Element, GraphEdit, Model, Tensor, ValueId};
@@ -151,18 +152,10 @@ fn to_ort(tensor: &Tensor) -> Result<DynValue> {
         };
     }
     plain!(f32, i64, u8, i8, i32, f64, u16, i16, u32, u64);
-    let bytes = tensor.bytes();
     match tensor.dtype() {
-        DType::Bool => made(OrtTensor::from_array((shape, bytes.iter().map(|b| *b != 0).collect::<Vec<bool>>()))),
-        DType::F16 => {
-            let words = bytes.chunks_exact(2).map(|c| f16::from_le_bytes([c[0], c[1]]));
-            made(OrtTensor::from_array((shape, words.collect::<Vec<f16>>())))
-        }
-        DType::String => {
-            let strings = tensor.strings().unwrap_or_default().iter();
-            let strings: Vec<String> = strings.map(|s| String::from_utf8_lossy(s).into_owned()).collect();
-            made(OrtTensor::from_string_array((shape, strings.as_slice())))
-        }
+        DType::Bool => made(OrtTensor::from_array((shape, bools(tensor)))),
+        DType::F16 => made(OrtTensor::from_array((shape, halves(tensor)))),
+        DType::String => made(OrtTensor::from_string_array((shape, texts(tensor).as_slice()))),
         other => Err(Error::runtime(format!("inputs of type {other} cannot be fed to ONNX Runtime from here"))),
     }
 }

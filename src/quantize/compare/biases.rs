@@ -14,14 +14,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::{each_batch, spread};
+use super::{as_qdq, each_batch, spread};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::ir::{DType, GraphEdit, Model, NodeId, Tensor, TensorType, Type, ValueId};
 use crate::ops::{self, QuantRule};
 use crate::progress::Progress;
 use crate::quantize::plan::{Decision, QuantPlan};
-use crate::quantize::{Format, apply};
 use crate::runtime::{Runtime, Shaped};
 
 /// Twice the batches: a mean of every channel needs more samples than one number for the whole.
@@ -111,11 +110,7 @@ fn measure(
 
 /// The quantized model, cut at the outputs of its layers; the inputs that feed what reads these.
 fn pieces(model: &Model, plan: &QuantPlan, layers: &[Layer]) -> Result<(Model, Vec<String>)> {
-    let mut cut = model.clone();
-    // Q/DQ says the arithmetic of every static form.
-    let mut plan = plan.clone();
-    plan.options.format = Format::Qdq;
-    apply(&mut cut, &plan)?;
+    let mut cut = as_qdq(model, plan)?;
     let mut edit = GraphEdit::new(&mut cut);
     let main = edit.main();
     edit.clear_graph_outputs(main);

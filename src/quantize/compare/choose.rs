@@ -13,14 +13,14 @@
 //! Where the runtime cannot run the pieces, the first plan stands, with a note.
 
 use super::press::{power, squared_distance};
-use super::{correct, each_batch, refine, spread};
+use super::{as_qdq, correct, each_batch, refine, spread};
 use crate::calibrate::{Range, Ranges, Statistics};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::ir::{Model, Tensor};
 use crate::progress::Progress;
 use crate::quantize::plan::QuantPlan;
-use crate::quantize::{Format, QuantOptions, apply, plan};
+use crate::quantize::{QuantOptions, plan};
 use crate::runtime::{Runtime, Shaped};
 
 /// So many of the first alternatives are a rule for all values alike.
@@ -75,7 +75,7 @@ fn tried(
         ranges.ranges.extend(alternatives.iter().filter_map(of));
         candidates.push((plan(model, Some(&ranges), options)?, ranges));
     }
-    let refined = refine(model, &first, statistics, data, batches, progress)?;
+    let refined = refine(model, &first, ranges.clone(), &alternatives, data, batches, progress)?;
     candidates.push((plan(model, Some(&refined), options)?, refined));
     candidates.push((first, ranges));
     let mut best: Option<(f64, QuantPlan, Ranges)> = None;
@@ -130,11 +130,7 @@ impl<'a> Judge<'a> {
 
     /// Of the worst output, in dB.
     fn sqnr(&self, plan: &QuantPlan) -> Result<f64> {
-        let mut model = self.model.clone();
-        let mut plan = plan.clone();
-        // Q/DQ says the arithmetic of every static form.
-        plan.options.format = Format::Qdq;
-        apply(&mut model, &plan)?;
+        let model = as_qdq(self.model, plan)?;
         let session = Shaped::new(self.data.1, &model, &[], 1);
         let numbers: Vec<usize> = (0..self.batches.len()).collect();
         let seen = each_batch("comparing", &numbers, self.progress, |i| {

@@ -21,10 +21,21 @@ use ranges::refine;
 
 use crate::data::Dataset;
 use crate::error::{Error, Result};
+use crate::ir::Model;
 use crate::progress::Progress;
+use crate::quantize::plan::QuantPlan;
+use crate::quantize::{Format, apply};
 
 /// Memory that the values of the batches in flight may take, beyond which fewer run at a time.
 const ROOM: usize = 128 << 20;
+
+/// The model with `plan` applied as Q/DQ, which says the arithmetic of every static form.
+fn as_qdq(model: &Model, plan: &QuantPlan) -> Result<Model> {
+    let (mut model, mut plan) = (model.clone(), plan.clone());
+    plan.options.format = Format::Qdq;
+    apply(&mut model, &plan)?;
+    Ok(model)
+}
 
 /// Which `count` batches are looked at, spread evenly; all where there are fewer.
 fn spread(dataset: &Dataset, count: usize) -> Vec<usize> {

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::pieces::{Cut, Pieces};
 use super::press::{power, pressed, squared_distance};
 use super::{each_batch, spread};
-use crate::calibrate::{Range, Ranges, Statistics};
+use crate::calibrate::{Range, Ranges};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::ir::{Model, Tensor};
@@ -25,23 +25,22 @@ use crate::runtime::{Runtime, Shaped};
 /// Half of the batches: every element of them counts.
 const SHARE: usize = 2;
 
-/// The ranges of `statistics`, those of the values in `plan` (made for `model` with them) chosen by measuring.
+/// `ranges`, those of the values in `plan` (made for `model` with them) chosen among their `alternatives` by measuring.
 ///
 /// # Errors
 /// What the data or the runtime refuse.
 pub fn refine(
     model: &Model,
     plan: &QuantPlan,
-    statistics: &Statistics,
+    mut ranges: Ranges,
+    alternatives: &BTreeMap<String, Vec<Range>>,
     (dataset, runtime): (&Dataset, &dyn Runtime),
     batches: usize,
     progress: &dyn Progress,
 ) -> Result<Ranges> {
-    let mut ranges = statistics.ranges();
-    let alternatives = statistics.alternatives();
     let pieces = Pieces::cut(model, plan)?;
     let candidates: Vec<Vec<Candidate>> =
-        pieces.cuts.iter().map(|c| candidates(c, &alternatives, &plan.options)).collect();
+        pieces.cuts.iter().map(|c| candidates(c, alternatives, &plan.options)).collect();
     if candidates.iter().all(|c| c.len() < 2) {
         return Ok(ranges);
     }
