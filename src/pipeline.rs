@@ -36,10 +36,16 @@ pub struct Optimize<'a> {
     pub gates: Gates,
 }
 
-/// Data for calibration and for validation (often the same).
+/// Data for calibration, and those for validation where they are others.
 pub struct Data {
     pub calibration: Dataset,
-    pub validation: Dataset,
+    pub validation: Option<Dataset>,
+}
+
+impl Data {
+    fn validation(&self) -> &Dataset {
+        self.validation.as_ref().unwrap_or(&self.calibration)
+    }
 }
 
 /// Simplifies, prunes and quantizes, writes the file, reads it back and compares it with the original.
@@ -70,11 +76,11 @@ pub fn optimize(
     onnx::emit(&model, o.output)?;
 
     let written = onnx::load(o.output)?;
-    let batch = data.as_ref().map(|d| d.validation.batch(0)).transpose()?;
+    let batch = data.as_ref().map(|d| d.validation().batch(0)).transpose()?;
     let weigh = |model, path| size::size(model, path, batch.as_ref());
     report.sizes = Some((weigh(&original, o.model), weigh(&written, o.output)));
     if let Some(data) = &data {
-        let proof = validate(&original, &written, &data.validation, o.runtime, &o.validate, progress)?;
+        let proof = validate(&original, &written, data.validation(), o.runtime, &o.validate, progress)?;
         report.missed = o.gates.missed(&proof);
         report.validation = Some(proof);
     }

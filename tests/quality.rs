@@ -51,8 +51,9 @@ fn press(model: &Path, calib: &Path, eval: &Path, output: &Path) -> Report {
         validate: ValidateOptions { drift_samples: 0, latency: None, ..ValidateOptions::default() },
         gates: Gates::default(),
     };
-    let data =
-        |model: &Model| Ok(Some(Data { calibration: dataset(calib, model, 4)?, validation: dataset(eval, model, 4)? }));
+    let data = |model: &Model| {
+        Ok(Some(Data { calibration: dataset(calib, model, 4)?, validation: Some(dataset(eval, model, 4)?) }))
+    };
     optimize(&job, data, &Silent).unwrap_or_else(|e| panic!("{e}"))
 }
 

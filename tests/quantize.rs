@@ -262,6 +262,42 @@ fn a_clamp_that_the_levels_imply_goes_in_the_qoperator_form() {
     assert!(count(&pressed, "Relu") + count(&pressed, "Clip") <= 1);
 }
 
+/// y = a·b where both are inputs: left alone until it is named, then near the float product in each form.
+#[test]
+fn a_product_of_two_activations_is_quantized_where_the_user_names_it() {
+    let model = parse("g (float[2,5,8] a, float[2,8,6] b) => (float[2,5,6] y) { y = MatMul (a, b) }");
+    let mut ranges = Ranges::default();
+    for (value, range) in [("a", (-1.0, 1.0)), ("b", (0.0, 2.0)), ("y", (-16.0, 16.0))] {
+        ranges.ranges.insert(value.into(), calibrate::Range::new(range.0, range.1));
+    }
+    let values = |n: usize, low: f32, high: f32| -> Vec<f32> {
+        (0..n).map(|i| low + (high - low) * ((i * 37 % 101) as f32 / 100.0)).collect()
+    };
+    let inputs = [
+        ("a".to_owned(), Tensor::from_vec([2, 5, 8], values(80, -1.0, 1.0))),
+        ("b".to_owned(), Tensor::from_vec([2, 8, 6], values(96, 0.0, 2.0))),
+    ];
+    let run = |m: &Model| Shaped::new(tract(), m, &[], 1).run(&inputs).unwrap()[0].1.to_f32().unwrap().into_owned();
+    let float = run(&model);
+    // Half a step of each operand, each of eight times, and of the product where it has steps.
+    let operands = 8.0 * (0.5 * 2.0 / 255.0 * 2.0 + 0.5 * 2.0 / 255.0 * 1.0);
+    for (format, bound) in [
+        (Format::Qdq, operands),
+        (Format::Qoperator, operands + 0.5 * 32.0 / 255.0),
+        (Format::Integer, operands),
+        (Format::Dynamic, operands),
+    ] {
+        let base = QuantOptions { format, ..QuantOptions::for_target("onnxruntime").unwrap() };
+        let plan = quantize::plan(&model, Some(&ranges), &base).unwrap();
+        assert_eq!(plan.quantized(), 0, "{plan}");
+        let options = QuantOptions { op_types: vec!["MatMul".into()], ..base };
+        let pressed = quantized(&model, Some(&ranges), &options);
+        let worst = float.iter().zip(run(&pressed)).map(|(a, b)| (a - b).abs()).fold(0f32, f32::max);
+        println!("{format}: off by {worst} of at most {bound}");
+        assert!(worst > 0.0 && worst <= bound as f32, "{format}: {worst}, at most {bound}");
+    }
+}
+
 fn channel() -> impl Strategy<Value = Vec<f32>> {
     prop::collection::vec(prop_oneof![4 => -1.0f32..1.0, 1 => Just(0.0f32)], 2..200)
 }

@@ -70,26 +70,20 @@ fn shape(text: &str) -> Result<(String, Vec<i64>), String> {
 /// What to quantize, and to what; absent flags come from the target's preset.
 #[derive(Args, Clone)]
 pub struct QuantArgs {
-    /// Deployment target: onnxruntime or tract
-    #[arg(long, value_name = "T", default_value = "onnxruntime")]
+    #[arg(long, value_name = "T", default_value = target::PRESETS[0].name, help = targets())]
     pub target: String,
-    /// How quantization is written: qdq, qoperator, integer, dynamic, weight-only
-    #[arg(long = "format", value_name = "F")]
+    #[arg(long = "format", value_name = "F", help = one_of("How quantization is written", Format::ALL))]
     pub form: Option<Format>,
-    /// Type of activations: u8, s8, none
-    #[arg(long, value_name = "TYPE")]
+    #[arg(long, value_name = "TYPE", help = one_of("Type of activations", Activations::ALL))]
     pub activations: Option<Activations>,
-    /// Type of weights: s8, u8
-    #[arg(long, value_name = "TYPE")]
+    #[arg(long, value_name = "TYPE", help = one_of("Type of weights", Weights::ALL))]
     pub weights: Option<Weights>,
-    /// Scales per weight: channel or tensor
-    #[arg(long, value_name = "G")]
+    #[arg(long, value_name = "G", help = one_of("Scales per weight", Granularity::ALL))]
     pub granularity: Option<Granularity>,
     /// Activations with the zero point in the middle
     #[arg(long)]
     pub symmetric_activations: bool,
-    /// min-max, percentile:P, entropy, mse, std:K, search (the default)
-    #[arg(long, value_name = "C")]
+    #[arg(long, value_name = "C", help = calibrators())]
     pub calibrator: Option<String>,
     /// Nodes whose name matches stay as they are (repeatable)
     #[arg(long, value_name = "REGEX")]
@@ -124,6 +118,27 @@ impl QuantArgs {
         let spec = self.calibrator.as_deref();
         calibrate::parse(spec.unwrap_or(target::find(&self.target)?.calibrator))
     }
+}
+
+/// Help that ends with the names to choose from.
+pub fn one_of(what: &str, names: impl IntoIterator<Item = impl ToString>) -> String {
+    let names: Vec<String> = names.into_iter().map(|n| n.to_string()).collect();
+    format!("{what}: {}", names.join(", "))
+}
+
+pub fn targets() -> String {
+    one_of("Deployment target", target::PRESETS.iter().map(|p| p.name))
+}
+
+pub fn runtimes(what: &str) -> String {
+    one_of(what, runtime::RUNTIMES.iter().map(|r| r.name()))
+}
+
+/// The target says which calibrator is its default.
+fn calibrators() -> String {
+    let defaults: Vec<_> = target::PRESETS.iter().map(|p| format!("{} for {}", p.calibrator, p.name)).collect();
+    let names = one_of("Rule that finds ranges", calibrate::CALIBRATORS.iter().map(calibrate::Entry::usage));
+    format!("{names} [default: {}]", defaults.join(", "))
 }
 
 /// Where the ranges of activations come from: the file, else the data, else nowhere.

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use anstream::println;
 
 use super::Done;
-use super::args::DataArgs;
+use super::args::{DataArgs, runtimes};
 use crate::error::Result;
-use crate::runtime::{self, LoadOptions, Session};
+use crate::runtime::{self, LoadOptions, RUNTIMES, Session};
 use crate::validate::latency::{LatencyOptions, Timed, interleaved, quantile, summary};
 use crate::{ir, onnx};
 
@@ -18,8 +18,7 @@ pub struct Args {
     models: Vec<PathBuf>,
     #[command(flatten)]
     data: DataArgs,
-    /// Runtime that runs them
-    #[arg(long, value_name = "R", default_value = "tract")]
+    #[arg(long, value_name = "R", default_value = RUNTIMES[0].name(), help = runtimes("Runtime that runs them"))]
     runtime: String,
     /// Threads of one run
     #[arg(long, value_name = "N", default_value_t = 1)]

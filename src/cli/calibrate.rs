@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use anstream::println;
 
 use super::Done;
-use super::args::{DataArgs, QuantArgs, check_output};
+use super::args::{DataArgs, QuantArgs, check_output, runtimes};
 use super::bars::Bars;
 use crate::calibrate::{Ranges, Statistics, collect};
 use crate::error::{Error, Result};
-use crate::{pipeline, quantize, runtime};
+use crate::runtime::{self, RUNTIMES};
+use crate::{pipeline, quantize};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -26,8 +27,7 @@ pub struct Args {
     data: DataArgs,
     #[command(flatten)]
     quant: QuantArgs,
-    /// Runtime that runs the model
-    #[arg(long, value_name = "R", default_value = "tract")]
+    #[arg(long, value_name = "R", default_value = RUNTIMES[0].name(), help = runtimes("Runtime that runs the model"))]
     runtime: String,
 }
 

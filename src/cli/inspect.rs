@@ -7,12 +7,13 @@ use anstream::{print, println};
 use serde::Serialize;
 
 use super::Done;
+use super::args::targets;
 use crate::error::Result;
 use crate::ir::Model;
 use crate::passes::{self, SimplifyOptions, SimplifyReport};
 use crate::quantize::{self, Format, QuantOptions, QuantPlan};
 use crate::validate::size::{Size, size};
-use crate::{onnx, report};
+use crate::{onnx, report, target};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -20,8 +21,7 @@ pub struct Args {
     model: PathBuf,
     #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = ["text", "json"])]
     format: String,
-    /// Deployment target whose plan is shown
-    #[arg(long, value_name = "T", default_value = "onnxruntime")]
+    #[arg(long, value_name = "T", default_value = target::PRESETS[0].name, help = targets())]
     target: String,
 }
 

@@ -89,7 +89,7 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
     let open = |model: &crate::ir::Model| {
         let Some(spec) = &args.data.data else { return Ok(None) };
         let calibration = args.data.open(spec, model)?;
-        let validation = args.data.open(args.eval.as_ref().unwrap_or(spec), model)?;
+        let validation = args.eval.as_ref().map(|spec| args.data.open(spec, model)).transpose()?;
         Ok(Some(Data { calibration, validation }))
     };
     let report = pipeline::optimize(&job, open, bars)?;

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use anstream::{print, println};
 
 use super::Done;
-use super::args::output;
+use super::args::{one_of, output};
 use crate::error::{Error, Result};
 use crate::onnx;
-use crate::prune::{self, Pattern, PruneOptions, Scope};
+use crate::prune::{self, CRITERIA, Pattern, PruneOptions, Scope};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -36,8 +36,7 @@ pub struct PruneArgs {
     /// Weights that score below this become zero
     #[arg(long, value_name = "X", conflicts_with = "sparsity")]
     threshold: Option<f64>,
-    /// How important a weight is: magnitude or random
-    #[arg(long, value_name = "C", default_value = "magnitude")]
+    #[arg(long, value_name = "C", default_value = CRITERIA[0].name, help = criteria())]
     criterion: String,
     /// unstructured, or N:M as 2:4
     #[arg(long, value_name = "P", default_value = "unstructured")]
@@ -48,6 +47,10 @@ pub struct PruneArgs {
     /// Store zeros as sparse_initializer where that is smaller
     #[arg(long)]
     sparse: bool,
+}
+
+fn criteria() -> String {
+    one_of("How important a weight is", CRITERIA.iter().map(|c| c.name))
 }
 
 impl PruneArgs {

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use anstream::{print, println};
 
 use super::Done;
-use super::args::{DataArgs, QuantArgs, output, range_source};
+use super::args::{DataArgs, QuantArgs, output, range_source, runtimes};
 use super::bars::Bars;
 use crate::error::Result;
 use crate::pipeline;
+use crate::runtime::RUNTIMES;
 use crate::{onnx, quantize};
 
 #[derive(clap::Args)]
@@ -25,8 +26,7 @@ pub struct Args {
     ranges: Option<PathBuf>,
     #[command(flatten)]
     quant: QuantArgs,
-    /// Runtime that calibrates
-    #[arg(long, value_name = "R", default_value = "tract")]
+    #[arg(long, value_name = "R", default_value = RUNTIMES[0].name(), help = runtimes("Runtime that calibrates"))]
     runtime: String,
     /// Print what would be done, and stop
     #[arg(long)]
@@ -46,8 +46,7 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
     };
     let report = quantize::apply(&mut model, &plan)?;
     onnx::emit(&model, path)?;
-    let covered: Vec<_> = plan.coverage().iter().map(|(op, done, all)| format!("{done} of {all} {op}")).collect();
-    println!("{} in {}, {}", covered.join(", "), options.weights, options.effective_format());
+    println!("{} in {}, {}", plan.coverage(), options.weights, options.effective_format());
     for (node, reason) in plan.kept() {
         println!("  keep {} ({}): {reason}", node.node, node.op_type);
     }

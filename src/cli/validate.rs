@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use anstream::{print, println};
 
 use super::Done;
-use super::args::{DataArgs, GateArgs};
+use super::args::{DataArgs, GateArgs, runtimes};
 use super::bars::Bars;
 use crate::error::Result;
+use crate::runtime::{self, RUNTIMES};
 use crate::validate::size::{Size, size};
 use crate::validate::{ValidateOptions, validate};
-use crate::{onnx, report, runtime};
+use crate::{onnx, report};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -22,8 +23,7 @@ pub struct Args {
     data: DataArgs,
     #[command(flatten)]
     gates: GateArgs,
-    /// Runtime that runs both
-    #[arg(long, value_name = "R", default_value = "tract")]
+    #[arg(long, value_name = "R", default_value = RUNTIMES[0].name(), help = runtimes("Runtime that runs both"))]
     runtime: String,
     /// Threads of one run while timing
     #[arg(long, value_name = "N", default_value_t = 1)]

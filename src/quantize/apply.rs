@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::plan::{Decision, NodePlan, QuantPlan, WeightPlan};
 use super::weights::{self, QuantizedWeight};
-use super::{Format, algorithm, integer, qdq, qoperator, weight_only, write};
+use super::{Format, algorithm, integer, product, qdq, qoperator, weight_only, write};
 use crate::error::{Error, Result};
 use crate::ir::{GraphEdit, Model, NewNode, Place, Tensor, ValueId};
 use crate::ops::{self, QuantRule};
@@ -73,6 +73,12 @@ pub fn apply(model: &mut Model, plan: &QuantPlan) -> Result<QuantReport> {
                 Format::Qoperator => qoperator::node(&mut edit, plan, node, weight)?,
                 Format::Integer | Format::Dynamic => integer::node(&mut edit, plan, node, weight, &mut done)?,
                 Format::WeightOnly => weight_only::node(&mut edit, plan, node, weight, &mut done)?,
+            },
+            Decision::Product { .. } => match format {
+                Format::Qoperator => product::requantizing(&mut edit, node)?,
+                Format::Integer | Format::Dynamic => product::accumulating(&mut edit, node)?,
+                // Its operands are values of the plan; Q/DQ comes to them below.
+                Format::Qdq | Format::WeightOnly => {}
             },
             Decision::Keep { .. } => {}
         }

@@ -14,7 +14,7 @@ use crate::calibrate::{Range, Ranges};
 use crate::error::Result;
 use crate::ir::{DType, Model, NodeId, Tensor, ValueId};
 use crate::ops::{self, QuantRule};
-use crate::target::{self, Depthwise, Output, Preset};
+use crate::target::{self, Depthwise, OpPlacement, Output, Preset};
 
 /// A contraction of an activation with a constant weight.
 struct Contraction<'m> {
@@ -25,16 +25,24 @@ struct Contraction<'m> {
     axis: usize,
 }
 
+/// Where Q/DQ goes around an operator that the user wants and the preset does not know.
+const NAMED_BY_USER: OpPlacement = OpPlacement { op_type: "", output: Output::Always, min_macs: 0, min_depth: 0 };
+
 /// Names of the values whose ranges [`plan`] asks for.
 pub fn values_to_observe(model: &Model, options: &QuantOptions) -> Vec<String> {
     if !options.effective_format().is_static() {
         return Vec::new();
     }
+    let named = !options.include.is_empty() || !options.op_types.is_empty();
+    let products = named || target::find(&options.target).is_ok_and(|p| p.activation_products);
     let mut names = Vec::new();
     for id in model.graph(model.main()).nodes() {
-        let Ok(c) = contraction(model, *id) else { continue };
-        let outputs = model.node(*id).output(0).map(|y| settled(model, y));
-        for v in [Some(c.x), outputs].into_iter().flatten() {
+        let operands = match contraction(model, *id) {
+            Ok(c) => vec![c.x],
+            Err(_) => operands(model, *id).filter(|_| products).map_or(vec![], |(a, b)| vec![a, b]),
+        };
+        let outputs = model.node(*id).output(0).filter(|_| !operands.is_empty()).map(|y| settled(model, y));
+        for v in operands.into_iter().chain(outputs) {
             let name = model.name(v).to_string();
             if !names.contains(&name) {
                 names.push(name);
@@ -128,7 +136,10 @@ impl Decider<'_> {
 
     fn weighted(&self, id: NodeId, activations: &mut Activations) -> Result<Decision, String> {
         let node = self.model.node(id);
-        let c = contraction(self.model, id)?;
+        let c = match contraction(self.model, id) {
+            Err(reason) => return self.product(id, activations, reason),
+            Ok(c) => c,
+        };
         let format = self.options.effective_format();
         let insists = self.filters.insists(self.model.node_label(id), &node.op_type);
         // Values inside a subgraph are not calibrated: there the static forms of weights gain size alone.
@@ -147,9 +158,11 @@ impl Decider<'_> {
         if format != Format::Qdq && integer.is_none() {
             return Err(format!("the standard has no integer {}", node.op_type));
         }
-        let placement = self.preset.contraction(&node.op_type);
-        let Some(placement) = placement else {
-            return Err(format!("{} has no integer {}", self.preset.name, node.op_type));
+        let placement = match self.preset.contraction(&node.op_type) {
+            Some(placement) => placement,
+            // Q/DQ can be put around what another runtime than the target's may have in integers.
+            None if insists && format == Format::Qdq => &NAMED_BY_USER,
+            None => return Err(format!("{} has no integer {}", self.preset.name, node.op_type)),
         };
         let channels = c.tensor.shape()[c.axis].max(1);
         let depth = (c.tensor.len() / channels) as u64;
@@ -191,6 +204,31 @@ impl Decider<'_> {
             (p, _) => p,
         };
         Ok(self.quantize(&c, Some(x_params), output))
+    }
+
+    /// A product of two activations; `reason` is why it is nothing else. Integers gain too little there to be the default.
+    fn product(&self, id: NodeId, activations: &mut Activations, reason: String) -> Result<Decision, String> {
+        let node = self.model.node(id);
+        let Some((a, b)) = operands(self.model, id) else { return Err(reason) };
+        let wanted = self.preset.activation_products || self.filters.insists(self.model.node_label(id), &node.op_type);
+        let format = self.options.effective_format();
+        if !wanted || format == Format::WeightOnly {
+            return Err(reason);
+        }
+        if format == Format::Dynamic {
+            return Ok(Decision::Product { a: None, b: None, output: None });
+        }
+        if node.graph() != self.model.main() {
+            return Err("inside a subgraph, whose values are not calibrated".into());
+        }
+        let (a_params, b_params) = (self.params(a, activations)?, self.params(b, activations)?);
+        let y = node.output(0).ok_or("has no output")?;
+        let output = (format == Format::Qoperator).then(|| self.params(y, activations)).transpose()?;
+        for (v, params) in [(a, a_params), (b, b_params)] {
+            let all = self.made_quantized(v, activations);
+            self.record(v, params, all, activations);
+        }
+        Ok(Decision::Product { a: Some(a_params), b: Some(b_params), output })
     }
 
     /// Parameters that hold y − b wherever those given hold y.
@@ -304,6 +342,14 @@ fn contraction(model: &Model, id: NodeId) -> Result<Contraction<'_>, String> {
         }
     };
     Ok(Contraction { x, weight: w, tensor, bias, axis })
+}
+
+/// The operands of a product of two activations.
+fn operands(model: &Model, id: NodeId) -> Option<(ValueId, ValueId)> {
+    let node = model.node(id);
+    let QuantRule::Weighted { input, weight, both_activations: true, .. } = ops::of(node)?.quant else { return None };
+    let activation = |v: &ValueId| model.constant(*v).is_none() && model.tensor_type(*v).dtype == Some(DType::F32);
+    Some((node.input(input).filter(activation)?, node.input(weight).filter(activation)?))
 }
 
 /// The value behind a Relu or Clip that alone reads `v`; else `v`.

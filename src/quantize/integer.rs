@@ -114,7 +114,13 @@ impl Parts {
 }
 
 /// QuantizeLinear of `x`, shared by all that read it; the integers and the zero point.
-fn static_input(edit: &mut GraphEdit, graph: GraphId, at: Place, x: ValueId, p: &super::QParams) -> (ValueId, ValueId) {
+pub(super) fn static_input(
+    edit: &mut GraphEdit,
+    graph: GraphId,
+    at: Place,
+    x: ValueId,
+    p: &super::QParams,
+) -> (ValueId, ValueId) {
     let existing = edit.uses(x).iter().find_map(|u| match u {
         crate::ir::Use::Node { node, input: 0 } if edit.node(*node).is("QuantizeLinear") => Some(*node),
         _ => None,
@@ -128,7 +134,7 @@ fn static_input(edit: &mut GraphEdit, graph: GraphId, at: Place, x: ValueId, p: 
 }
 
 /// DynamicQuantizeLinear of `x`, shared by all that read it; integers, scale, zero point.
-fn dynamic_input(edit: &mut GraphEdit, at: Place, x: ValueId, name: &str) -> (ValueId, ValueId, ValueId) {
+pub(super) fn dynamic_input(edit: &mut GraphEdit, at: Place, x: ValueId, name: &str) -> (ValueId, ValueId, ValueId) {
     let graph = |edit: &GraphEdit| match at {
         Place::Before(n) | Place::After(n) => edit.node(n).graph(),
         Place::End(g) | Place::Start(g) => g,

@@ -6,7 +6,7 @@
 //!
 //! Which operators contract a weight, which rearrange, which stay float is data of [`crate::ops`]; where the
 //! target wants Q/DQ is data of [`crate::target`]. The forms that a decision can be written in are one file
-//! each: `qdq`, `qoperator`, `integer` (static and dynamic), `weight_only`.
+//! each: `qdq`, `qoperator`, `integer` (static and dynamic), `weight_only`; `product` for those of two activations.
 
 pub mod algorithm;
 mod apply;
@@ -17,6 +17,7 @@ mod measure;
 mod options;
 mod params;
 mod plan;
+mod product;
 mod qdq;
 mod qoperator;
 mod weight_only;

@@ -46,6 +46,8 @@ pub enum Decision {
         #[serde(skip)]
         shift: Option<Vec<f32>>,
     },
+    /// A product of two activations becomes one of integers. Without parameters they are found at every call.
+    Product { a: Option<QParams>, b: Option<QParams>, output: Option<QParams> },
     /// The table that it looks up is stored in 8 bits.
     Table { bytes: u64 },
     /// It stays float.
@@ -77,6 +79,13 @@ pub struct ActivationPlan {
     pub(super) id: ValueId,
 }
 
+impl Decision {
+    /// Whether the node reads integers.
+    pub fn computes(&self) -> bool {
+        matches!(self, Decision::Quantize { .. } | Decision::Product { .. })
+    }
+}
+
 impl QuantPlan {
     /// How many nodes compute in integers, or store theirs.
     pub fn quantized(&self) -> usize {
@@ -91,8 +100,8 @@ impl QuantPlan {
         })
     }
 
-    /// `49 of 49 Conv, 1 of 1 Gemm`: by operator, in order of first appearance.
-    pub fn coverage(&self) -> Vec<(String, usize, usize)> {
+    /// `49 of 49 Conv, 1 of 1 Gemm`, by operator in order of first appearance.
+    pub fn coverage(&self) -> String {
         let mut all: Vec<(String, usize, usize)> = Vec::new();
         for n in &self.nodes {
             let done = usize::from(!matches!(n.decision, Decision::Keep { .. }));
@@ -104,7 +113,8 @@ impl QuantPlan {
                 None => all.push((n.op_type.clone(), done, 1)),
             }
         }
-        all
+        let of: Vec<_> = all.iter().map(|(op, done, all)| format!("{done} of {all} {op}")).collect();
+        if of.is_empty() { "no node".into() } else { of.join(", ") }
     }
 }
 
@@ -134,6 +144,15 @@ impl fmt::Display for QuantPlan {
                     }
                     f.write_str(if *bias { "  bias i32" } else { "" })?;
                     f.write_str(if shift.is_some() { " corrected" } else { "" })?;
+                    writeln!(f)?;
+                }
+                Decision::Product { a, b, output } => {
+                    write!(f, "quantize  {name:<width$}  two activations")?;
+                    for (operand, params) in [("a", a), ("b", b), ("y", output)] {
+                        if let Some(p) = params {
+                            write!(f, "  {operand} {p}")?;
+                        }
+                    }
                     writeln!(f)?;
                 }
                 Decision::Table { bytes } => writeln!(f, "quantize  {name:<width$}  table s8 of {bytes} bytes")?,

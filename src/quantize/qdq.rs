@@ -56,8 +56,7 @@ pub(super) fn node(
 /// Q/DQ at every value of the plan.
 pub(super) fn activations(edit: &mut GraphEdit, plan: &QuantPlan) -> Result<()> {
     let main = edit.main();
-    let quantized: Vec<_> =
-        plan.nodes.iter().filter(|n| matches!(n.decision, Decision::Quantize { .. })).map(|n| n.id).collect();
+    let quantized: Vec<_> = plan.nodes.iter().filter(|n| n.decision.computes()).map(|n| n.id).collect();
     for a in &plan.activations {
         let v = a.id;
         let readers = edit.uses(v).to_vec();

@@ -90,7 +90,7 @@ fn drop_implied_clamp(edit: &mut GraphEdit, y: ValueId, p: &QParams) {
 
 /// The integers that `x` is, with scale and zero point: those that it was just dequantized from where the
 /// parameters are the same, else a QuantizeLinear, shared by all that read `x`.
-fn integers_of(
+pub(super) fn integers_of(
     edit: &mut GraphEdit,
     graph: crate::ir::GraphId,
     x: ValueId,

@@ -41,13 +41,12 @@ pub fn text(r: &Report) -> String {
         let _ = writeln!(out, "  prune: {p}");
     }
     if let Some(plan) = &r.plan {
-        let covered: Vec<_> = plan.coverage().iter().map(|(op, done, all)| format!("{done} of {all} {op}")).collect();
         let kept = plan.kept().count();
         let rest = match kept {
             0 => String::new(),
             n => format!("; {n} kept in float (--plan shows why)"),
         };
-        let _ = writeln!(out, "  {} in int8, {}{rest}", covered.join(", "), plan.options.effective_format());
+        let _ = writeln!(out, "  {} in int8, {}{rest}", plan.coverage(), plan.options.effective_format());
         for note in &plan.notes {
             let _ = writeln!(out, "  {note}");
         }

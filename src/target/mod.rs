@@ -52,8 +52,6 @@ pub struct Preset {
     pub activation_products: bool,
     /// Elementwise operators with integer kernels, taken where everything around them is quantized.
     pub arithmetic: &'static [&'static str],
-    /// Rearrangements that run on integers, taken where everything around them is quantized.
-    pub rearrangements: &'static [&'static str],
     /// Whether looked-up tables are stored in 8 bits.
     pub tables: bool,
     /// Whether the operators of the com.microsoft domain are there.

@@ -24,7 +24,6 @@ pub(super) static PRESET: Preset = Preset {
     depthwise: Depthwise::InQuantizedChain,
     activation_products: false,
     arithmetic: &["Add", "Mul", "GlobalAveragePool", "AveragePool", "Concat"],
-    rearrangements: &["MaxPool", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Slice", "Pad", "Split"],
     tables: true,
     microsoft: true,
     timed_in: None,

@@ -24,7 +24,6 @@ pub(super) static PRESET: Preset = Preset {
     depthwise: Depthwise::Float,
     activation_products: false,
     arithmetic: &[],
-    rearrangements: &[],
     tables: false,
     microsoft: false,
     timed_in: Some("tract"),

@@ -15,7 +15,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use crate::error::Result;
 use crate::ir::{DType, GraphEdit, Model, NodeId, TensorType, Type, Use, ValueId};
-use crate::quantize::plan::{Decision, QuantPlan};
+use crate::quantize::plan::QuantPlan;
 
 /// More colours than these are not worth their runs: those values share the last one.
 const MOST_COLOURS: usize = 3;
@@ -49,8 +49,7 @@ impl Pieces {
         let mut copy = model.clone();
         let mut edit = GraphEdit::new(&mut copy);
         let main = edit.main();
-        let quantized: HashSet<NodeId> =
-            plan.nodes.iter().filter(|n| matches!(n.decision, Decision::Quantize { .. })).map(|n| n.id).collect();
+        let quantized: HashSet<NodeId> = plan.nodes.iter().filter(|n| n.decision.computes()).map(|n| n.id).collect();
         let mut pressed_values = Vec::new();
         let mut cuts = Vec::new();
         for a in &plan.activations {

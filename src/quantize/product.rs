@@ -1,0 +1,115 @@
+//! A product of two activations (attention) in integers. Of all forms only Q/DQ needs nothing here: there it is at the inputs.
+//!
+//! ```text
+//! qoperator           a_q, b_q ─► QLinearMatMul ─► DQ ─► y
+//! integer, dynamic    a_q, b_q ─► MatMulInteger ─► Cast ─► Mul(s_a·s_b) ─► y
+//! ```
+//!
+//! Both operands have one scale each: y = s_a·s_b·Σ(a_q − z_a)(b_q − z_b). No target gains from it by default; it is for those
+//! who name the node or the operator.
+
+use super::integer::{dynamic_input, static_input};
+use super::params::QParams;
+use super::plan::{Decision, NodePlan};
+use super::qoperator::integers_of;
+use super::write::{self, dequantize, made};
+use crate::error::{Error, Result};
+use crate::ir::{DType, GraphEdit, GraphId, NewNode, NodeId, Place, Tensor, TensorType, ValueId};
+use crate::ops::{self, IntegerForm, QuantRule};
+
+/// QLinearMatMul with the parameters of both operands and of the product.
+pub(super) fn requantizing(edit: &mut GraphEdit, node: &NodePlan) -> Result<()> {
+    let Decision::Product { a: Some(a), b: Some(b), output: Some(p) } = &node.decision else { return Err(lost(node)) };
+    let parts = Parts::of(edit, node.id).ok_or_else(|| lost(node))?;
+    let (aq, a_scale, a_zero) = integers_of(edit, parts.graph, parts.a, a);
+    let (bq, b_scale, b_zero) = integers_of(edit, parts.graph, parts.b, b);
+    let name = edit.name(parts.y).to_string();
+    let (scale, zero) = write::parameters(edit, parts.graph, &name, p);
+    let ty = TensorType { dtype: Some(p.dtype.dtype()), shape: edit.tensor_type(parts.y).shape };
+    let product = NewNode::new(parts.form.requantizing).name(format!("{}_quantized", node.node));
+    let product = product.inputs([aq, a_scale, a_zero, bq, b_scale, b_zero, scale, zero].map(Some));
+    let yq = made(edit, Place::Before(node.id), product.output(format!("{name}_quantized"), Some(ty)));
+    let floats = dequantize(edit, Place::Before(node.id), (yq, scale, Some(zero)), &name, None);
+    replace(edit, node, floats, parts.y)
+}
+
+/// MatMulInteger with the scales applied after; operands without parameters are quantized at every call.
+pub(super) fn accumulating(edit: &mut GraphEdit, node: &NodePlan) -> Result<()> {
+    let Decision::Product { a, b, .. } = &node.decision else { return Err(lost(node)) };
+    let parts = Parts::of(edit, node.id).ok_or_else(|| lost(node))?;
+    let at = Place::Before(node.id);
+    let (aq, a_zero, a_scale) = operand(edit, &parts, node, parts.a, a.as_ref());
+    let (bq, b_zero, b_scale) = operand(edit, &parts, node, parts.b, b.as_ref());
+    let shape = edit.tensor_type(parts.y).shape;
+    let ty = |dtype| Some(TensorType { dtype: Some(dtype), shape: shape.clone() });
+    let name = &node.node;
+    let product = NewNode::new(parts.form.accumulating).name(format!("{name}_integer"));
+    let product = product.inputs([aq, bq, a_zero, b_zero].map(Some)).output(format!("{name}_sums"), ty(DType::I32));
+    let sums = made(edit, at, product);
+    let cast = NewNode::new("Cast").name(format!("{name}_cast")).input(sums).attr("to", i64::from(DType::F32.code()));
+    let floats = made(edit, at, cast.output(format!("{name}_floats"), ty(DType::F32)));
+    let scale = match (a, b) {
+        (Some(a), Some(b)) => {
+            edit.add_initializer(parts.graph, &format!("{name}_scale"), Tensor::scalar(a.scale * b.scale))
+        }
+        _ => {
+            let both = NewNode::new("Mul").name(format!("{name}_scales")).input(a_scale).input(b_scale);
+            made(edit, at, both.output(format!("{name}_scales"), None))
+        }
+    };
+    let scaled = NewNode::new("Mul").name(format!("{name}_rescale")).input(floats).input(scale);
+    let scaled = made(edit, at, scaled.output(format!("{name}_scaled"), ty(DType::F32)));
+    replace(edit, node, scaled, parts.y)
+}
+
+/// Integers, zero point and scale of one operand.
+fn operand(
+    edit: &mut GraphEdit,
+    parts: &Parts,
+    node: &NodePlan,
+    v: ValueId,
+    p: Option<&QParams>,
+) -> (ValueId, ValueId, ValueId) {
+    let at = Place::Before(node.id);
+    match p {
+        Some(p) => {
+            let (q, zero) = static_input(edit, parts.graph, at, v, p);
+            let hint = format!("{}_scale", edit.name(v));
+            (q, zero, edit.add_initializer(parts.graph, &hint, Tensor::scalar(p.scale)))
+        }
+        None => {
+            let (q, scale, zero) = dynamic_input(edit, at, v, &node.node);
+            (q, zero, scale)
+        }
+    }
+}
+
+/// Lets the producer of `made` make `y` in the place of the float operator.
+fn replace(edit: &mut GraphEdit, node: &NodePlan, made: ValueId, y: ValueId) -> Result<()> {
+    let producer = edit.producer(made).ok_or_else(|| lost(node))?;
+    edit.remove_node(node.id);
+    edit.detach_output(producer, 0);
+    edit.remove_value(made);
+    edit.attach_output(producer, 0, y);
+    Ok(())
+}
+
+fn lost(node: &NodePlan) -> Error {
+    Error::internal(format!("node \"{}\" lost an operand", node.node))
+}
+
+struct Parts {
+    a: ValueId,
+    b: ValueId,
+    y: ValueId,
+    graph: GraphId,
+    form: IntegerForm,
+}
+
+impl Parts {
+    fn of(edit: &GraphEdit, id: NodeId) -> Option<Parts> {
+        let n = edit.node(id);
+        let QuantRule::Weighted { input, weight, integer, .. } = ops::of(n)?.quant else { return None };
+        Some(Parts { a: n.input(input)?, b: n.input(weight)?, y: n.output(0)?, graph: n.graph(), form: integer? })
+    }
+}
