@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use crate::calibrate::{Calibrator, collect};
 use crate::data::Dataset;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::ir::Model;
 use crate::passes::{self, SimplifyOptions, SimplifyReport};
 use crate::progress::Progress;
@@ -48,7 +48,8 @@ impl Data {
     }
 }
 
-/// Simplifies, prunes and quantizes, writes the file, reads it back and compares it with the original.
+/// Simplifies, prunes and quantizes, writes the file, reads it back and compares it with the original. A runtime that
+/// cannot run them leaves the file, and the report says why it is unproven.
 pub fn optimize(
     o: &Optimize,
     open: impl FnOnce(&Model) -> Result<Option<Data>>,
@@ -80,9 +81,14 @@ pub fn optimize(
     let weigh = |model, path| size::size(model, path, batch.as_ref());
     report.sizes = Some((weigh(&original, o.model), weigh(&written, o.output)));
     if let Some(data) = &data {
-        let proof = validate(&original, &written, data.validation(), o.runtime, &o.validate, progress)?;
-        report.missed = o.gates.missed(&proof);
-        report.validation = Some(proof);
+        match validate(&original, &written, data.validation(), o.runtime, &o.validate, progress) {
+            Ok(proof) => {
+                report.missed = o.gates.missed(&proof);
+                report.validation = Some(proof);
+            }
+            Err(e) if e.kind() == ErrorKind::Runtime => report.unproven = Some(e.to_string()),
+            Err(e) => return Err(e),
+        }
     }
     report.seconds = begin.elapsed().as_secs_f64();
     Ok(report)

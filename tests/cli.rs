@@ -3,6 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use onnxpress::ir::text;
+use onnxpress::onnx;
+
 use crate::common;
 
 fn fixture(name: &str) -> String {
@@ -72,6 +75,29 @@ fn exit_codes_tell_what_happened() {
 }
 
 #[test]
+fn what_no_runtime_can_run_is_written_and_called_unproven() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = "<ir_version: 8, opset_import: [\"\" : 17, \"none.such\" : 1]>
+        g (float[2,4] x) => (float[2,3] y) <float[4,3] w = {1,2,3,4,5,6,7,8,9,10,11,12}>
+        { h = none.such.Strange (x) y = MatMul (h, w) }";
+    onnx::emit(&text::parse(source).unwrap(), &dir.path().join("m.onnx")).unwrap();
+    let args =
+        ["optimize", "m.onnx", "-o", "o.onnx", "--data", "random:2", "--format", "weight-only", "--runtime", "tract"];
+    let done = run(dir.path(), &args);
+    let said = String::from_utf8_lossy(&done.stdout).into_owned();
+    assert_eq!(done.status.code(), Some(4), "{said}{}", String::from_utf8_lossy(&done.stderr));
+    assert!(
+        said.contains("unproven  the file is written, but not compared") && said.contains("node \"h\" (Strange)"),
+        "{said}"
+    );
+    assert!(onnx::load(&dir.path().join("o.onnx")).is_ok());
+    // What has to be run first leaves no file.
+    let args = ["optimize", "m.onnx", "-o", "q.onnx", "--data", "random:2", "--runtime", "tract"];
+    assert_eq!(code(dir.path(), &args), 4);
+    assert!(!dir.path().join("q.onnx").exists());
+}
+
+#[test]
 fn nothing_is_coloured_when_piped() {
     let dir = tempfile::tempdir().unwrap();
     let (model, data) = (fixture("digits.onnx"), fixture("digits_calib.npz"));
@@ -82,6 +108,7 @@ fn nothing_is_coloured_when_piped() {
         &["quantize", &model, "-o", "b.onnx", "--data", &data, "--limit", "20"],
         &["prune", &model, "-o", "c.onnx", "--sparsity", "0.5"],
         &["validate", &model, "b.onnx", "--data", &data, "--limit", "20", "--no-latency"],
+        &["validate", &model, "b.onnx", "--data", "random:2", "--no-latency"],
         &["inspect", "absent.onnx"],
         &["press"],
     ] {

@@ -66,6 +66,8 @@ pub(crate) enum Done {
     Well,
     /// A gate was missed: the output is there, the exit code is 1.
     GateMissed,
+    /// The output is there, but the runtime cannot run it or its original: the exit code is 4.
+    Unproven,
 }
 
 /// Runs the command line; the exit code is 0 done, 1 a gate missed, 2 bad usage, 3 bad input, 4 the runtime cannot run the model.
@@ -86,6 +88,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     match dispatch(cli) {
         Ok(Done::Well) => ExitCode::SUCCESS,
         Ok(Done::GateMissed) => ExitCode::from(1),
+        Ok(Done::Unproven) => ExitCode::from(4),
         Err(e) => fail(&e),
     }
 }
@@ -121,9 +124,10 @@ fn start_log(verbose: u8) {
     // The runtime underneath logs much that is no news to the user.
     let fallback = format!("onnxpress={level},warn,tract_core=error,tract_onnx=error");
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| fallback.into());
+    let coloured = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time();
     // A second start in one process keeps the first.
-    let _ = log.with_target(false).try_init();
+    let _ = log.with_ansi(coloured).with_target(false).try_init();
 }
 
 fn command() -> clap::Command {

@@ -97,7 +97,11 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
         "json" => println!("{}", report::json(&report)?),
         _ => println!("{}", report::text(&report)),
     }
-    Ok(if report.missed.is_empty() { Done::Well } else { Done::GateMissed })
+    Ok(match (&report.unproven, report.missed.is_empty()) {
+        (Some(_), _) => Done::Unproven,
+        (None, false) => Done::GateMissed,
+        (None, true) => Done::Well,
+    })
 }
 
 /// What to prune; `--exclude` keeps a node from both, pruning and quantization.

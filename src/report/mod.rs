@@ -35,6 +35,8 @@ pub struct Report {
     /// Before and after.
     pub sizes: Option<(Size, Size)>,
     pub validation: Option<Validation>,
+    /// Why the runtime could not run original and result on the data.
+    pub unproven: Option<String>,
     /// Gates that were not met.
     pub missed: Vec<Missed>,
 }
@@ -52,6 +54,7 @@ impl Report {
             plan: None,
             sizes: None,
             validation: None,
+            unproven: None,
             missed: Vec::new(),
         }
     }

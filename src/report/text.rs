@@ -29,6 +29,9 @@ pub fn text(r: &Report) -> String {
             );
         }
     }
+    if let Some(why) = &r.unproven {
+        let _ = writeln!(out, "    unproven  the file is written, but not compared: {why}");
+    }
     out.push('\n');
     if let Some(s) = r.simplify.as_ref().filter(|s| !s.passes.is_empty()) {
         let passes: Vec<_> = s.passes.iter().map(|(name, n)| format!("{name} {n}")).collect();

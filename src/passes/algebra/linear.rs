@@ -198,9 +198,16 @@ impl Linear {
 
     /// Folds an input x ↦ s·x + t into the weight and bias.
     pub fn apply_before(self, edit: &mut GraphEdit, affine: &Affine, freed: usize) -> Result<(), String> {
-        let mut bias = self.bias.clone();
         if !affine.is_scale_only() {
             self.takes_shift(edit)?;
+        }
+        self.apply_inside(edit, affine, freed)
+    }
+
+    /// The same as if nothing were padded: for shifts so small that the border does not matter.
+    pub fn apply_inside(self, edit: &mut GraphEdit, affine: &Affine, freed: usize) -> Result<(), String> {
+        let mut bias = self.bias.clone();
+        if !affine.is_scale_only() {
             let Some(bias) = &mut bias else { return Err("MatMul takes no bias".into()) };
             let weight = self.weight.to_f64().ok_or("the weight is not of a float type")?;
             self.layout.for_each(|element, output, input| {

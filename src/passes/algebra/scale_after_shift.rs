@@ -7,7 +7,8 @@
 //! ```
 //!
 //! A convolution that pads cannot take the shift (the padding is not shifted), nor can MatMul or ConvTranspose; the zeros of the
-//! padding are zeros before and after the scale. s is one number or shaped as t.
+//! padding are zeros before and after the scale. s is one number or shaped as t. t/s is rounded, for every element the same
+//! way; what that leaves of t, times W, goes into the bias where there is one.
 //!
 //! Refuses what `fold-input-affine` refuses of the scale, and when a value in between has another reader or is a
 //! graph output.
@@ -60,13 +61,23 @@ fn fold(edit: &mut GraphEdit, node: NodeId) -> Outcome {
         return Outcome::Refused(reason);
     }
     let freed = own_bytes(edit, mul);
-    if let Err(reason) = linear.apply_before(edit, &affine, freed) {
+    let has_bias = edit.node(node).input(2).is_some();
+    let affine = if has_bias { with_rest(affine, &shift, &moved) } else { affine };
+    if let Err(reason) = linear.apply_inside(edit, &affine, freed) {
         return Outcome::Refused(reason);
     }
     set_constant(edit, add, 1 - i, moved);
     edit.set_input(add, i, Some(x));
     edit.remove_node(mul);
     Outcome::Applied
+}
+
+/// s with t − s·fl(t/s), what rounding leaves of the shift.
+fn with_rest(affine: Affine, shift: &Tensor, moved: &Tensor) -> Affine {
+    let (Some(t), Some(q)) = (shift.to_f64(), moved.to_f64()) else { return affine };
+    let count = t.len().max(affine.scale.len());
+    let rest = (0..count).map(|c| t[c % t.len()] - affine.scale_of(c) * q[c % q.len()]).collect();
+    Affine { shift: rest, ..affine }
 }
 
 /// t/s, where s is one number or as many as t, none of them 0.
