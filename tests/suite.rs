@@ -22,3 +22,4 @@ mod quality;
 mod quantize;
 mod registry;
 mod roundtrip;
+mod specialize;

@@ -61,7 +61,7 @@ impl DataArgs {
     }
 }
 
-fn shape(text: &str) -> Result<(String, Vec<i64>), String> {
+pub fn shape(text: &str) -> Result<(String, Vec<i64>), String> {
     let (name, dims) = text.rsplit_once('=').ok_or("it is NAME=DIMS, as input=1,3,224,224")?;
     let dims: Result<Vec<i64>, _> = dims.split([',', 'x']).map(|d| d.trim().parse()).collect();
     Ok((name.to_string(), dims.map_err(|_| format!("\"{text}\" holds a dimension that is no number"))?))

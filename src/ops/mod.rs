@@ -25,6 +25,7 @@ use std::sync::LazyLock;
 pub use activation::clip_bounds;
 pub use cost::{Macs, Shapes};
 pub use fold::Fold;
+pub(crate) use fold::from_i64;
 pub use infer::{Context, Infer, InferValue};
 pub use rule::{Bounds, IntegerForm, QuantRule};
 

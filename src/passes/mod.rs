@@ -20,11 +20,13 @@ mod layout;
 pub mod opset;
 mod pass;
 mod simplify;
+mod specialize;
 mod support;
 mod tidy;
 
 pub use pass::{Outcome, Pass, PassReport, Refusal, for_each};
 pub use simplify::{SimplifyOptions, SimplifyReport, simplify};
+pub use specialize::{Specialize, declare_outputs, specialize};
 
 /// Every pass, in the order in which a round runs them; rounds repeat until nothing changes.
 ///

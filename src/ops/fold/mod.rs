@@ -31,7 +31,7 @@ fn ints_of(node: &Node, inputs: &[Option<&Tensor>], attr: &str, index: usize) ->
 }
 
 /// Integers or booleans stored as `dtype`; `None` where one does not fit.
-fn from_i64(dtype: DType, shape: &[usize], values: Vec<i64>) -> Option<Tensor> {
+pub(crate) fn from_i64(dtype: DType, shape: &[usize], values: Vec<i64>) -> Option<Tensor> {
     fn cast<T: TryFrom<i64> + crate::ir::Element + Send + 'static>(shape: &[usize], values: &[i64]) -> Option<Tensor> {
         let values = values.iter().map(|v| T::try_from(*v).ok()).collect::<Option<Vec<T>>>()?;
         (element_count(shape) == Some(values.len())).then(|| Tensor::from_vec(shape, values))

@@ -1,0 +1,46 @@
+//! Inputs fixed beforehand: what follows from them folds away, and the outputs stay.
+
+use onnxpress::ir::Tensor;
+use onnxpress::onnx;
+use onnxpress::passes::{SimplifyOptions, Specialize, declare_outputs, simplify, specialize};
+use onnxpress::runtime::{self, Shaped};
+
+use crate::common::shared;
+
+#[test]
+fn silero_with_its_rate_and_sizes_fixed_has_no_branches_left() {
+    let Some(folder) = shared("models") else { return };
+    for name in ["silero_vad", "silero_vad_16k_op15"] {
+        let original = onnx::load(&folder.join(format!("{name}.onnx"))).unwrap();
+        let mut fixed = original.clone();
+        let wanted = Specialize {
+            shapes: vec![("input".into(), vec![1, 512]), ("state".into(), vec![2, 1, 128])],
+            freeze: vec![("sr".into(), "16000".into())],
+            ..Specialize::default()
+        };
+        specialize(&mut fixed, &wanted).unwrap();
+        let report = simplify(&mut fixed, &SimplifyOptions::default()).unwrap();
+        declare_outputs(&mut fixed);
+        assert!(report.nodes_after <= 31, "{name}: {} nodes", report.nodes_after);
+        assert!(fixed.all_nodes().iter().all(|n| !fixed.node(*n).is("If")));
+        let types: Vec<_> =
+            fixed.graph(fixed.main()).outputs().iter().map(|v| fixed.tensor_type(*v).to_string()).collect();
+        assert_eq!(types, ["float[1,1]", "float[2,1,128]"]);
+
+        let wave: Vec<f32> = (0..512).map(|i| 0.3 * (i as f32 * 0.13).sin() + 0.05 * (i as f32 * 1.7).cos()).collect();
+        let mut inputs = vec![
+            ("input".to_owned(), Tensor::from_vec([1, 512], wave)),
+            ("state".to_owned(), Tensor::from_vec([2, 1, 128], vec![0.1f32; 256])),
+        ];
+        let tract = runtime::find("tract").unwrap();
+        let found = Shaped::new(tract, &fixed, &[], 1).run(&inputs).unwrap();
+        inputs.push(("sr".to_owned(), Tensor::scalar(16_000i64)));
+        let expected = Shaped::new(tract, &original, &[], 1).run(&inputs).unwrap();
+        for ((output, a), (_, b)) in expected.iter().zip(&found) {
+            let (a, b) = (a.to_f32().unwrap(), b.to_f32().unwrap());
+            let largest = a.iter().fold(0f32, |m, v| m.max(v.abs()));
+            let off = a.iter().zip(b.iter()).fold(0f32, |m, (a, b)| m.max((a - b).abs()));
+            assert!(a.len() == b.len() && off <= 1e-6 * largest, "{name}: {output} is off by {off} of {largest}");
+        }
+    }
+}
