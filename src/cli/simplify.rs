@@ -70,6 +70,9 @@ pub(super) fn run(args: &Args) -> Result<Done> {
     for (pass, count) in &report.passes {
         println!("  {pass:<28} {count:>5}");
     }
+    for raised in &report.raised {
+        println!("  {raised}");
+    }
     for r in &report.refusals {
         println!("  {:<28} refused at \"{}\" ({}): {}", r.pass, r.node, r.op_type, r.reason);
     }

@@ -54,6 +54,8 @@ pub static PASSES: &[Pass] = &[
     layout::transpose_gemm::PASS,
     fuse::clip::PASS,
     fuse::hard_sigmoid::PASS,
+    fuse::hard_swish::PASS,
+    fuse::layer_norm::PASS,
     fuse::pad::PASS,
     fuse::slice_squeeze::PASS,
     fuse::reduce_chain::PASS,

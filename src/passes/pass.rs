@@ -3,7 +3,9 @@
 use serde::Serialize;
 
 use crate::error::Result;
-use crate::ir::{GraphEdit, NodeId};
+use crate::ir::{GraphEdit, Model, NodeId};
+
+use super::opset;
 
 /// What became of one candidate.
 #[must_use]
@@ -49,11 +51,13 @@ pub struct Refusal {
 pub struct PassReport {
     pub applied: usize,
     pub refusals: Vec<Refusal>,
+    /// Why and how the opset was raised for it.
+    pub raised: Option<String>,
 }
 
 impl PassReport {
     pub(crate) fn applied(applied: usize) -> Self {
-        PassReport { applied, refusals: Vec::new() }
+        PassReport { applied, ..PassReport::default() }
     }
 }
 
@@ -89,4 +93,32 @@ pub fn for_each(
         }
     }
     Ok(report)
+}
+
+/// As [`for_each`] for a rewrite whose result is of opset `since`: where the model's is older and `matches` finds something to
+/// rewrite, it is raised first.
+pub(super) fn for_each_from(
+    since: i64,
+    edit: &mut GraphEdit,
+    pass: &'static str,
+    op_types: &[&str],
+    matches: impl Fn(&Model, NodeId) -> bool,
+    rewrite: impl FnMut(&mut GraphEdit, NodeId) -> Result<Outcome>,
+) -> Result<PassReport> {
+    let mut raised = None;
+    if edit.onnx_opset() < since {
+        let candidates = edit.all_nodes();
+        let Some(first) = candidates.iter().find(|n| edit.node(**n).is_one_of(op_types) && matches(edit, **n)) else {
+            return Ok(PassReport::default());
+        };
+        let (node, op_type) = (edit.node_label(*first).to_string(), edit.node(*first).op_type.clone());
+        match opset::raise(edit, since) {
+            Ok(how) => raised = Some(how.because(format!("{pass} needs an operator of opset {since}")).to_string()),
+            Err(refused) => {
+                let refusal = Refusal { pass, node, op_type, reason: refused.to_string() };
+                return Ok(PassReport { refusals: vec![refusal], ..PassReport::default() });
+            }
+        }
+    }
+    Ok(PassReport { raised, ..for_each(edit, pass, op_types, rewrite)? })
 }

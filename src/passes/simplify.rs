@@ -27,6 +27,8 @@ pub struct SimplifyReport {
     pub nodes_after: usize,
     /// How often each pass was applied, in the order of [`PASSES`]; those that were not are left out.
     pub passes: Vec<(String, usize)>,
+    /// Why and how the opset was raised.
+    pub raised: Vec<String>,
     /// What the last round found and left alone.
     pub refusals: Vec<Refusal>,
 }
@@ -53,6 +55,7 @@ pub fn simplify(model: &mut Model, options: &SimplifyOptions) -> Result<Simplify
             *count += done.applied;
             changed |= done.applied > 0;
             report.refusals.extend(done.refusals);
+            report.raised.extend(done.raised);
         }
         if !changed {
             break;

@@ -36,6 +36,9 @@ pub fn text(r: &Report) -> String {
     if let Some(s) = r.simplify.as_ref().filter(|s| !s.passes.is_empty()) {
         let passes: Vec<_> = s.passes.iter().map(|(name, n)| format!("{name} {n}")).collect();
         let _ = writeln!(out, "  simplify: {} ─► {} nodes ({})", s.nodes_before, s.nodes_after, passes.join(", "));
+        for raised in &s.raised {
+            let _ = writeln!(out, "  {raised}");
+        }
         if !s.refusals.is_empty() {
             let _ = writeln!(out, "  {} rewrites refused (inspect shows why)", s.refusals.len());
         }

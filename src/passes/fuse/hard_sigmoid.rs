@@ -1,14 +1,13 @@
-//! Decomposed hard-sigmoid and hard-swish become HardSigmoid, and HardSwish where the opset has it.
+//! Decomposed hard-sigmoid becomes HardSigmoid, within hard-swish too (which `fuse-hard-swish` then completes).
 //!
 //! ```text
 //! clip(x + a, 0, m)/m = max(0, min(1, x/m + a/m)) = HardSigmoid(x; α = 1/m, β = a/m)
 //!
 //! x ─► Add(a) ─► Clip(0, m) ─► Div(m) ─► y                      x ─► HardSigmoid ─► y
 //! x ─► Add(a) ─► Clip(0, m) ─► Mul(x) ─► Div(m) ─► y            x ─► HardSigmoid ─► Mul(x) ─► y
-//! x ─► HardSigmoid(1/6, 1/2) ─► Mul(x) ─► y                     x ─► HardSwish ─► y   (opset 14 and up)
 //! ```
 //!
-//! Mul(1/m) is read as Div(m), and x·(clip/m) as (x·clip)/m. The opset is never raised for it.
+//! Mul(1/m) is read as Div(m), and x·(clip/m) as (x·clip)/m.
 //!
 //! Refuses when a value in between has another reader or is a graph output.
 
@@ -17,20 +16,11 @@ use crate::ir::{DType, GraphEdit, Model, NewNode, NodeId, Place, ValueId};
 use crate::passes::support::{clip_bounds, producer_of, read_elsewhere, scalar};
 use crate::passes::{Outcome, Pass, PassReport, for_each};
 
-pub(in crate::passes) const PASS: Pass = Pass {
-    name: "fuse-hard-sigmoid",
-    summary: "say clip(x + a, 0, m)/m as HardSigmoid, and x times it as HardSwish where the opset has it",
-    run,
-    exact: false,
-};
+pub(in crate::passes) const PASS: Pass =
+    Pass { name: "fuse-hard-sigmoid", summary: "say clip(x + a, 0, m)/m as HardSigmoid", run, exact: false };
 
 fn run(edit: &mut GraphEdit) -> Result<PassReport> {
-    for_each(edit, PASS.name, &["Div", "Mul"], |edit, node| {
-        Ok(match hard_swish(edit, node) {
-            Outcome::NoMatch => hard_sigmoid(edit, node),
-            outcome => outcome,
-        })
-    })
+    for_each(edit, PASS.name, &["Div", "Mul"], |edit, node| Ok(hard_sigmoid(edit, node)))
 }
 
 /// x and a of Clip(x + a, 0, m), the constant a being one number.
@@ -110,28 +100,5 @@ fn hard_sigmoid(edit: &mut GraphEdit, node: NodeId) -> Outcome {
     }
     edit.remove_node(gate.clip);
     edit.remove_node(gate.add);
-    Outcome::Applied
-}
-
-fn hard_swish(edit: &mut GraphEdit, node: NodeId) -> Outcome {
-    if edit.onnx_opset() < 14 || !edit.node(node).is("Mul") {
-        return Outcome::NoMatch;
-    }
-    let found = (0..2).find_map(|i| {
-        let s = producer_of(edit, node, i, &["HardSigmoid"])?;
-        let n = edit.node(s);
-        let standard = n.float_or("alpha", 0.2) == 1.0 / 6.0 && n.float_or("beta", 0.5) == 0.5;
-        (standard && n.input(0) == edit.node(node).input(1 - i)).then_some(s)
-    });
-    let Some(sigmoid) = found else { return Outcome::NoMatch };
-    let (Some(x), Some(s)) = (edit.node(sigmoid).input(0), edit.node(sigmoid).output(0)) else {
-        return Outcome::NoMatch;
-    };
-    if let Some(reason) = read_elsewhere(edit, s) {
-        return Outcome::Refused(reason);
-    }
-    edit.set_inputs(node, &[Some(x)]);
-    edit.set_op(node, "HardSwish", "");
-    edit.remove_node(sigmoid);
     Outcome::Applied
 }

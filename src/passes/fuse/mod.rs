@@ -2,6 +2,8 @@
 
 pub(super) mod clip;
 pub(super) mod hard_sigmoid;
+pub(super) mod hard_swish;
+pub(super) mod layer_norm;
 pub(super) mod matmul_add;
 pub(super) mod pad;
 pub(super) mod reduce_chain;
