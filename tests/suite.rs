@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod bare;
+mod check;
 mod cli;
 mod common;
 mod corpus;

@@ -52,7 +52,14 @@ impl DataArgs {
             seed: self.seed,
             shapes: self.shape.clone(),
         };
-        Dataset::open(&options, &InputSpec::of(model))
+        let dataset = Dataset::open(&options, &InputSpec::of(model))?;
+        if dataset.is_random() {
+            tracing::warn!(
+                "random data (seed {}): accuracy and ranges measured on it MEAN NOTHING; only speed and drift do",
+                options.seed
+            );
+        }
+        Ok(dataset)
     }
 
     pub fn required(&self, model: &Model) -> Result<Dataset> {

@@ -6,9 +6,16 @@ use anstream::println;
 
 use super::Done;
 use super::args::{output, shape};
-use crate::error::Result;
+use crate::data::{DataOptions, Dataset, InputSpec};
+use crate::error::{Error, ErrorKind, Result};
+use crate::ir::{Model, Tensor};
 use crate::onnx;
 use crate::passes::{self, SimplifyOptions, Specialize};
+use crate::runtime::RUNTIMES;
+use crate::validate::check::{ROUNDING, check};
+
+/// Bytes of weights up to which a model is run without being asked to.
+const CHECKED_UNASKED: usize = 1 << 30;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -38,6 +45,16 @@ pub struct Args {
     /// Values that are the outputs, as a,b
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     outputs: Vec<String>,
+    /// Run original and result on so many inputs; nothing is written if they differ by more than rounding [default: 1,
+    /// and 0 for models above 1 GiB]
+    #[arg(long, value_name = "N")]
+    check: Option<usize>,
+    /// Write without running anything
+    #[arg(long, conflicts_with = "check")]
+    no_check: bool,
+    /// Inputs for the check
+    #[arg(long, value_name = "DATA", conflicts_with = "no_check")]
+    data: Option<String>,
     /// Print what would be done, and stop
     #[arg(long)]
     plan: bool,
@@ -58,12 +75,18 @@ pub(super) fn run(args: &Args) -> Result<Done> {
         outputs: args.outputs.clone(),
     };
     passes::specialize(&mut model, &wanted)?;
+    let original = model.clone();
     let options = SimplifyOptions { only: args.only.clone(), skip: args.skip.clone(), bit_exact: args.bit_exact };
     let report = passes::simplify(&mut model, &options).map_err(|e| e.in_file(&args.model))?;
     if wanted != Specialize::default() {
         passes::declare_outputs(&mut model);
     }
     if let Some(path) = path {
+        let large = original.tensors().map(Tensor::byte_len).sum::<usize>() > CHECKED_UNASKED;
+        match args.check.unwrap_or(usize::from(!large && !args.no_check)) {
+            0 => {}
+            count => check_all(args.data.as_deref(), count, &original, &model)?,
+        }
         onnx::emit(&model, path)?;
     }
     println!("{} ─► {} nodes", report.nodes_before, report.nodes_after);
@@ -77,4 +100,31 @@ pub(super) fn run(args: &Args) -> Result<Done> {
         println!("  {:<28} refused at \"{}\" ({}): {}", r.pass, r.node, r.op_type, r.reason);
     }
     Ok(Done::Well)
+}
+
+/// Compares both in every runtime that is present. What cannot be run is told, what differs is an error.
+fn check_all(data: Option<&str>, count: usize, original: &Model, model: &Model) -> Result<()> {
+    let made_up = format!("random:{count}");
+    let spec = data.unwrap_or(&made_up);
+    let data = Dataset::open(&DataOptions::new(spec), &InputSpec::of(original))?;
+    for runtime in RUNTIMES.iter().filter(|r| r.present().is_ok()) {
+        let name = runtime.name();
+        match check(original, model, &data, count, *runtime) {
+            Ok(seen) => {
+                let worst = seen.worst().map_or(0.0, |w| w.1);
+                if let Some((output, off)) = seen.worst().filter(|w| w.1 > ROUNDING) {
+                    let what = format!("output \"{output}\" is off by {off:.1e} of its largest value in {name}");
+                    return Err(Error::internal(format!(
+                        "{what}: nothing is written (--no-check writes all the same, --skip PASS leaves a pass out)"
+                    )));
+                }
+                let off = if worst == 0.0 { "no bit".into() } else { format!("{worst:.1e} of the largest value") };
+                let inputs = if seen.inputs == 1 { "input" } else { "inputs" };
+                println!("checked in {name} on {} {inputs}: off by {off}", seen.inputs);
+            }
+            Err(e) if e.kind() == ErrorKind::Runtime => println!("not checked in {name}: {e}"),
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
 }

@@ -92,10 +92,6 @@ impl Random {
                 return Err(Error::input(format!("{message}: give its shape")));
             }
         }
-        tracing::warn!(
-            "random data (seed {}): accuracy and ranges measured on it MEAN NOTHING; only speed and drift do",
-            options.seed
-        );
         Ok(Random { wanted, seed: options.seed, inputs: made, samples, batch })
     }
 

@@ -73,6 +73,8 @@ pub struct LoadOptions {
     pub constants: BTreeMap<String, Tensor>,
     /// Names of values to return besides the outputs.
     pub taps: Vec<String>,
+    /// Whether nothing is rewritten but what the runtime would not take: slower, and independent of the rewrites here.
+    pub as_it_stands: bool,
 }
 
 impl LoadOptions {

@@ -11,6 +11,7 @@ use half::f16;
 use ort::environment::Environment;
 use ort::logging::LogLevel;
 use ort::session::SessionInputValue;
+use ort::session::builder::GraphOptimizationLevel;
 use ort::value::{DynValue, Tensor as OrtTensor};
 
 use super::convert::{bools, halves, texts};
@@ -34,7 +35,7 @@ impl Runtime for OnnxRuntime {
         let environment = environment()?;
         let mut model = model.clone();
         let results = with_taps(&mut model, &options.taps);
-        let session = open(environment, &model, options.threads.max(1))
+        let session = open(environment, &model, options)
             .map_err(|e| Error::runtime(format!("ONNX Runtime cannot run this model: {}", one_line(&e))))?;
         let inputs = session.inputs().iter().map(|i| i.name().to_owned()).collect();
         Ok(Box::new(Loaded { session: Mutex::new(session), inputs, results }))
@@ -101,9 +102,11 @@ fn with_taps(model: &mut Model, taps: &[String]) -> Vec<String> {
     results
 }
 
-fn open(environment: &Environment, model: &Model, threads: usize) -> ort::Result<ort::session::Session> {
+fn open(environment: &Environment, model: &Model, options: &LoadOptions) -> ort::Result<ort::session::Session> {
+    let level = if options.as_it_stands { GraphOptimizationLevel::Disable } else { GraphOptimizationLevel::All };
     let mut builder = ort::session::Session::builder(environment)?
-        .with_intra_threads(threads)?
+        .with_optimization_level(level)?
+        .with_intra_threads(options.threads.max(1))?
         .with_inter_threads(1)?
         .with_log_level(LogLevel::Error)?;
     if let Ok(bytes) = crate::onnx::to_bytes(model) {

@@ -4,9 +4,11 @@
 //! - [`drift`]: where inside the model the error is born
 //! - [`latency`]: interleaved timing
 //! - [`size`]: bytes, parameters, zeros
+//! - [`check`]: whether a clean-up left the outputs as they were
 //! - [`gates`]: what the user demanded, and by how much it was missed
 
 pub mod accuracy;
+pub mod check;
 pub mod drift;
 pub mod gates;
 pub mod latency;

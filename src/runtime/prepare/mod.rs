@@ -9,7 +9,7 @@
 //! 4. taps become graph outputs, so that no later step can lose them;
 //! 5. every If whose condition the shapes or the constants decide becomes the branch it takes: runtimes
 //!    check the branch that is never taken, too;
-//! 6. what is left is simplified: scalar arithmetic folds into convolutions, decomposed activations
+//! 6. what is left is simplified, unless it is wanted as it stands: scalar arithmetic folds into convolutions, decomposed activations
 //!    become operators, paddings go into the convolution;
 //! 7. a DequantizeLinear before a Softmax becomes arithmetic, which tract does not take for a table.
 //!
@@ -57,7 +57,9 @@ pub fn prepare(model: &Model, options: &LoadOptions, known: Known) -> Result<Pre
     decide::inline_decided(&mut edit, known)?;
     let results = results.finish(&mut edit);
     decide::remove_unread(&mut edit);
-    simplified(&mut copy);
+    if !options.as_it_stands {
+        simplified(&mut copy);
+    }
     tables::spell_out(&mut GraphEdit::new(&mut copy))?;
     Ok(Prepared { model: copy, inputs, results })
 }
