@@ -83,6 +83,7 @@ pub fn optimize(
     if let Some(data) = &data {
         match validate(&original, &written, data.validation(), o.runtime, &o.validate, progress) {
             Ok(proof) => {
+                o.gates.measured(&proof)?;
                 report.missed = o.gates.missed(&proof);
                 report.validation = Some(proof);
             }
@@ -122,7 +123,18 @@ pub fn decide(
     let planned = |ranges: Option<&Ranges>| quantize::plan(model, ranges, options);
     let mut plan = match source {
         _ if values.is_empty() => planned(None)?,
-        Some(RangeSource::File(path)) => planned(Some(&Ranges::load(path)?))?,
+        Some(RangeSource::File(path)) => {
+            let ranges = Ranges::load(path)?;
+            let missing = values.iter().filter(|v| ranges.get(v).is_none()).count();
+            let plan = planned(Some(&ranges))?;
+            if plan.quantized() == 0 && missing > 0 {
+                let all = values.len();
+                let message =
+                    format!("lacks the range of {missing} of the {all} values that this model needs: it is another's");
+                return Err(Error::input(message).in_file(path));
+            }
+            plan
+        }
         Some(RangeSource::Data(dataset, runtime, calibrator)) => {
             let statistics = collect(model, dataset, runtime, calibrator, &values, progress)?;
             quantize::choose(model, options, &statistics, (dataset, runtime), progress)?.0

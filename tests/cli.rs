@@ -57,17 +57,28 @@ fn exit_codes_tell_what_happened() {
         &["quantize", &model, "-o", "c.onnx", "--format", "qdq"],
         &["prune", &model, "-o", "c.onnx"],
         &["validate", &model, &model, "--data", &data, "--runtime", "no-such-runtime"],
+        // Gates that nothing would measure.
+        &["validate", &model, &model, "--data", &data, "--no-latency", "--min-speedup", "2"],
+        &["validate", &model, &model, "--data", &data, "--min-speedup", "nan"],
+        &["optimize", &model, "-o", "c.onnx", "--format", "weight-only", "--min-sqnr", "9"],
+        &["optimize", &model, "-o", "c.onnx", "--data", &data, "--sparsity", "0.9", "--sparse"],
+        &["prune", &model, "-o", "c.onnx", "--pattern", "0:4"],
+        &["prune", &model, "-o", "c.onnx", "--threshold", "-1"],
+        &["bench", &model, "--threads", "0"],
     ] {
         assert_eq!(code(folder, args), 2, "{args:?}");
     }
 
     // Bad input.
+    let calibrate = ["calibrate", &model, "--data", &data, "--limit", "10", "-o", "digits.json"];
+    assert_eq!(code(folder, &[&calibrate[..], &["--calibrator", "min-max"]].concat()), 0);
     std::fs::write(folder.join("bad.onnx"), "no model").unwrap();
     for args in [
         &["simplify", "bad.onnx", "-o", "c.onnx"][..],
         &["inspect", "absent.onnx"],
         &["quantize", &model, "-o", "c.onnx", "--data", "absent.npz"],
         &["validate", &model, "bad.onnx", "--data", &data],
+        &["quantize", &fixture("majority.onnx"), "-o", "c.onnx", "--ranges", "digits.json"],
     ] {
         assert_eq!(code(folder, args), 3, "{args:?}");
     }

@@ -28,6 +28,7 @@ fn both_runtimes_agree_on_outputs_and_taps() {
         .into_iter()
         .map(|n| model.name(model.node(n).outputs()[0].unwrap()).to_owned())
         .take(3)
+        .chain(model.user_inputs().into_iter().map(|v| model.name(v).to_owned()))
         .collect();
     let options = LoadOptions::for_run(&model, &inputs).with_taps(&taps);
     let run = |r: &dyn Runtime| r.load(&model, &options).unwrap().run(&inputs).unwrap();

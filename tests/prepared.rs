@@ -37,6 +37,33 @@ fn every_real_model_runs_and_agrees_with_onnx_runtime() {
     assert!(LEFT_OUT.iter().all(|m| !right.contains(m)));
 }
 
+#[test]
+fn sparse_weights_and_repeated_node_names_run() {
+    let model = |weight: &str| {
+        let source = format!(
+            "<ir_version: 8, opset_import: [\"\" : 17]>
+             g (float[2,3] x) => (float[2,2] y) <float[3,2] w = {weight}>
+             {{ [n] h = Relu (x) [n] y = MatMul (h, w) }}"
+        );
+        onnxpress::ir::text::parse(&source).unwrap()
+    };
+    let dense = model("{0,2,0,0,-1,0}");
+    let mut sparse = dense.clone();
+    let mut edit = onnxpress::ir::GraphEdit::new(&mut sparse);
+    let w = edit.graph(edit.main()).initializers()[0];
+    let stored = onnxpress::ir::SparseTensor {
+        values: Some(Tensor::from_vec([2], vec![2.0f32, -1.0])),
+        indices: Some(Tensor::from_vec([2], vec![1i64, 4])),
+        dims: vec![3, 2],
+    };
+    edit.make_sparse(w, stored);
+    let inputs = [("x".to_owned(), Tensor::from_vec([2, 3], vec![1.0f32, 2.0, 3.0, -1.0, 0.5, 4.0]))];
+    for model in [&dense, &sparse] {
+        let made = Shaped::new(runtime::find("tract").unwrap(), model, &[], 1).run(&inputs).unwrap();
+        assert_eq!(*made[0].1.to_f32().unwrap(), [-3.0, 2.0, -4.0, 0.0]);
+    }
+}
+
 /// Runs the case; the largest difference relative to the output's largest value, or what is wrong.
 fn check(folder: &Path, name: &str, case: &Value) -> Result<f64, String> {
     let model = onnx::load(&folder.join(format!("{name}.onnx"))).map_err(|e| e.to_string())?;

@@ -168,14 +168,16 @@ fn a_weight_that_two_nodes_read_is_stored_once() {
 fn weights_inside_branches_are_quantized_too() {
     let mut model = onnx::load(&fixture("control_flow.onnx")).unwrap();
     let _ = simplify(&mut model, &SimplifyOptions::default()).unwrap();
-    let inside = |m: &Model| {
-        let nodes = m.all_nodes().into_iter().filter(|n| m.node(*n).graph() != m.main());
-        nodes.filter(|n| m.node(*n).is("DequantizeLinear")).count()
+    // Beside its integers: runtimes look for them in the same graph.
+    let beside = |m: &Model| {
+        let all = m.all_nodes().into_iter().filter(|n| m.node(*n).is("DequantizeLinear"));
+        let home = |n: &ir::NodeId| m.value(m.node(*n).input(0).unwrap()).origin();
+        all.filter(|n| home(n) == ir::Origin::Initializer(m.node(*n).graph())).count()
     };
     for format in [Format::WeightOnly, Format::Dynamic] {
         let pressed = quantized(&model, None, &QuantOptions { format, ..weights_only() });
         let changed = match format {
-            Format::WeightOnly => inside(&pressed),
+            Format::WeightOnly => beside(&pressed),
             _ => pressed.all_nodes().into_iter().filter(|n| pressed.node(*n).is("MatMulInteger")).count(),
         };
         assert!(changed >= 2, "{format}: {changed}");
@@ -296,6 +298,62 @@ fn a_product_of_two_activations_is_quantized_where_the_user_names_it() {
         println!("{format}: off by {worst} of at most {bound}");
         assert!(worst > 0.0 && worst <= bound as f32, "{format}: {worst}, at most {bound}");
     }
+}
+
+/// A stack of matrices has one scale: no integer product takes one per column of each.
+#[test]
+fn a_stack_of_matrices_has_one_scale() {
+    let numbers: Vec<String> = (0..24).map(|i| format!("{}", (i * 7 % 24) as f32 / 12.0 - 1.0)).collect();
+    let model = parse(&format!(
+        "g (float[2,3,4] x) => (float[2,3,3] y) <float[2,4,3] w = {{{}}}> {{ y = MatMul (x, w) }}",
+        numbers.join(",")
+    ));
+    let mut ranges = Ranges::default();
+    ranges.ranges.insert("x".into(), calibrate::Range::new(-1.0, 1.0));
+    ranges.ranges.insert("y".into(), calibrate::Range::new(-4.0, 4.0));
+    let x: Vec<f32> = (0..24).map(|i| (i * 5 % 24) as f32 / 12.0 - 1.0).collect();
+    let inputs = [("x".to_owned(), Tensor::from_vec([2, 3, 4], x))];
+    let run = |m: &Model| Shaped::new(tract(), m, &[], 1).run(&inputs).unwrap()[0].1.to_f32().unwrap().into_owned();
+    let float = run(&model);
+    for format in [Format::Qdq, Format::Qoperator, Format::Integer, Format::Dynamic] {
+        let options = QuantOptions { format, ..QuantOptions::for_target("onnxruntime").unwrap() };
+        let plan = quantize::plan(&model, Some(&ranges), &options).unwrap();
+        assert!(plan.to_string().contains("W s8 per-tensor"), "{plan}");
+        let worst = float.iter().zip(run(&quantized(&model, Some(&ranges), &options))).map(|(a, b)| (a - b).abs());
+        let worst = worst.fold(0f32, f32::max);
+        assert!(worst < 0.06, "{format}: {worst}");
+    }
+}
+
+#[test]
+fn a_weight_that_is_no_number_stays_and_the_plan_says_so() {
+    let mut model = parse("g (float[1,2] x) => (float[1,2] y) <float[2,2] w = {1,2,3,4}> { y = MatMul (x, w) }");
+    let w = model.graph(model.main()).initializers()[0];
+    ir::GraphEdit::new(&mut model).set_initializer(w, Tensor::from_vec([2, 2], vec![1.0f32, f32::NAN, 0.0, 2.0]));
+    let plan = quantize::plan(&model, None, &weights_only()).unwrap();
+    assert_eq!(plan.quantized(), 0);
+    assert!(plan.to_string().contains("float: its weight holds NaN or infinity"), "{plan}");
+}
+
+#[test]
+fn names_that_fit_nothing_are_told() {
+    let model = load("digits");
+    let options = |op: &str, include: &str| QuantOptions {
+        op_types: vec![op.into()],
+        include: vec![include.into()],
+        ..weights_only()
+    };
+    let error = quantize::plan(&model, None, &options("conv", "stem")).unwrap_err();
+    assert_eq!(error.exit_code(), 2);
+    assert!(
+        error.to_string().starts_with("--op-types: there is no operator \"conv\"; those with weights are Conv,"),
+        "{error}"
+    );
+    let plan = quantize::plan(&model, None, &options("ConvTranspose", "no/such/node")).unwrap();
+    assert_eq!(
+        plan.notes,
+        ["--include no/such/node matches no node", "--op-types ConvTranspose: the model has no such node"]
+    );
 }
 
 fn channel() -> impl Strategy<Value = Vec<f32>> {

@@ -27,7 +27,7 @@ pub struct DataArgs {
     #[arg(long, value_name = "STEPS")]
     pub preprocess: Option<String>,
     /// Samples per run, where the model leaves that open
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = positive)]
     pub batch_size: usize,
     /// At most so many samples
     #[arg(long, value_name = "N")]
@@ -70,8 +70,9 @@ impl DataArgs {
 
 pub fn shape(text: &str) -> Result<(String, Vec<i64>), String> {
     let (name, dims) = text.rsplit_once('=').ok_or("it is NAME=DIMS, as input=1,3,224,224")?;
-    let dims: Result<Vec<i64>, _> = dims.split([',', 'x']).map(|d| d.trim().parse()).collect();
-    Ok((name.to_string(), dims.map_err(|_| format!("\"{text}\" holds a dimension that is no number"))?))
+    let dim = |d: &str| d.trim().parse::<i64>().ok().filter(|n| *n >= -1);
+    let dims: Option<Vec<i64>> = dims.split([',', 'x']).map(dim).collect();
+    Ok((name.to_string(), dims.ok_or_else(|| format!("\"{text}\" holds a dimension that is no size (or −1)"))?))
 }
 
 /// What to quantize, and to what; absent flags come from the target's preset.
@@ -121,6 +122,14 @@ impl QuantArgs {
         Ok(o)
     }
 
+    /// Refuses a calibrator beside ranges that are there already.
+    pub fn one_source(&self, ranges: Option<&PathBuf>) -> Result<()> {
+        match (ranges, &self.calibrator) {
+            (Some(_), Some(_)) => Err(Error::usage("--calibrator finds ranges, --ranges has them: give one")),
+            _ => Ok(()),
+        }
+    }
+
     pub fn calibrator(&self) -> Result<Calibrator> {
         let spec = self.calibrator.as_deref();
         calibrate::parse(spec.unwrap_or(target::find(&self.target)?.calibrator))
@@ -155,6 +164,7 @@ pub fn range_source<'a>(
     runtime: &str,
     quant: &QuantArgs,
 ) -> Result<Option<RangeSource<'a>>> {
+    quant.one_source(ranges)?;
     Ok(match (ranges, data) {
         (Some(path), _) => Some(RangeSource::File(path)),
         (None, Some(data)) => Some(RangeSource::Data(data, runtime::find(runtime)?, quant.calibrator()?)),
@@ -166,13 +176,13 @@ pub fn range_source<'a>(
 #[derive(Args, Clone)]
 pub struct GateArgs {
     /// Largest loss of accuracy, as 0.5% or 0.005
-    #[arg(long, value_name = "X", value_parser = share)]
+    #[arg(long, value_name = "X", value_parser = share, allow_negative_numbers = true)]
     pub max_drop: Option<f64>,
     /// Smallest speed-up, as 1.2
-    #[arg(long, value_name = "Y")]
+    #[arg(long, value_name = "Y", value_parser = number)]
     pub min_speedup: Option<f64>,
     /// Smallest SQNR of any output, in dB
-    #[arg(long, value_name = "DB")]
+    #[arg(long, value_name = "DB", value_parser = number, allow_negative_numbers = true)]
     pub min_sqnr: Option<f64>,
 }
 
@@ -183,8 +193,19 @@ impl GateArgs {
 }
 
 fn share(text: &str) -> Result<f64, String> {
-    let (number, unit) = text.strip_suffix('%').map_or((text, 1.0), |t| (t, 0.01));
-    number.trim().parse::<f64>().map(|x| x * unit).map_err(|_| "it is a share, as 0.5% or 0.005".into())
+    let (digits, unit) = text.strip_suffix('%').map_or((text, 1.0), |t| (t, 0.01));
+    let share = number(digits.trim()).ok().map(|x| x * unit).filter(|x| *x >= 0.0);
+    share.ok_or_else(|| "it is a share, as 0.5% or 0.005".into())
+}
+
+/// A finite number.
+pub fn number(text: &str) -> Result<f64, String> {
+    text.parse::<f64>().ok().filter(|x| x.is_finite()).ok_or_else(|| "it is no finite number".into())
+}
+
+/// A count of at least one.
+pub fn positive(text: &str) -> Result<usize, String> {
+    text.parse::<usize>().ok().filter(|n| *n > 0).ok_or_else(|| "it is no whole number from 1 up".into())
 }
 
 /// Where the result goes, checked before any work is done; `None` with `--plan`, which writes nothing.

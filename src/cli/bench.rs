@@ -2,10 +2,9 @@
 
 use std::path::PathBuf;
 
-use anstream::println;
-
 use super::Done;
-use super::args::{DataArgs, runtimes};
+use super::args::{DataArgs, positive, runtimes};
+use super::out::say;
 use crate::error::Result;
 use crate::runtime::{self, LoadOptions, RUNTIMES, Session};
 use crate::validate::latency::{LatencyOptions, Timed, interleaved, quantile, summary};
@@ -21,7 +20,7 @@ pub struct Args {
     #[arg(long, value_name = "R", default_value = RUNTIMES[0].name(), help = runtimes("Runtime that runs them"))]
     runtime: String,
     /// Threads of one run
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = positive)]
     threads: usize,
 }
 
@@ -39,18 +38,11 @@ pub(super) fn run(args: &Args) -> Result<Done> {
     }
     let pairs: Vec<Timed> = sessions.iter().map(|(s, i)| (&**s, i.as_slice())).collect();
     let times = interleaved(&pairs, &LatencyOptions::default())?;
-    println!(
-        "{:>12} {:>12} {:>8}   model ({}, {} runs)",
-        "median ms",
-        "p95 ms",
-        "ratio",
-        runtime.name(),
-        times[0].len()
-    );
+    say!("{:>12} {:>12} {:>8}   model ({}, {} runs)", "median ms", "p95 ms", "ratio", runtime.name(), times[0].len());
     for (path, own) in args.models.iter().zip(&times) {
         let ratios: Vec<f64> = times[0].iter().zip(own).map(|(a, b)| a / b).collect();
         let t = summary(own);
-        println!("{:>12.3} {:>12.3} {:>7.2}×   {}", t.median_ms, t.p95_ms, quantile(&ratios, 0.5), path.display());
+        say!("{:>12.3} {:>12.3} {:>7.2}×   {}", t.median_ms, t.p95_ms, quantile(&ratios, 0.5), path.display());
     }
     Ok(Done::Well)
 }

@@ -2,11 +2,10 @@
 
 use std::path::PathBuf;
 
-use anstream::println;
-
 use super::Done;
 use super::args::{DataArgs, QuantArgs, check_output, runtimes};
 use super::bars::Bars;
+use super::out::say;
 use crate::calibrate::{Ranges, Statistics, collect};
 use crate::error::{Error, Result};
 use crate::runtime::{self, RUNTIMES};
@@ -15,13 +14,13 @@ use crate::{pipeline, quantize};
 #[derive(clap::Args)]
 pub struct Args {
     /// The model
-    #[arg(required_unless_present = "merge")]
+    #[arg(required_unless_present = "merge", conflicts_with = "merge")]
     model: Option<PathBuf>,
     /// Where the ranges go, as JSON
     #[arg(short, long)]
     output: PathBuf,
     /// Merge these ranges files instead of observing data
-    #[arg(long, value_name = "FILE", num_args = 2..)]
+    #[arg(long, value_name = "FILE", num_args = 2.., conflicts_with = "data")]
     merge: Vec<PathBuf>,
     #[command(flatten)]
     data: DataArgs,
@@ -41,9 +40,9 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
         (merged, ranges)
     };
     statistics.save_with(&ranges, &args.output)?;
-    println!("{} values, {} samples, {}", ranges.ranges.len(), ranges.samples, ranges.calibrator);
+    say!("{} values, {} samples, {}", ranges.ranges.len(), ranges.samples, ranges.calibrator);
     for (value, counts) in &ranges.non_finite {
-        println!("  {value} held {} NaN and {} infinite values, left out", counts.nan, counts.inf);
+        say!("  {value} held {} NaN and {} infinite values, left out", counts.nan, counts.inf);
     }
     Ok(Done::Well)
 }
@@ -58,7 +57,7 @@ fn observe(args: &Args, bars: &Bars) -> Result<(Statistics, Ranges)> {
     let statistics = collect(&model, &data, runtime, args.quant.calibrator()?, &values, bars)?;
     let (plan, ranges) = quantize::choose(&model, &options, &statistics, (&data, runtime), bars)?;
     for note in &plan.notes {
-        println!("{note}");
+        say!("{note}");
     }
     Ok((statistics, ranges))
 }

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use anstream::{print, println};
 use serde::Serialize;
 
 use super::Done;
 use super::args::targets;
+use super::out::{put, say};
 use crate::error::Result;
 use crate::ir::Model;
 use crate::passes::{self, SimplifyOptions, SimplifyReport};
@@ -36,6 +36,8 @@ struct Inspection {
     size: Size,
     operators: BTreeMap<String, usize>,
     simplify: SimplifyReport,
+    /// Whether the target's own form is decided on data, which this plan had none of.
+    needs_data: bool,
     plan: QuantPlan,
 }
 
@@ -44,21 +46,22 @@ pub(super) fn run(args: &Args) -> Result<Done> {
     let mut clean = model.clone();
     let simplify = passes::simplify(&mut clean, &SimplifyOptions::default()).map_err(|e| e.in_file(&args.model))?;
     let mut options = QuantOptions::for_target(&args.target)?;
-    if options.format.is_static() {
+    let needs_data = options.format.is_static();
+    if needs_data {
         // Without data there are no ranges; the dynamic form has the same choice of nodes.
         options.format = Format::Dynamic;
     }
     let plan = quantize::plan(&clean, None, &options)?;
-    let inspection = inspect(&model, args, simplify, plan);
+    let inspection = inspect(&model, args, simplify, plan, needs_data);
     if args.format == "json" {
-        println!("{}", report::json(&inspection)?);
+        say!("{}", report::json(&inspection)?);
     } else {
-        show(&inspection);
+        show(&inspection)?;
     }
     Ok(Done::Well)
 }
 
-fn inspect(model: &Model, args: &Args, simplify: SimplifyReport, plan: QuantPlan) -> Inspection {
+fn inspect(model: &Model, args: &Args, simplify: SimplifyReport, plan: QuantPlan, needs_data: bool) -> Inspection {
     let mut operators = BTreeMap::new();
     for id in model.all_nodes() {
         let n = model.node(id);
@@ -78,28 +81,35 @@ fn inspect(model: &Model, args: &Args, simplify: SimplifyReport, plan: QuantPlan
         size: size(model, &args.model, None),
         operators,
         simplify,
+        needs_data,
         plan,
     }
 }
 
-fn show(i: &Inspection) {
+fn show(i: &Inspection) -> Result<()> {
     let opsets: Vec<_> =
         i.opsets.iter().map(|(d, v)| if d.is_empty() { v.to_string() } else { format!("{d} {v}") }).collect();
-    println!("producer   {}", i.producer.trim());
-    println!("version    IR {}, opset {}", i.ir_version.unwrap_or_default(), opsets.join(", "));
+    say!("producer   {}", i.producer.trim());
+    say!("version    IR {}, opset {}", i.ir_version.unwrap_or_default(), opsets.join(", "));
     let macs = i.size.macs.map_or(String::new(), |m| format!(", {} MACs with open sizes at 1", report::count(m)));
-    println!("size       {}, {} parameters{macs}", report::megabytes(i.size.bytes), i.size.parameters);
-    println!("inputs     {}", i.inputs.join("\n           "));
-    println!("outputs    {}", i.outputs.join("\n           "));
+    say!("size       {}, {} parameters{macs}", report::megabytes(i.size.bytes), i.size.parameters);
+    say!("inputs     {}", i.inputs.join("\n           "));
+    say!("outputs    {}", i.outputs.join("\n           "));
     let operators: Vec<_> = i.operators.iter().map(|(op, n)| format!("{n} {op}")).collect();
-    println!("operators  {}", operators.join(", "));
-    println!("\nsimplify   {} ─► {} nodes", i.simplify.nodes_before, i.simplify.nodes_after);
+    say!("operators  {}", operators.join(", "));
+    say!("\nsimplify   {} ─► {} nodes", i.simplify.nodes_before, i.simplify.nodes_after);
     for (pass, count) in &i.simplify.passes {
-        println!("  {pass:<28} {count:>5}");
+        say!("  {pass:<28} {count:>5}");
     }
     for r in &i.simplify.refusals {
-        println!("  {:<28} refused at \"{}\" ({}): {}", r.pass, r.node, r.op_type, r.reason);
+        say!("  {:<28} refused at \"{}\" ({}): {}", r.pass, r.node, r.op_type, r.reason);
     }
-    println!("\nquantize for {}", i.plan.options.target);
-    print!("{}", i.plan);
+    say!("\nquantize for {}", i.plan.options.target);
+    if i.needs_data {
+        say!(
+            "  without data, as the dynamic form has it; with --data, optimize --plan decides on what flows through the model"
+        );
+    }
+    put!("{}", i.plan);
+    Ok(())
 }

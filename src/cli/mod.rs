@@ -7,6 +7,7 @@ mod calibrate;
 mod completions;
 mod inspect;
 mod optimize;
+mod out;
 mod prune;
 mod quantize;
 mod recipe;
@@ -16,8 +17,9 @@ mod validate;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use anstream::{eprintln, println};
+use anstream::eprintln;
 use clap::{CommandFactory, Parser, Subcommand};
+use out::say;
 
 use crate::error::Result;
 
@@ -107,7 +109,7 @@ fn dispatch(cli: Cli) -> Result<Done> {
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => completions::man(&args),
         Command::Schema => {
-            println!("{}", crate::report::schema()?);
+            say!("{}", crate::report::schema()?);
             Ok(Done::Well)
         }
     }

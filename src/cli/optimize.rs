@@ -2,18 +2,19 @@
 
 use std::path::PathBuf;
 
-use anstream::{print, println};
-
 use super::Done;
-use super::args::{DataArgs, GateArgs, QuantArgs, output, range_source};
+use super::args::{DataArgs, GateArgs, QuantArgs, output, positive, range_source};
 use super::bars::Bars;
+use super::out::{self, say};
 use super::prune::PruneArgs;
 use crate::error::{Error, Result};
-use crate::passes::SimplifyOptions;
+use crate::passes::{SimplifyOptions, SimplifyReport};
 use crate::pipeline::{self, Data, Optimize};
-use crate::prune::{self, PruneOptions};
+use crate::prune::{self, PruneOptions, PrunePlan};
+use crate::quantize::QuantPlan;
 use crate::report;
 use crate::runtime;
+use crate::target;
 use crate::validate::ValidateOptions;
 
 /// The ranges, and with them the file, are the same on every machine.
@@ -50,7 +51,7 @@ pub struct Args {
     #[arg(long, value_name = "R")]
     runtime: Option<String>,
     /// Threads of one run while timing
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = positive)]
     threads: usize,
     /// Print what would be done, and stop
     #[arg(long)]
@@ -70,6 +71,10 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
             )));
         }
     }
+    if args.gates.gates().any() && !args.plan && args.data.data.is_none() && args.eval.is_none() {
+        return Err(Error::usage("--max-drop, --min-speedup and --min-sqnr are measured on --data or --eval"));
+    }
+    args.quant.one_source(args.ranges.as_ref())?;
     let Some(path) = output(args.output.as_ref(), args.plan)? else {
         return plan(args, bars);
     };
@@ -87,15 +92,16 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
         gates: args.gates.gates(),
     };
     let open = |model: &crate::ir::Model| {
-        let Some(spec) = &args.data.data else { return Ok(None) };
+        // With ranges from a file, the data may be there for the proof alone.
+        let Some(spec) = args.data.data.as_ref().or(args.eval.as_ref()) else { return Ok(None) };
         let calibration = args.data.open(spec, model)?;
         let validation = args.eval.as_ref().map(|spec| args.data.open(spec, model)).transpose()?;
         Ok(Some(Data { calibration, validation }))
     };
     let report = pipeline::optimize(&job, open, bars)?;
     match args.report.as_str() {
-        "json" => println!("{}", report::json(&report)?),
-        _ => println!("{}", report::text(&report)),
+        "json" => say!("{}", report::json(&report)?),
+        _ => say!("{}", report::text(&report)),
     }
     Ok(match (&report.unproven, report.missed.is_empty()) {
         (Some(_), _) => Done::Unproven,
@@ -106,15 +112,25 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
 
 /// What to prune; `--exclude` keeps a node from both, pruning and quantization.
 fn prune_options(args: &Args) -> Result<Option<PruneOptions>> {
-    let options = args.prune.options()?;
-    Ok(options.map(|o| PruneOptions { exclude: args.quant.exclude.clone(), ..o }))
+    let Some(options) = args.prune.options()? else { return Ok(None) };
+    if options.sparse && !args.no_quantize {
+        return Err(Error::usage(
+            "--sparse is for float weights: 8-bit ones take less room than the 8-byte indices of sparse ones (--no-quantize)",
+        ));
+    }
+    if options.sparse && !target::find(&args.quant.target)?.sparse_initializers {
+        return Err(Error::usage(format!("{} reads no sparse initializers: leave --sparse out", args.quant.target)));
+    }
+    Ok(Some(PruneOptions { exclude: args.quant.exclude.clone(), ..options }))
 }
 
 fn plan(args: &Args, bars: &Bars) -> Result<Done> {
-    let (model, done) = pipeline::load_simplified(&args.model)?;
-    println!("simplify  {} ─► {} nodes", done.nodes_before, done.nodes_after);
+    let (mut model, simplify) = pipeline::load_simplified(&args.model)?;
+    let mut plan = Plan { schema_version: report::SCHEMA_VERSION, simplify, prune: None, quantize: None };
     if let Some(options) = prune_options(args)? {
-        print!("{}", prune::plan(&model, &options)?);
+        let pruned = prune::plan(&model, &options)?;
+        prune::apply(&mut model, &pruned)?;
+        plan.prune = Some(pruned);
     }
     if !args.no_quantize {
         let data = args.data.data.as_ref().map(|spec| args.data.open(spec, &model)).transpose()?;
@@ -124,7 +140,23 @@ fn plan(args: &Args, bars: &Bars) -> Result<Done> {
             args.runtime.as_deref().unwrap_or(CALIBRATES),
             &args.quant,
         )?;
-        print!("{}", pipeline::decide(&model, &args.quant.options()?, source, bars)?);
+        plan.quantize = Some(pipeline::decide(&model, &args.quant.options()?, source, bars)?);
     }
+    if args.report == "json" {
+        say!("{}", report::json(&plan)?);
+        return Ok(Done::Well);
+    }
+    say!("simplify  {} ─► {} nodes", plan.simplify.nodes_before, plan.simplify.nodes_after);
+    plan.prune.iter().try_for_each(|p| out::write(format_args!("{p}")))?;
+    plan.quantize.iter().try_for_each(|p| out::write(format_args!("{p}")))?;
     Ok(Done::Well)
+}
+
+/// What would be done.
+#[derive(serde::Serialize)]
+struct Plan {
+    schema_version: u32,
+    simplify: SimplifyReport,
+    prune: Option<PrunePlan>,
+    quantize: Option<QuantPlan>,
 }

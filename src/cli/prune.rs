@@ -2,10 +2,9 @@
 
 use std::path::PathBuf;
 
-use anstream::{print, println};
-
 use super::Done;
-use super::args::{one_of, output};
+use super::args::{number, one_of, output};
+use super::out::{put, say};
 use crate::error::{Error, Result};
 use crate::onnx;
 use crate::prune::{self, CRITERIA, Pattern, PruneOptions, Scope};
@@ -31,10 +30,10 @@ pub struct Args {
 #[derive(clap::Args, Clone)]
 pub struct PruneArgs {
     /// Share of the weights that become zero, as 0.5
-    #[arg(long, value_name = "F")]
+    #[arg(long, value_name = "F", value_parser = number, allow_negative_numbers = true)]
     sparsity: Option<f64>,
     /// Weights that score below this become zero
-    #[arg(long, value_name = "X", conflicts_with = "sparsity")]
+    #[arg(long, value_name = "X", conflicts_with = "sparsity", value_parser = number, allow_negative_numbers = true)]
     threshold: Option<f64>,
     #[arg(long, value_name = "C", default_value = CRITERIA[0].name, help = criteria())]
     criterion: String,
@@ -84,15 +83,15 @@ pub(super) fn run(args: &Args) -> Result<Done> {
     let mut model = onnx::load(&args.model)?;
     let plan = prune::plan(&model, &options)?;
     let Some(path) = path else {
-        print!("{plan}");
+        put!("{plan}");
         return Ok(Done::Well);
     };
     let report = prune::apply(&mut model, &plan)?;
     onnx::emit(&model, path)?;
-    println!("{report}");
+    say!("{report}");
     for t in &plan.tensors {
         if let Some(why) = &t.kept {
-            println!("  keep {} ({}): {why}", t.node, t.op_type);
+            say!("  keep {} ({}): {why}", t.node, t.op_type);
         }
     }
     Ok(Done::Well)

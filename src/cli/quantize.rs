@@ -2,11 +2,10 @@
 
 use std::path::PathBuf;
 
-use anstream::{print, println};
-
 use super::Done;
 use super::args::{DataArgs, QuantArgs, output, range_source, runtimes};
 use super::bars::Bars;
+use super::out::{put, say};
 use crate::error::Result;
 use crate::pipeline;
 use crate::runtime::RUNTIMES;
@@ -41,17 +40,17 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
     let source = range_source(args.ranges.as_ref(), data.as_ref(), &args.runtime, &args.quant)?;
     let plan = pipeline::decide(&model, &options, source, bars)?;
     let Some(path) = path else {
-        print!("{plan}");
+        put!("{plan}");
         return Ok(Done::Well);
     };
     let report = quantize::apply(&mut model, &plan)?;
     onnx::emit(&model, path)?;
-    println!("{} in {}, {}", plan.coverage(), options.weights, options.effective_format());
+    say!("{} in {}, {}", plan.coverage(), options.weights, options.effective_format());
     for (node, reason) in plan.kept() {
-        println!("  keep {} ({}): {reason}", node.node, node.op_type);
+        say!("  keep {} ({}): {reason}", node.node, node.op_type);
     }
     for line in plan.notes.iter().chain(&report.opset) {
-        println!("  {line}");
+        say!("  {line}");
     }
     Ok(Done::Well)
 }

@@ -2,12 +2,11 @@
 
 use std::path::PathBuf;
 
-use anstream::{print, println};
-
 use super::Done;
-use super::args::{DataArgs, GateArgs, runtimes};
+use super::args::{DataArgs, GateArgs, positive, runtimes};
 use super::bars::Bars;
-use crate::error::Result;
+use super::out::{put, say};
+use crate::error::{Error, Result};
 use crate::runtime::{self, RUNTIMES};
 use crate::validate::size::{Size, size};
 use crate::validate::{ValidateOptions, validate};
@@ -26,7 +25,7 @@ pub struct Args {
     #[arg(long, value_name = "R", default_value = RUNTIMES[0].name(), help = runtimes("Runtime that runs both"))]
     runtime: String,
     /// Threads of one run while timing
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = positive)]
     threads: usize,
     /// Leave timing out
     #[arg(long)]
@@ -47,6 +46,9 @@ struct Output<'a> {
 
 pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
     let runtime = runtime::find(&args.runtime)?;
+    if args.no_latency && args.gates.gates().min_speedup.is_some() {
+        return Err(Error::usage("--min-speedup needs the timing that --no-latency leaves out"));
+    }
     let (original, rewritten) = (onnx::load(&args.original)?, onnx::load(&args.rewritten)?);
     let data = args.data.required(&original)?;
     let mut options = ValidateOptions { threads: args.threads, ..ValidateOptions::default() };
@@ -57,17 +59,16 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
     let batch = data.batch(0)?;
     let weigh = |model, path| size(model, path, Some(&batch));
     let sizes = (weigh(&original, &args.original), weigh(&rewritten, &args.rewritten));
-    let missed = args.gates.gates().missed(&found);
+    let gates = args.gates.gates();
+    gates.measured(&found)?;
+    let missed = gates.missed(&found);
     match args.format.as_str() {
         "json" => {
             let schema_version = report::SCHEMA_VERSION;
-            println!(
-                "{}",
-                report::json(&Output { schema_version, sizes: &sizes, validation: &found, missed: &missed })?
-            );
+            say!("{}", report::json(&Output { schema_version, sizes: &sizes, validation: &found, missed: &missed })?);
         }
-        "markdown" => print!("{}", report::markdown(&sizes, &found, &missed)),
-        _ => print!("{}{}", report::sizes(&sizes.0, &sizes.1), report::comparison(&found, &missed)),
+        "markdown" => put!("{}", report::markdown(&sizes, &found, &missed)),
+        _ => put!("{}{}", report::sizes(&sizes.0, &sizes.1), report::comparison(&found, &missed)),
     }
     Ok(if missed.is_empty() { Done::Well } else { Done::GateMissed })
 }

@@ -195,6 +195,10 @@ fn find(path: &Path, synsets: Option<&Path>) -> Result<Vec<(PathBuf, Option<i64>
         }
     }
     let order = synsets.map(read_synsets).transpose()?;
+    if order.is_none() && !classes.is_empty() {
+        let message = "labels are the places of its folders in alphabetical order; --synsets FILE says another";
+        tracing::warn!("{}: {message}", path.display());
+    }
     let mut found = Vec::new();
     for (place, (class, images)) in classes.into_iter().enumerate() {
         let label = match (&order, synsets) {

@@ -55,6 +55,44 @@ pub struct SparseTensor {
     pub dims: Vec<i64>,
 }
 
+impl SparseTensor {
+    /// The tensor with its zeros, which must take at most `limit` bytes.
+    ///
+    /// # Errors
+    /// Input, where an index lies outside, values and indices do not match, or it would be too large.
+    pub fn dense(&self, limit: usize) -> Result<Tensor> {
+        let bad = |what: &str| Error::input(format!("sparse tensor of shape {:?}: {what}", self.dims));
+        let (Some(values), Some(indices)) = (&self.values, &self.indices) else { return Err(bad("a part is missing")) };
+        let shape = self.dims.iter().map(|d| usize::try_from(*d).ok()).collect::<Option<Vec<_>>>();
+        let shape = shape.ok_or_else(|| bad("a size is negative"))?;
+        let width = values.dtype().bits() / 8;
+        let count = element_count(&shape).filter(|n| n.checked_mul(width).is_some_and(|b| b <= limit));
+        let count = count.ok_or_else(|| bad("it is too large to be stored dense"))?;
+        if width == 0 || values.dtype().bits() % 8 != 0 {
+            return Err(bad("elements of its type are no whole bytes"));
+        }
+        let places = indices.to_i64().ok_or_else(|| bad("its indices are no integers"))?;
+        // Linear indices, or one row of coordinates for each value.
+        let per_value = if indices.rank() == 2 { shape.len() } else { 1 };
+        if places.len() != values.len() * per_value {
+            return Err(bad("values and indices differ in number"));
+        }
+        let mut bytes = vec![0u8; count * width];
+        for (place, value) in places.chunks(per_value.max(1)).zip(values.bytes().chunks_exact(width)) {
+            let linear = match indices.rank() {
+                2 => place.iter().zip(&shape).try_fold(0usize, |at, (i, n)| {
+                    let i = usize::try_from(*i).ok().filter(|i| i < n)?;
+                    Some(at * n + i)
+                }),
+                _ => usize::try_from(place[0]).ok(),
+            };
+            let linear = linear.filter(|i| *i < count).ok_or_else(|| bad("an index lies outside"))?;
+            bytes[linear * width..][..width].copy_from_slice(value);
+        }
+        Tensor::from_bytes(values.dtype(), shape, bytes)
+    }
+}
+
 /// A Rust type that is the element of a dtype.
 pub trait Element: NoUninit + AnyBitPattern + PartialEq {
     const DTYPE: DType;
@@ -289,6 +327,25 @@ mod tests {
         assert_eq!(t.to_i64().unwrap(), [-1, -8, 7]);
         let t = Tensor::from_bytes(DType::U2, [4], vec![0b11_10_01_00]).unwrap();
         assert_eq!(t.to_i64().unwrap(), [0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn sparse_becomes_dense_by_either_kind_of_index_or_is_refused() {
+        let sparse = |indices: Tensor| SparseTensor {
+            values: Some(Tensor::from_vec([2], vec![5.0f32, 7.0])),
+            indices: Some(indices),
+            dims: vec![2, 3],
+        };
+        let dense = |indices: Tensor| sparse(indices).dense(1 << 10).map(|t| t.to_f32().unwrap().into_owned());
+        assert_eq!(dense(Tensor::from_vec([2], vec![1i64, 5])).unwrap(), [0.0, 5.0, 0.0, 0.0, 0.0, 7.0]);
+        assert_eq!(dense(Tensor::from_vec([2, 2], vec![0i64, 2, 1, 0])).unwrap(), [0.0, 0.0, 5.0, 7.0, 0.0, 0.0]);
+        for wrong in [vec![1i64, 6], vec![-1, 0]] {
+            let error = dense(Tensor::from_vec([2], wrong)).unwrap_err().to_string();
+            assert_eq!(error, "sparse tensor of shape [2, 3]: an index lies outside");
+        }
+        assert!(dense(Tensor::from_vec([2, 2], vec![0i64, 3, 1, 0])).is_err());
+        assert!(dense(Tensor::from_vec([1], vec![0i64])).is_err());
+        assert!(sparse(Tensor::from_vec([2], vec![1i64, 5])).dense(20).is_err());
     }
 
     #[test]

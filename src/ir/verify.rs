@@ -83,6 +83,9 @@ fn walk(
     }
     for id in g.nodes() {
         let node = model.node(*id);
+        if node.op_type.is_empty() {
+            return Err(Error::input("has no operator type").at_node(model.describe(*id)));
+        }
         if node.graph() != graph {
             return Err(Error::internal("sits in another graph than it says").at_node(model.describe(*id)));
         }

@@ -29,7 +29,7 @@ impl FromStr for Pattern {
         }
         let pair = text.split_once(':').and_then(|(n, m)| Some((n.parse().ok()?, m.parse().ok()?)));
         match pair {
-            Some((keep, of)) if keep < of && of <= 64 => Ok(Pattern::Of { keep, of }),
+            Some((keep, of)) if 0 < keep && keep < of && of <= 64 => Ok(Pattern::Of { keep, of }),
             _ => Err(Error::usage(format!("pattern \"{text}\" is neither unstructured nor N:M as 2:4"))),
         }
     }

@@ -61,6 +61,9 @@ pub fn plan(model: &Model, options: &PruneOptions) -> Result<PrunePlan> {
     if matches!(options.pattern, Pattern::Unstructured) && share.is_some() == options.threshold.is_some() {
         return Err(Error::usage("give either --sparsity or --threshold"));
     }
+    if options.threshold.is_some_and(|t| t < 0.0) {
+        return Err(Error::usage("--threshold is not negative: scores are not"));
+    }
     let mut tensors: Vec<TensorPlan> = Vec::new();
     let mut scores: Vec<Vec<f32>> = Vec::new();
     for (value, (node, axis)) in weights(model) {

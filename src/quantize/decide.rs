@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 use super::options::{Activations as ActivationType, Filters, Format, Granularity, QuantOptions, Weights};
 use super::params::QParams;
 use super::plan::{ActivationPlan, Decision, NodePlan, QuantPlan, WeightPlan};
-use super::weights;
+use super::{named, weights};
+use rayon::prelude::*;
+
 use crate::calibrate::{Range, Ranges};
 use crate::error::Result;
 use crate::ir::{DType, Model, NodeId, Tensor, ValueId};
@@ -23,6 +25,8 @@ struct Contraction<'m> {
     tensor: &'m Tensor,
     bias: Option<&'m Tensor>,
     axis: usize,
+    /// A product of matrices rather than a convolution.
+    is_product: bool,
 }
 
 /// Where Q/DQ goes around an operator that the user wants and the preset does not know.
@@ -59,6 +63,7 @@ pub fn values_to_observe(model: &Model, options: &QuantOptions) -> Vec<String> {
 pub fn plan(model: &Model, ranges: Option<&Ranges>, options: &QuantOptions) -> Result<QuantPlan> {
     let preset = target::find(&options.target)?;
     super::algorithm::find(&options.algorithm)?;
+    named::known(model, options)?;
     let mut notes = Vec::new();
     let mut options = options.clone();
     let types = (options.activations, options.weights);
@@ -76,6 +81,7 @@ pub fn plan(model: &Model, ranges: Option<&Ranges>, options: &QuantOptions) -> R
         plan.notes.push("the model is quantized already: left as it is".into());
         return Ok(plan);
     }
+    plan.notes.extend(named::unmatched(model, options));
     let decider = Decider { model, ranges, options, preset, filters: Filters::new(options)? };
     let mut activations = BTreeMap::new();
     for id in model.all_nodes() {
@@ -125,7 +131,9 @@ impl Decider<'_> {
         }
         let bytes = table.byte_len() as u64;
         let weights_only = self.options.effective_format() == Format::WeightOnly;
-        Some(if bytes < self.options.min_bytes {
+        Some(if !is_finite(table) {
+            Err("its table holds NaN or infinity".into())
+        } else if bytes < self.options.min_bytes {
             Err(format!("a table of {bytes} bytes, --min-bytes is {}", self.options.min_bytes))
         } else if !self.preset.tables && !weights_only {
             Err(format!("{} gains nothing from an 8-bit table", self.preset.name))
@@ -240,7 +248,9 @@ impl Decider<'_> {
     }
 
     fn quantize(&self, c: &Contraction, input: Option<QParams>, output: Option<QParams>) -> Decision {
-        let axis = (self.options.granularity == Granularity::Channel).then_some(c.axis);
+        // Integer products take one scale per column of a matrix; a stack of matrices has others in each.
+        let stacked = c.is_product && c.tensor.rank() > 2 && self.options.effective_format() != Format::WeightOnly;
+        let axis = (self.options.granularity == Granularity::Channel && !stacked).then_some(c.axis);
         let bias = input.zip(c.bias).and_then(|(p, b)| Some((b.to_f32()?, p.scale)));
         let values = c.tensor.to_f32().unwrap_or_default();
         let enlarged = match &bias {
@@ -306,13 +316,17 @@ impl Decider<'_> {
 fn contraction(model: &Model, id: NodeId) -> Result<Contraction<'_>, String> {
     let node = model.node(id);
     let rule = ops::of(node).map(|op| op.quant);
-    let Some(QuantRule::Weighted { input, weight, bias, channel_axis, both_activations, .. }) = rule else {
+    let Some(QuantRule::Weighted { input, weight, bias, channel_axis, both_activations, integer }) = rule else {
         return Err("it contracts no weight".into());
     };
     let x = node.input(input).ok_or("its input is missing")?;
     let w = node.input(weight).ok_or("its weight is missing")?;
     let Some(tensor) = model.constant(w) else {
-        let why = if both_activations { "a product of two activations" } else { "its weight is computed at run time" };
+        let why = match model.value(w).sparse_initializer() {
+            Some(_) => "its weight is a sparse initializer, whose zeros take no room as they are",
+            None if both_activations => "a product of two activations",
+            None => "its weight is computed at run time",
+        };
         return Err(why.into());
     };
     if model.constant(x).is_some() {
@@ -320,6 +334,9 @@ fn contraction(model: &Model, id: NodeId) -> Result<Contraction<'_>, String> {
     }
     if tensor.dtype() != DType::F32 {
         return Err(format!("its weight is {}, not float32", tensor.dtype()));
+    }
+    if !is_finite(tensor) {
+        return Err("its weight holds NaN or infinity".into());
     }
     if tensor.rank() < 2 || tensor.is_empty() {
         return Err(format!("its weight has shape {:?}", tensor.shape()));
@@ -341,7 +358,13 @@ fn contraction(model: &Model, id: NodeId) -> Result<Contraction<'_>, String> {
             Some(b)
         }
     };
-    Ok(Contraction { x, weight: w, tensor, bias, axis })
+    let is_product = integer.is_some_and(|form| form.matrices);
+    Ok(Contraction { x, weight: w, tensor, bias, axis, is_product })
+}
+
+fn is_finite(tensor: &Tensor) -> bool {
+    let finite = |values: &[f32]| values.iter().all(|v| v.is_finite());
+    tensor.as_slice::<f32>().is_none_or(|values| values.par_chunks(1 << 16).all(finite))
 }
 
 /// The operands of a product of two activations.

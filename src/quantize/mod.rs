@@ -14,6 +14,7 @@ mod compare;
 mod decide;
 mod integer;
 mod measure;
+mod named;
 mod options;
 mod params;
 mod plan;

@@ -8,7 +8,7 @@ use super::apply::{Done, shared_weight};
 use super::plan::{NodePlan, QuantPlan, WeightPlan};
 use super::write::dequantize;
 use crate::error::{Error, Result};
-use crate::ir::{GraphEdit, Place};
+use crate::ir::{GraphEdit, Origin, Place};
 use crate::ops::{self, QuantRule};
 
 pub(super) fn node(
@@ -24,7 +24,12 @@ pub(super) fn node(
     };
     let value = edit.node(node.id).input(weight).ok_or_else(lost)?;
     let (q, s, z) = shared_weight(edit, plan, node, (value, w), done)?;
-    let dq = dequantize(edit, Place::Before(node.id), (q, s, Some(z)), &w.name, w.axis);
+    // In the graph that holds the weight: a loop does not dequantize it again, and runtimes find its integers.
+    let home = match edit.value(q).origin() {
+        Origin::Initializer(graph) if graph != edit.node(node.id).graph() => Place::Start(graph),
+        _ => Place::Before(node.id),
+    };
+    let dq = dequantize(edit, home, (q, s, Some(z)), &w.name, w.axis);
     edit.set_input(node.id, weight, Some(dq));
     Ok(())
 }

@@ -49,7 +49,8 @@ fn environment() -> Result<&'static Environment> {
         let path = library();
         let builder = ort::init_from(&path).map_err(|e| e.to_string())?;
         let environment = builder.with_name("onnxpress").build().map_err(|e| one_line(&e))?;
-        environment.set_log_level(LogLevel::Error);
+        // What it logs comes as the error, too.
+        environment.set_log_level(LogLevel::Fatal);
         Ok(environment)
     });
     found.as_ref().map_err(|why| {
@@ -83,14 +84,15 @@ fn in_python(environment: PathBuf) -> Option<PathBuf> {
     })
 }
 
-/// Makes the tapped values of the main graph outputs; the names of all results, outputs first.
+/// Makes the tapped values of the main graph, its inputs too, outputs; the names of all results, outputs first.
 ///
 /// Inside a subgraph nothing can be observed from outside: such a tap is left out.
 fn with_taps(model: &mut Model, taps: &[String]) -> Vec<String> {
     let main = model.main();
     let mut results: Vec<String> = model.graph(main).outputs().iter().map(|v| model.name(*v).to_owned()).collect();
     let nodes = model.graph(main).nodes().iter();
-    let made: Vec<ValueId> = nodes.flat_map(|n| model.node(*n).outputs().iter().flatten().copied()).collect();
+    let made = nodes.flat_map(|n| model.node(*n).outputs().iter().flatten().copied());
+    let made: Vec<ValueId> = model.graph(main).inputs().iter().copied().chain(made).collect();
     let mut edit = GraphEdit::new(model);
     for tap in taps {
         let Some(value) = made.iter().find(|v| edit.name(**v) == tap) else { continue };
@@ -108,7 +110,7 @@ fn open(environment: &Environment, model: &Model, options: &LoadOptions) -> ort:
         .with_optimization_level(level)?
         .with_intra_threads(options.threads.max(1))?
         .with_inter_threads(1)?
-        .with_log_level(LogLevel::Error)?;
+        .with_log_level(LogLevel::Fatal)?;
     if let Ok(bytes) = crate::onnx::to_bytes(model) {
         return builder.commit_from_memory(&bytes);
     }

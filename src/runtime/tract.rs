@@ -3,8 +3,10 @@
 //! tract is given a prepared copy of the model ([`super::prepare`]) in which everything it stumbles over
 //! is decided or rewritten beforehand, as one buffer of protobuf, and its large constants apart ([`super::weights`]).
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Once;
 
 use tract_onnx::prelude::{
     Framework, InferenceModelExt, IntoRunnable, IntoTValue, TValue, TVec, TractError, TractResult,
@@ -100,7 +102,7 @@ impl Session for Loaded {
 
 /// tract panics on some models that it does not expect; that is an error like the others.
 fn guarded<T>(run: impl FnOnce() -> TractResult<T>) -> TractResult<T> {
-    match catch_unwind(AssertUnwindSafe(run)) {
+    match without_its_message(|| catch_unwind(AssertUnwindSafe(run))) {
         Ok(result) => result,
         Err(panic) => {
             let text = panic.downcast_ref::<String>().map(String::as_str);
@@ -108,6 +110,24 @@ fn guarded<T>(run: impl FnOnce() -> TractResult<T>) -> TractResult<T> {
             Err(TractError::msg(format!("tract stopped: {text}")))
         }
     }
+}
+
+/// Runs without printing what a panic on this thread says: it comes as an error.
+fn without_its_message<T>(run: impl FnOnce() -> T) -> T {
+    thread_local!(static QUIET: Cell<bool> = const { Cell::new(false) });
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            if !QUIET.get() {
+                before(panic);
+            }
+        }));
+    });
+    let outer = QUIET.replace(true);
+    let result = run();
+    QUIET.set(outer);
+    result
 }
 
 /// The causes, outermost first, as one line.

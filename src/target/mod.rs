@@ -54,6 +54,8 @@ pub struct Preset {
     pub arithmetic: &'static [&'static str],
     /// Whether looked-up tables are stored in 8 bits.
     pub tables: bool,
+    /// Whether it reads `sparse_initializer`.
+    pub sparse_initializers: bool,
     /// Whether the operators of the com.microsoft domain are there.
     pub microsoft: bool,
     /// The runtime in which planned nodes are timed, and kept in float where integers are not faster; `None`: not timed.

@@ -25,6 +25,7 @@ pub(super) static PRESET: Preset = Preset {
     activation_products: false,
     arithmetic: &[],
     tables: false,
+    sparse_initializers: false,
     microsoft: false,
     timed_in: Some("tract"),
 };

@@ -176,6 +176,8 @@ pub struct Accuracy {
     top1: Table,
     top5: Table,
     classes: usize,
+    /// A label that is no class.
+    outside: Option<i64>,
 }
 
 impl Accuracy {
@@ -207,6 +209,8 @@ impl Accuracy {
             let Some(labels) = labels.filter(|l| !judged && l.len() * width == rv.len()) else { continue };
             judged = true;
             self.classes = width;
+            let inside = |label: &&i64| usize::try_from(**label).is_ok_and(|l| l < width);
+            self.outside = self.outside.or_else(|| labels.iter().find(|l| !inside(l)).copied());
             for ((a, b), label) in rv.chunks_exact(width).zip(qv.chunks_exact(width)).zip(labels) {
                 self.top1.add(arg_max(a) as i64 == *label, arg_max(b) as i64 == *label);
                 self.top5.add(in_top(a, *label, 5), in_top(b, *label, 5));
@@ -228,6 +232,12 @@ impl Accuracy {
         self.top1.merge(&other.top1);
         self.top5.merge(&other.top5);
         self.classes = self.classes.max(other.classes);
+        self.outside = self.outside.or(other.outside);
+    }
+
+    /// A label that is none of the classes, and how many there are.
+    pub fn label_outside(&self) -> Option<(i64, usize)> {
+        Some((self.outside?, self.classes))
     }
 
     pub fn outputs(&self) -> Vec<OutputDrift> {

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::run::Validation;
+use crate::error::{Error, Result};
 
 /// Demands; an absent one is always met.
 #[derive(Debug, Clone, Copy, Default)]
@@ -25,6 +26,28 @@ pub struct Missed {
 }
 
 impl Gates {
+    pub fn any(&self) -> bool {
+        self.max_drop.is_some() || self.min_speedup.is_some() || self.min_sqnr.is_some()
+    }
+
+    /// Refuses demands that the validation could not measure: neither met nor missed.
+    ///
+    /// # Errors
+    /// Usage, naming the demand and what it needs.
+    pub fn measured(&self, v: &Validation) -> Result<()> {
+        let needs = |gate, what| Err(Error::usage(format!("--{gate} cannot be measured: it needs {what}")));
+        if self.max_drop.is_some() && v.task.is_none() && v.agreement().is_none() {
+            return needs("max-drop", "labels, or an output with classes");
+        }
+        if self.min_speedup.is_some() && v.latency.is_none() {
+            return needs("min-speedup", "the timing that was left out");
+        }
+        if self.min_sqnr.is_some() && v.sqnr_db().is_none() {
+            return needs("min-sqnr", "an output of floats");
+        }
+        Ok(())
+    }
+
     pub fn missed(&self, v: &Validation) -> Vec<Missed> {
         let mut missed = Vec::new();
         let drop = v.task.as_ref().map(|t| -t.top1.difference).or_else(|| v.agreement().map(|a| 1.0 - a));

@@ -11,7 +11,7 @@ use super::accuracy::{Accuracy, EXACT_DB, OutputDrift, TaskAccuracy};
 use super::drift::{NodeDrift, drift};
 use super::latency::{Latency, LatencyOptions, compare};
 use crate::data::Dataset;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ir::{Model, Tensor};
 use crate::progress::Progress;
 use crate::runtime::{LoadOptions, Runtime, Shaped};
@@ -95,6 +95,10 @@ pub fn validate(
     parts.sort_by_key(|(index, _)| *index);
     let mut accuracy = Accuracy::default();
     parts.into_iter().for_each(|(_, part)| accuracy.merge(part));
+    if let Some((label, classes)) = accuracy.label_outside() {
+        let message = format!("label {label} of {} is none of the {classes} classes of the output", dataset.describe());
+        return Err(Error::input(message));
+    }
 
     let latency = match &options.latency {
         Some(latency) => Some(time(original, rewritten, &dataset.batch(0)?.inputs, runtime, options.threads, latency)?),

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::analysis::macs;
 use crate::data::Batch;
-use crate::ir::{DType, Model, Tensor};
+use crate::ir::{DType, Model, SparseTensor, Tensor};
 use crate::passes::{SimplifyOptions, simplify};
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
@@ -30,10 +30,15 @@ pub fn size(model: &Model, path: &Path, batch: Option<&Batch>) -> Size {
     let samples = batch.map_or(1, |b| b.samples.max(1)) as u64;
     let weights = || model.tensors().filter(|t| t.rank() >= 2);
     let external = if model.external_data { model.tensors().filter(|t| is_external(t)).map(bytes).sum() } else { 0 };
+    let graphs = model.graphs_under(model.main());
+    let sparse = graphs.iter().flat_map(|g| model.graph(*g).sparse_initializers());
+    let sparse: Vec<_> = sparse.filter_map(|v| model.value(*v).sparse_initializer()).collect();
+    let elements = |t: &SparseTensor| t.dims.iter().map(|d| d.unsigned_abs()).product::<u64>();
+    let stored = |t: &SparseTensor| t.values.as_ref().map_or(0, |v| v.len() as u64);
     Size {
         bytes: std::fs::metadata(path).map_or(0, |m| m.len()) + external,
-        parameters: weights().map(|t| t.len() as u64).sum(),
-        zeros: weights().map(zeros).sum(),
+        parameters: weights().map(|t| t.len() as u64).chain(sparse.iter().map(|t| elements(t))).sum(),
+        zeros: weights().map(zeros).chain(sparse.iter().map(|t| elements(t).saturating_sub(stored(t)))).sum(),
         nodes: model.operator_count(),
         macs: work(model, &inputs.collect::<Vec<_>>()).map(|m| m / samples),
     }

@@ -99,6 +99,17 @@ impl GraphEdit<'_> {
         v.sparse = Some(tensor);
     }
 
+    /// Stores a sparse initializer as a dense one.
+    pub fn make_dense(&mut self, value: ValueId, tensor: Tensor) {
+        let Origin::Initializer(graph) = self.model.value(value).origin else { return };
+        let g = self.graph_mut(graph);
+        g.sparse_initializers.retain(|v| *v != value);
+        g.initializers.push(value);
+        let v = self.value_mut(value);
+        v.sparse = None;
+        v.initializer = Some(tensor);
+    }
+
     /// Makes an input (with a default or not) the constant `tensor`.
     pub fn freeze_input(&mut self, graph: GraphId, value: ValueId, tensor: Tensor) {
         let g = self.graph_mut(graph);

@@ -6,42 +6,81 @@
 //! ```
 //!
 //! Attributes that the body takes from its caller get the caller's value, else the function's default, else
-//! are left out. Names inside get the call's name before them. Fails on functions that call themselves, and on
-//! a function whose operators are of another version than the model's.
+//! are left out. Names inside get the call's name before them. Fails on functions that call themselves, on those that
+//! would become more nodes than any model has, and on a function whose operators are of another version than the model's.
 
 use std::collections::HashMap;
 
 use crate::error::{Error, Result};
-use crate::ir::{Attr, Function, GraphEdit, GraphId, NamedAttr, NewNode, Node, NodeId, Place, ValueId};
+use crate::ir::{Attr, Function, GraphEdit, GraphId, Model, NamedAttr, NewNode, Node, NodeId, Place, ValueId};
 
 /// Calls inside calls go no deeper than this; a deeper one is taken for a function that calls itself.
 const DEEPEST: usize = 64;
+
+/// Nodes that all bodies together may become. Functions that call others twice each double it level by level.
+const MOST_NODES: u64 = 1 << 18;
 
 /// Inlines every call and drops the functions; returns the number of calls.
 pub fn inline_functions(edit: &mut GraphEdit) -> Result<usize> {
     if edit.functions().is_empty() {
         return Ok(0);
     }
+    let functions = edit.functions().to_vec();
+    let mut sizes = vec![None; functions.len()];
+    let all = size(edit, &functions, &edit.all_nodes(), &mut sizes, 0)?;
+    if all > MOST_NODES {
+        return Err(Error::input(format!("functions that call each other become over {MOST_NODES} nodes")));
+    }
     let mut calls = 0;
-    for _ in 0..DEEPEST {
-        let found: Vec<(NodeId, Function)> =
-            edit.all_nodes().into_iter().filter_map(|n| Some((n, called(edit, n)?))).collect();
+    loop {
+        let found: Vec<(NodeId, usize)> =
+            edit.all_nodes().into_iter().filter_map(|n| Some((n, called(edit, &functions, n)?))).collect();
         if found.is_empty() {
             edit.remove_functions();
             return Ok(calls);
         }
         for (node, function) in found {
-            inline(edit, node, &function).map_err(|e| e.at_node(edit.describe(node)))?;
+            inline(edit, node, &functions[function]).map_err(|e| e.at_node(edit.describe(node)))?;
             calls += 1;
         }
     }
-    Err(Error::input(format!("functions call each other more than {DEEPEST} deep")))
 }
 
-fn called(edit: &GraphEdit, node: NodeId) -> Option<Function> {
-    let n = edit.node(node);
-    let same = |f: &&Function| f.name == n.op_type && f.domain == n.domain() && f.overload == n.overload;
-    edit.functions().iter().find(same).cloned()
+/// How many nodes these become; `sizes` keeps what each function's body becomes.
+fn size(
+    model: &Model,
+    functions: &[Function],
+    nodes: &[NodeId],
+    sizes: &mut [Option<u64>],
+    depth: usize,
+) -> Result<u64> {
+    if depth > DEEPEST {
+        return Err(Error::input(format!("functions call each other more than {DEEPEST} deep")));
+    }
+    let mut sum = 0u64;
+    for node in nodes {
+        let own = match called(model, functions, *node) {
+            None => 1,
+            Some(f) => match sizes[f] {
+                Some(known) => known,
+                None => {
+                    let graphs = model.graphs_under(functions[f].body);
+                    let body: Vec<NodeId> = graphs.iter().flat_map(|g| model.graph(*g).nodes()).copied().collect();
+                    let found = size(model, functions, &body, sizes, depth + 1)?;
+                    sizes[f] = Some(found);
+                    found
+                }
+            },
+        };
+        sum = sum.saturating_add(own);
+    }
+    Ok(sum)
+}
+
+/// Which of the functions the node calls.
+fn called(model: &Model, functions: &[Function], node: NodeId) -> Option<usize> {
+    let n = model.node(node);
+    functions.iter().position(|f| f.name == n.op_type && f.domain == n.domain() && f.overload == n.overload)
 }
 
 fn inline(edit: &mut GraphEdit, node: NodeId, function: &Function) -> Result<()> {
@@ -161,7 +200,54 @@ impl Copy<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ir::{DType, Model, OpsetImport, TensorType, Type, verify};
+    use crate::ir::{DType, OpsetImport, TensorType, Type, verify};
+
+    /// Functions of which each calls the one before twice, and a call of the last.
+    fn doubling(count: usize) -> Model {
+        let mut model = Model::new(17);
+        let mut edit = GraphEdit::new(&mut model);
+        edit.set_opset("own", 1);
+        for i in 0..count {
+            let body = edit.add_graph();
+            let a = edit.new_value("a", None);
+            edit.add_graph_input(body, a);
+            let (op, domain) = if i == 0 { ("Relu".into(), "") } else { (format!("f{}", i - 1), "own") };
+            let mut last = a;
+            for name in ["b", "c"] {
+                let call = NewNode::new(op.clone()).domain(domain).name(name).input(last).output(name, None);
+                let call = edit.insert(Place::End(body), call);
+                last = edit.node(call).output(0).unwrap();
+            }
+            edit.add_graph_output(body, last);
+            edit.add_function(Function {
+                name: format!("f{i}"),
+                domain: "own".into(),
+                overload: String::new(),
+                attributes: Vec::new(),
+                attribute_defaults: Vec::new(),
+                opset_imports: Vec::new(),
+                body,
+                extra: bytes::Bytes::new(),
+            });
+        }
+        let main = edit.main();
+        let x = edit.new_value("x", Some(Type::tensor(&TensorType::new(DType::F32, [2i64]))));
+        edit.add_graph_input(main, x);
+        let last = NewNode::new(format!("f{}", count - 1)).domain("own").name("call").input(x).output("y", None);
+        let last = edit.insert(Place::End(main), last);
+        let y = edit.node(last).output(0).unwrap();
+        edit.add_graph_output(main, y);
+        model
+    }
+
+    #[test]
+    fn calls_that_double_are_counted_before_they_are_made() {
+        let mut few = doubling(5);
+        assert_eq!(inline_functions(&mut GraphEdit::new(&mut few)).unwrap(), 31);
+        assert_eq!(few.operator_count(), 32);
+        let error = inline_functions(&mut GraphEdit::new(&mut doubling(40))).unwrap_err().to_string();
+        assert_eq!(error, "functions that call each other become over 262144 nodes");
+    }
 
     #[test]
     fn a_call_becomes_the_body_with_the_callers_attribute() {

@@ -122,6 +122,17 @@ mod tests {
     use crate::passes::{SimplifyOptions, simplify};
 
     #[test]
+    fn a_chain_that_doubles_does_not_fill_the_memory() {
+        let doubled: String = (1..40).map(|i| format!("c{i} = Concat <axis = 0> (c{0}, c{0}) ", i - 1)).collect();
+        let text = format!(
+            "<opset_import: [\"\" : 17]> g () => (z) <float[4] c0 = {{1,2,3,4}}> {{ {doubled} z = ReduceSum <keepdims = 0> (c39) }}"
+        );
+        let mut model = crate::ir::text::parse(&text).unwrap();
+        assert!(simplify(&mut model, &SimplifyOptions::default()).unwrap().nodes_after > 20);
+        assert!(model.tensors().map(crate::ir::Tensor::byte_len).sum::<usize>() < 1 << 20);
+    }
+
+    #[test]
     fn what_would_be_absurdly_large_is_not_computed() {
         for node in ["ConstantOfShape (n)", "Expand (one, n)", "Tile (one, n)", "Range (zero, limit, step)"] {
             let text = format!(

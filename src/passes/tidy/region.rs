@@ -14,10 +14,16 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::fold_constants::{GROWTH, evaluate};
 use crate::ir::{GraphEdit, Model, NodeId, Origin, Tensor, Use, ValueId};
 
+/// Bytes that all results together may take, where four times the model's constants are less: a chain in which each is twice
+/// the one before would else fill the memory.
+const LEAST_ROOM: usize = 16 << 20;
+
 /// Folds every region that pays; returns how many nodes went.
 pub(super) fn fold(edit: &mut GraphEdit) -> usize {
     let mut found = HashMap::new();
-    let nodes: Vec<NodeId> = edit.all_nodes().into_iter().filter(|n| compute(edit, *n, &mut found)).collect();
+    let mut room = edit.tensors().map(Tensor::byte_len).sum::<usize>().saturating_mul(4).max(LEAST_ROOM);
+    let nodes: Vec<NodeId> =
+        edit.all_nodes().into_iter().filter(|n| compute(edit, *n, &mut found, &mut room)).collect();
     let mut folded = 0;
     for region in regions(edit, &nodes) {
         if region.len() > 1 && pays(edit, &region, &found) {
@@ -29,16 +35,18 @@ pub(super) fn fold(edit: &mut GraphEdit) -> usize {
 }
 
 /// Adds the outputs of `node` to what was found, if its inputs are constant or found.
-fn compute(model: &Model, node: NodeId, found: &mut HashMap<ValueId, Tensor>) -> bool {
+fn compute(model: &Model, node: NodeId, found: &mut HashMap<ValueId, Tensor>, room: &mut usize) -> bool {
     let inputs = model.node(node).inputs().iter();
     let known = inputs.map(|v| v.map_or(Some(None), |v| Some(Some(model.constant(v).or_else(|| found.get(&v))?))));
     let Some(results) = known.collect::<Option<Vec<_>>>().and_then(|inputs| evaluate(model, node, &inputs)) else {
         return false;
     };
     let outputs = model.node(node).outputs();
-    if results.len() < outputs.len() {
+    let bytes = results.iter().map(Tensor::byte_len).sum::<usize>();
+    if results.len() < outputs.len() || bytes > *room {
         return false;
     }
+    *room -= bytes;
     found.extend(outputs.iter().zip(results).filter_map(|(v, tensor)| Some(((*v)?, tensor))));
     true
 }

@@ -2,7 +2,7 @@
 //!
 //! Every step is ours and leaves the outputs as they are:
 //!
-//! 1. functions are inlined;
+//! 1. functions are inlined, sparse initializers stored dense, repeated names of nodes made unique;
 //! 2. input types become concrete, other declared shapes are dropped: exporters leave symbols in them
 //!    which contradict the data, and runtimes infer shapes themselves;
 //! 3. the opset is raised to 13, from where on no operator needs an attribute that may be missing;
@@ -16,6 +16,8 @@
 //! The copy shares the weights with the original.
 
 mod decide;
+mod dense;
+mod names;
 mod results;
 mod tables;
 mod types;
@@ -46,6 +48,8 @@ pub fn prepare(model: &Model, options: &LoadOptions, known: Known) -> Result<Pre
     let mut copy = model.clone();
     let mut edit = GraphEdit::new(&mut copy);
     inline_functions(&mut edit)?;
+    dense::densify(&mut edit)?;
+    names::make_unique(&mut edit);
     types::drop_shapes(&mut edit);
     types::freeze(&mut edit, options);
     let inputs = types::concretize(&mut edit, options)?;
