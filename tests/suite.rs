@@ -14,6 +14,7 @@ mod kill;
 mod large;
 mod layers;
 mod measured;
+mod memory;
 mod numerics;
 mod onnx_backend;
 mod onnxruntime;
