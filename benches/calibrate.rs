@@ -17,7 +17,7 @@ use onnxpress::quantize::{QuantOptions, values_to_observe};
 use onnxpress::runtime::{self, Runtime, Shaped, timing::quantile};
 
 const CALIBRATORS: &[&str] = &["min-max", "percentile:99.99", "entropy", "mse"];
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 5;
 
 fn main() {
     let given: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();

@@ -15,6 +15,7 @@ mod kill;
 mod large;
 mod layers;
 mod measured;
+mod memory;
 mod numerics;
 mod onnx_backend;
 mod onnxruntime;

@@ -51,6 +51,7 @@ impl Default for Histogram {
 impl Histogram {
     pub fn observe(&mut self, values: &[f32]) {
         let Histogram { extremes, exponent, counts } = self;
+        let zeros = extremes.zeros;
         let mut lanes = Lanes::new();
         extremes.observe(values, |extremes, chunk| {
             let wanted = exponent_for(extremes);
@@ -58,9 +59,11 @@ impl Histogram {
                 lanes.empty_into(counts);
                 grow(exponent, counts, wanted);
             }
-            lanes.count(chunk, exp2(-*exponent));
+            lanes.count(chunk, exp2(-*exponent), extremes.min < 0.0);
         });
         lanes.empty_into(counts);
+        // Counted with the smallest positive values; they have a count of their own.
+        counts[0] -= extremes.zeros - zeros;
     }
 
     pub fn merge(&mut self, other: &Self) {

@@ -6,55 +6,57 @@
 //!
 //! Neighbours in an activation are alike and often fall into the same bin, and an addition to a count that was written
 //! just before waits for that write. So neighbours are counted in different tables, whose counts are short enough that
-//! all of them stay in the first-level cache, and which are added up before they can overflow. Zeros, of which a ReLU
-//! leaves long runs, have several places in each table; nothing reads those.
+//! all of them stay near the core, and which are added up before they can overflow.
 
 use super::histogram::{BINS, Counts, SIDE_BITS};
 
 const LANES: usize = 4;
-/// Where a table counts zeros, by turns.
-const SINKS: usize = 4;
 /// Values turned into entries at a time.
-const BLOCK: usize = 512;
+const BLOCK: usize = 128;
+/// A table longer by a few counts than a page, so that equal entries of two lanes do not lie a whole number of pages apart,
+/// which a processor takes for the same place at first.
+const TABLE: usize = BINS + 4;
 
 /// Tables of counts, one a lane.
 pub(super) struct Lanes {
-    tables: [[u16; BINS + SINKS]; LANES],
-    /// Values counted since the tables were empty.
+    tables: [[u16; TABLE]; LANES],
+    /// Values counted in the fullest table since the tables were empty.
     counted: usize,
 }
 
 impl Lanes {
     pub fn new() -> Self {
-        Lanes { tables: [[0; BINS + SINKS]; LANES], counted: 0 }
+        Lanes { tables: [[0; TABLE]; LANES], counted: 0 }
     }
 
     /// Whether no count can overflow when these are counted too.
     pub fn have_room(&self, chunk: &[f32]) -> bool {
-        self.counted + chunk.len() <= usize::from(u16::MAX)
+        self.counted + chunk.len().div_ceil(LANES) <= usize::from(u16::MAX)
     }
 
-    /// Counts finite values in bins of width 1/`scale`. Entries first, which is vector work, then the scattered counting.
-    pub fn count(&mut self, chunk: &[f32], scale: f32) {
-        let sinks: [u32; BLOCK] = std::array::from_fn(|i| (BINS + i / LANES % SINKS) as u32);
+    /// Counts finite values in bins of width 1/`scale`, zeros in the first bin of the positive side.
+    ///
+    /// Entries first, which is vector work, then the scattered counting.
+    pub fn count(&mut self, chunk: &[f32], scale: f32, some_negative: bool) {
         let mut entries = [0; BLOCK];
-        let [a, b, c, d] = &mut self.tables;
         for values in chunk.chunks(BLOCK) {
-            for ((e, v), sink) in entries.iter_mut().zip(values).zip(&sinks) {
-                *e = entry(*v, scale, *sink);
+            let entries = &mut entries[..values.len()];
+            if some_negative {
+                entries.iter_mut().zip(values).for_each(|(e, v)| *e = entry(*v, scale));
+            } else {
+                entries.iter_mut().zip(values).for_each(|(e, v)| *e = floor(*v * scale));
             }
-            let (fours, rest) = entries[..values.len()].as_chunks::<LANES>();
+            let [a, b, c, d] = &mut self.tables;
+            let (fours, rest) = entries.as_chunks::<LANES>();
             for [i, j, k, l] in fours {
-                a[*i as usize] += 1;
-                b[*j as usize] += 1;
-                c[*k as usize] += 1;
-                d[*l as usize] += 1;
+                add_one(a, *i);
+                add_one(b, *j);
+                add_one(c, *k);
+                add_one(d, *l);
             }
-            for e in rest {
-                a[*e as usize] += 1;
-            }
+            self.tables.iter_mut().zip(rest).for_each(|(table, e)| add_one(table, *e));
         }
-        self.counted += chunk.len();
+        self.counted += chunk.len().div_ceil(LANES);
     }
 
     /// Adds the counts to `counts` and starts anew.
@@ -62,27 +64,34 @@ impl Lanes {
         if self.counted == 0 {
             return;
         }
-        for table in &self.tables {
-            for (count, more) in counts.iter_mut().zip(table) {
-                *count += u64::from(*more);
-            }
+        let [a, b, c, d] = &self.tables;
+        for ((((count, a), b), c), d) in counts.iter_mut().zip(a).zip(b).zip(c).zip(d) {
+            *count += u64::from(u32::from(*a) + u32::from(*b) + u32::from(*c) + u32::from(*d));
         }
         *self = Lanes::new();
     }
 }
 
-/// The entry that counts a finite `v`, where `scale` is one over the width; a zero goes to `sink`.
-///
-/// ⌊y⌋ by adding and subtracting 2²³, which rounds to an integer, and stepping back where that was up: unlike a cast,
-/// vector instructions of every processor do that.
 #[inline]
-fn entry(v: f32, scale: f32, sink: u32) -> u32 {
-    const TO_INTEGER: f32 = 8_388_608.0;
-    let y = v.abs() * scale;
-    let shifted = y + TO_INTEGER;
-    let magnitude = (shifted.to_bits() & 0xffff) - u32::from(shifted - TO_INTEGER > y);
-    let bin = magnitude | (u32::from(v < 0.0) << SIDE_BITS);
-    if v == 0.0 { sink } else { bin }
+fn add_one(table: &mut [u16; TABLE], entry: u32) {
+    table[entry as usize % BINS] += 1;
+}
+
+/// The entry of a finite `v`, where `scale` is one over the width, in the lower bits.
+#[inline]
+fn entry(v: f32, scale: f32) -> u32 {
+    floor(v.abs() * scale) | (u32::from(v < 0.0) << SIDE_BITS)
+}
+
+/// ⌊y⌋ for 0 ≤ y < 2048, in the lower 12 bits.
+///
+/// Near 1.5·2²² floats are ½ apart, so adding that rounds y − ¼ to halves: n ≤ y < n + 1 becomes n or n + ½ (y = n is a tie,
+/// which goes to the even one of n − ½ and n), and the last bit is dropped. Unlike a cast, vector instructions of every
+/// processor do that.
+#[inline]
+fn floor(y: f32) -> u32 {
+    const TO_HALVES: f32 = 6_291_456.0;
+    (y - 0.25 + TO_HALVES).to_bits() >> 1
 }
 
 #[cfg(test)]
@@ -91,27 +100,42 @@ mod tests {
 
     #[test]
     fn lanes_count_what_one_table_would_and_say_when_they_are_full() {
-        let values: Vec<f32> = (0..50_001).map(|i| ((i % 7) as f32 - 3.0) * 0.5).collect();
+        let values: Vec<f32> = (0..200_001).map(|i| ((i % 7) as f32 - 3.0) * 0.5).collect();
         let (mut lanes, mut counts) = (Lanes::new(), [0; BINS]);
-        lanes.count(&values, 1.0);
-        assert!(lanes.have_room(&values[..15_534]) && !lanes.have_room(&values[..15_535]));
+        lanes.count(&values, 1.0, true);
+        assert!(lanes.have_room(&values[..62_136]) && !lanes.have_room(&values[..62_137]));
         lanes.empty_into(&mut counts);
         let of = |v: f32| values.iter().filter(|w| **w == v).count() as u64;
         let negative = 1 << SIDE_BITS;
-        assert_eq!((counts[0], counts[1]), (of(0.5), of(1.0) + of(1.5)));
+        assert_eq!((counts[0], counts[1]), (of(0.0) + of(0.5), of(1.0) + of(1.5)));
         assert_eq!((counts[negative], counts[negative + 1]), (of(-0.5), of(-1.0) + of(-1.5)));
-        assert_eq!(counts.iter().sum::<u64>() + of(0.0), 50_001);
+        assert_eq!(counts.iter().sum::<u64>(), 200_001);
         assert!(lanes.have_room(&values));
     }
 
     #[test]
     fn a_full_table_of_one_value_does_not_overflow() {
         let (mut lanes, mut counts) = (Lanes::new(), [0; BINS]);
-        lanes.count(&[0.5; 3], 1.0);
-        for _ in 0..usize::from(u16::MAX) / 3 - 1 {
-            lanes.count(&[0.5; 3], 1.0);
+        for _ in 0..usize::from(u16::MAX) {
+            assert!(lanes.have_room(&[0.5; 3]));
+            lanes.count(&[0.5; 3], 1.0, false);
         }
+        assert!(!lanes.have_room(&[0.5]));
         lanes.empty_into(&mut counts);
-        assert_eq!(counts[0], u64::from(u16::MAX));
+        assert_eq!(counts[0], 3 * u64::from(u16::MAX));
+    }
+
+    #[test]
+    fn floors_are_exact_on_and_beside_every_edge() {
+        let bin = |v: f32| entry(v, 1.0) as usize % BINS;
+        for n in 0..BINS / 2 {
+            let edge = n as f32;
+            let inside =
+                [edge, edge.next_up(), edge + 0.25, edge + 0.5, (edge + 0.5).next_down(), (edge + 1.0).next_down()];
+            assert_eq!(inside.map(bin), [n; 6]);
+            assert!(n == 0 || bin(-edge) == n + BINS / 2);
+            assert_eq!(floor(edge) as usize % BINS, n);
+        }
+        assert_eq!([bin(-0.0), bin(1e-45), bin(-1e-45)], [0, 0, BINS / 2]);
     }
 }
