@@ -14,7 +14,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::pieces::{Original, Pieces};
+use super::pieces::{Original, Part, Pieces};
 use super::{Ground, as_pressed, each};
 use crate::error::{Error, Result};
 use crate::ir::{Model, NodeId, Tensor, ValueId};
@@ -36,13 +36,7 @@ pub fn correct(ground: Ground, plans: &mut [QuantPlan], batches: &[usize]) -> Re
     // Weights do not depend on ranges, but for the few whose bias needs a larger scale.
     let weights = QuantPlan { activations: Vec::new(), ..uncorrected(first) };
     let pieces = Pieces::cut(&as_pressed(ground.model, &weights)?, first);
-    let mut shifts: Vec<BTreeMap<NodeId, Vec<f32>>> = vec![BTreeMap::new(); plans.len()];
-    let names: Vec<&str> = layers.iter().map(|l| l.name.as_str()).collect();
-    for group in ground.groups(&names) {
-        let layers: Vec<&Layer> = group.into_iter().map(|i| &layers[i]).collect();
-        let found = measure(ground, &pieces, &layers, plans, batches)?;
-        shifts.iter_mut().zip(found).for_each(|(all, found)| all.extend(found));
-    }
+    let mut shifts = measure(ground, &pieces, &layers, plans, batches)?;
     for (plan, shifts) in plans.iter_mut().zip(&mut shifts) {
         for node in &mut plan.nodes {
             if let Decision::Quantize { shift, .. } = &mut node.decision {
@@ -91,34 +85,44 @@ pub fn layers(model: &Model, plan: &QuantPlan) -> Vec<Layer> {
 fn measure(
     ground: Ground,
     pieces: &Pieces,
-    layers: &[&Layer],
+    layers: &[Layer],
     plans: &[QuantPlan],
     batches: &[usize],
 ) -> Result<Vec<BTreeMap<NodeId, Vec<f32>>>> {
-    let outputs: BTreeSet<ValueId> = layers.iter().map(|l| l.y).collect();
-    let part = pieces.part(&outputs.iter().copied().collect::<Vec<_>>());
-    let names: BTreeSet<&String> = part.needs().chain(layers.iter().map(|l| &l.name)).collect();
+    let names: Vec<&str> = layers.iter().map(|l| l.name.as_str()).collect();
+    let groups: Vec<Vec<&Layer>> =
+        ground.groups(&names).iter().map(|g| g.iter().map(|i| &layers[*i]).collect()).collect();
+    let part = |group: &Vec<&Layer>| {
+        let outputs: BTreeSet<ValueId> = group.iter().map(|l| l.y).collect();
+        pieces.part(&outputs.into_iter().collect::<Vec<_>>())
+    };
+    let parts: Vec<Part> = groups.iter().map(part).collect();
+    let names: BTreeSet<&String> = parts.iter().flat_map(Part::needs).chain(layers.iter().map(|l| &l.name)).collect();
     let original = Original::new(ground.model, &names);
     let whole = original.session(ground.runtime);
-    let session = Shaped::new(ground.runtime, &part.model, &[], 1);
+    let sessions: Vec<Shaped> = parts.iter().map(|p| Shaped::new(ground.runtime, &p.model, &[], 1)).collect();
+    // Of each plan, of each layer, of each sample.
     let seen = each("correcting biases", batches, ground.held(names.iter().copied()), ground.progress, |index| {
         let batch = ground.dataset.batch(*index)?;
         let floats = original.values(&whole, &batch.inputs)?;
         let of_plan = |plan: &QuantPlan| {
             let of_value = |id: ValueId| plan.activations.iter().find(|a| a.id == id);
             let params = |cut: usize| of_value(pieces.cuts[cut].id).map(|a| &a.params);
-            let made = session.run(&part.fed(&floats, &batch.inputs, params)?)?;
-            let of_layer = |layer: &&Layer| {
-                let missing = || Error::runtime(format!("value \"{}\" was not observed", layer.name));
-                let y = floats.get(&layer.name).ok_or_else(missing)?;
-                let (_, pressed) = made.iter().find(|(name, _)| *name == layer.name).ok_or_else(missing)?;
-                Ok(shifts(y, pressed, layer.convolves))
-            };
-            layers.iter().map(of_layer).collect::<Result<Vec<_>>>()
+            let mut found = Vec::new();
+            for ((group, part), session) in groups.iter().zip(&parts).zip(&sessions) {
+                let made = session.run(&part.fed(&floats, &batch.inputs, params)?)?;
+                for layer in group {
+                    let missing = || Error::runtime(format!("value \"{}\" was not observed", layer.name));
+                    let y = floats.get(&layer.name).ok_or_else(missing)?;
+                    let (_, pressed) = made.iter().find(|(name, _)| *name == layer.name).ok_or_else(missing)?;
+                    found.push(shifts(y, pressed, layer.convolves));
+                }
+            }
+            Ok(found)
         };
         plans.iter().map(of_plan).collect::<Result<Vec<_>>>()
     })?;
-    let correction = |p: usize, (i, layer): (usize, &&Layer)| {
+    let correction = |p: usize, (i, layer): (usize, &Layer)| {
         let samples: Vec<&Vec<f64>> = seen.iter().flat_map(|batch| &batch[p][i]).collect();
         (layer.node, certain(&samples))
     };

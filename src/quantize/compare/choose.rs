@@ -88,7 +88,7 @@ fn tried(
 
     tracing::debug!("{count} batches, {} MB, judge made {:?}", sizes.values().sum::<usize>() >> 20, clock.elapsed());
     let alternatives = statistics.alternatives();
-    let refined = refine(ground, &first, ranges.clone(), statistics, &spread(&samples.fit, count))?;
+    let refined = refine(ground, &first, ranges.clone(), (statistics, &alternatives), &spread(&samples.fit, count))?;
     tracing::debug!("refined {:?}", clock.elapsed());
     let mut all = vec![refined, ranges.clone()];
     for i in (1..PLAIN).rev() {
@@ -106,8 +106,8 @@ fn tried(
     if corrects {
         let plain = uncorrected(&plan);
         let without = judge.score(&plain, usize::MAX)?;
-        tracing::debug!("the plan reaches {without:.2?} without its corrections");
-        if without.score > score.score {
+        tracing::debug!("the plan reaches {:.2} dB without its corrections", without.score);
+        if score.surely_below(&without) {
             (plan, score) = (plain, without);
         } else {
             let every: Vec<usize> = (0..dataset.batch_count()).collect();
@@ -126,18 +126,20 @@ fn tried(
 /// The best of `plans`: all are judged on `few` batches, the better half on all.
 fn best(judge: &Judge, plans: &[QuantPlan], few: usize) -> Result<(usize, Score)> {
     let mut order: Vec<usize> = (0..plans.len()).collect();
-    let mut scores = Vec::new();
+    let mut scores = BTreeMap::new();
     for count in [few, usize::MAX] {
         let judged: Result<Vec<Score>> = order.iter().map(|i| judge.score(&plans[*i], count)).collect();
         let judged: BTreeMap<usize, Score> = order.iter().copied().zip(judged?).collect();
-        tracing::debug!("plans reach {judged:.2?}");
+        for (i, s) in &judged {
+            tracing::debug!("plan {i} reaches {:.2} dB, SQNR {:.2} dB", s.score, s.sqnr);
+        }
         order.sort_by(|a, b| judged[b].score.total_cmp(&judged[a].score));
         order.truncate(order.len().div_ceil(2));
-        scores.push(judged);
+        scores = judged;
     }
     let lost = || Error::internal("no plan was made");
     let first = *order.first().ok_or_else(lost)?;
-    Ok((first, *scores.last().and_then(|s| s.get(&first)).ok_or_else(lost)?))
+    Ok((first, scores.remove(&first).ok_or_else(lost)?))
 }
 
 /// Bytes of each value that is looked at, in one batch.

@@ -1,45 +1,37 @@
-//! How near a plan comes to the float model, on the batches that are held back.
+//! How near the outputs of a plan come to those of the float model, on the batches that are held back.
 //!
 //! ```text
-//! score = mean over v of 20·log₁₀ Σ‖v‖ / Σ‖v̂ − v‖      v: the outputs, and what the last contractions before them read and make
+//! score = 20·log₁₀ Σ‖y‖ / Σ‖ŷ − y‖      sums over batches; of the worst output
 //! ```
 //!
-//! Sums are over batches. Outputs alone tell little where a Softmax or Sigmoid saturates: a few batches near a border decide,
-//! and which ones is chance. The features before them err alike on every batch. Norms are not squared, for the same reason.
-
-use std::collections::BTreeSet;
+//! Where a Softmax or Sigmoid saturates, a few batches near a border err most by far, and which ones is chance. That is why the
+//! norms are not squared, and why a plan is only called worse than another ([`Score::surely_below`]) where the batches agree.
 
 use super::press::{power, squared_distance};
 use super::{Ground, as_pressed, each};
 use crate::error::Result;
-use crate::ir::{Model, Tensor, ValueId};
-use crate::ops::{self, QuantRule};
+use crate::ir::Tensor;
 use crate::quantize::plan::QuantPlan;
 use crate::runtime::Shaped;
 
-/// At most so many values before the outputs.
-const MOST: usize = 8;
-
-/// The float values of a few batches.
+/// The float outputs of a few batches.
 pub struct Judge<'a> {
     ground: Ground<'a>,
     batches: Vec<usize>,
-    taps: Vec<String>,
     floats: Vec<Vec<(String, Tensor)>>,
     /// What one run holds.
     bytes: usize,
 }
 
-/// Squared norm, and squared distance from it: of each value that is compared, outputs first.
+/// Norm of each output, and distance from it.
 type Distances = Vec<Option<(f64, f64)>>;
 
 impl<'a> Judge<'a> {
     pub fn new(ground: Ground<'a>, batches: Vec<usize>, bytes: usize) -> Result<Self> {
-        let taps = before_outputs(ground.model);
-        let session = Shaped::new(ground.runtime, ground.model, &taps, 1);
+        let session = Shaped::new(ground.runtime, ground.model, &[], 1);
         let run = |index: &usize| session.run(&ground.dataset.batch(*index)?.inputs);
         let floats = each("running the original", &batches, bytes, ground.progress, run)?;
-        Ok(Judge { ground, batches, taps, floats, bytes })
+        Ok(Judge { ground, batches, floats, bytes })
     }
 
     pub fn batches(&self) -> usize {
@@ -49,94 +41,78 @@ impl<'a> Judge<'a> {
     /// How near a plan comes on the first `count` batches.
     pub fn score(&self, plan: &QuantPlan, count: usize) -> Result<Score> {
         let model = as_pressed(self.ground.model, plan)?;
-        let session = Shaped::new(self.ground.runtime, &model, &self.taps, 1);
+        let session = Shaped::new(self.ground.runtime, &model, &[], 1);
         let numbers: Vec<usize> = (0..self.batches.len().min(count)).collect();
         let seen = each("comparing", &numbers, self.bytes, self.ground.progress, |i| {
             let made = session.run(&self.ground.dataset.batch(self.batches[*i])?.inputs)?;
             Ok(self.floats[*i].iter().zip(&made).map(|((_, a), (_, b))| distances(a, b)).collect())
         })?;
-        let outputs = self.ground.model.graph(self.ground.model.main()).outputs().len();
-        Ok(Score::of(&seen, outputs))
+        Ok(Score::of(seen))
     }
 }
 
 fn distances(a: &Tensor, b: &Tensor) -> Option<(f64, f64)> {
     let (x, y) = a.to_f32().filter(|_| a.dtype().is_float()).zip(b.to_f32())?;
-    (x.len() == y.len()).then(|| (power(&x), squared_distance(&x, &y)))
+    (x.len() == y.len()).then(|| (power(&x).sqrt(), squared_distance(&x, &y).sqrt()))
 }
 
-/// In dB.
-#[derive(Debug, Clone, Copy)]
+/// How near a plan comes.
+#[derive(Debug, Clone)]
 pub struct Score {
+    /// In dB.
+    pub score: f64,
     /// 10·log₁₀ Σ‖y‖² / Σ‖ŷ − y‖² of the worst output.
     pub sqnr: f64,
-    /// By which plans are compared.
-    pub score: f64,
+    /// Number of the output that comes least near.
+    worst: usize,
+    seen: Vec<Distances>,
 }
 
 impl Score {
-    fn of(seen: &[Distances], outputs: usize) -> Self {
-        let values = seen.first().map_or(0, Vec::len);
-        let decibels = |v: usize, of: fn(f64) -> f64, factor: f64| {
+    fn of(seen: Vec<Distances>) -> Self {
+        let outputs = seen.first().map_or(0, Vec::len);
+        let ratio = |o: usize, of: fn(f64) -> f64| {
             let sum = |s: (f64, f64), (y, e): (f64, f64)| (s.0 + of(y), s.1 + of(e));
-            let (y, e) = seen.iter().filter_map(|batch| batch[v]).fold((0.0, 0.0), sum);
-            (y > 0.0).then(|| factor * (y / e.max(f64::MIN_POSITIVE)).log10())
+            let (y, e) = seen.iter().filter_map(|batch| batch[o]).fold((0.0, 0.0), sum);
+            (y > 0.0).then(|| y / e.max(f64::MIN_POSITIVE))
         };
-        let all: Vec<f64> = (0..values).filter_map(|v| decibels(v, f64::sqrt, 20.0)).collect();
-        let sqnr = (0..outputs).filter_map(|v| decibels(v, |y| y, 10.0)).fold(f64::INFINITY, f64::min);
-        Score { sqnr, score: all.iter().sum::<f64>() / all.len().max(1) as f64 }
+        let all = (0..outputs).filter_map(|o| Some((o, ratio(o, |v| v)?)));
+        let (worst, least) = all.min_by(|a, b| a.1.total_cmp(&b.1)).unwrap_or((0, f64::INFINITY));
+        let sqnr = (0..outputs).filter_map(|o| ratio(o, |v| v * v)).fold(f64::INFINITY, f64::min);
+        Score { score: 20.0 * least.log10(), sqnr: 10.0 * sqnr.log10(), worst, seen }
     }
-}
 
-/// What the last contractions before the outputs read and make.
-fn before_outputs(model: &Model) -> Vec<String> {
-    let graph = model.graph(model.main());
-    let mut seen = BTreeSet::new();
-    let mut found: Vec<String> = Vec::new();
-    let mut waiting: Vec<ValueId> = graph.outputs().to_vec();
-    while let Some(v) = waiting.pop() {
-        let Some(id) = model.producer(v).filter(|_| seen.insert(v)) else { continue };
-        let node = model.node(id);
-        match ops::of(node).map(|op| op.quant) {
-            Some(QuantRule::Weighted { input, weight, .. }) if model.constant_input(id, weight).is_some() => {
-                let ends = [node.input(input), Some(v)].into_iter().flatten();
-                let new = ends.filter(|v| model.producer(*v).is_some() && !model.is_output(*v));
-                found.extend(new.map(|v| model.name(v).to_string()));
-            }
-            _ => waiting.extend(node.inputs().iter().flatten()),
-        }
+    /// Whether the other comes nearer by more than twice the error of the mean over batches.
+    pub fn surely_below(&self, other: &Score) -> bool {
+        let error = |batch: &Distances| batch.get(self.worst).copied().flatten().map(|(_, e)| e);
+        let more: Vec<f64> =
+            self.seen.iter().zip(&other.seen).filter_map(|(a, b)| Some(error(a)? - error(b)?)).collect();
+        let n = more.len() as f64;
+        let mean = more.iter().sum::<f64>() / n;
+        let variance = more.iter().map(|d| (d - mean).powi(2)).sum::<f64>() / (n - 1.0);
+        mean > 2.0 * (variance / n).sqrt()
     }
-    found.sort();
-    found.dedup();
-    found.truncate(MOST);
-    found
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn one_bad_batch_does_not_decide() {
-        // Norms of 10; errors of 1 and 1, or of 0.5 and 3.
-        let even: Vec<Distances> = vec![vec![Some((100.0, 1.0))], vec![Some((100.0, 1.0))]];
-        let uneven: Vec<Distances> = vec![vec![Some((100.0, 0.01))], vec![Some((100.0, 3.0))]];
-        let (a, b) = (Score::of(&even, 1), Score::of(&uneven, 1));
-        assert!((a.sqnr - 20.0).abs() < 1e-9 && (a.score - 20.0).abs() < 1e-9);
-        assert!(b.sqnr < a.sqnr && b.score > a.score, "{b:?}");
+    fn score(errors: &[f64]) -> Score {
+        Score::of(errors.iter().map(|e| vec![Some((10.0, *e))]).collect())
     }
 
     #[test]
-    fn values_before_a_softmax_are_compared() {
-        let text = r#"<ir_version: 8, opset_import: ["" : 17]>
-            g (float[1,4] x) => (float[1,2] y)
-            <float[4,3] w = {1,2,3,4,5,6,7,8,9,10,11,12}, float[3,2] u = {1,2,3,4,5,6}>
-            {
-               h = MatMul (x, w)
-               r = Relu (h)
-               l = MatMul (r, u)
-               y = Softmax (l)
-            }"#;
-        assert_eq!(before_outputs(&crate::ir::text::parse(text).unwrap()), ["l", "r"]);
+    fn one_bad_batch_does_not_decide() {
+        let (even, uneven) = (score(&[1.0, 1.0]), score(&[0.1, 1.8]));
+        assert!((even.sqnr - 20.0).abs() < 1e-9 && (even.score - 20.0).abs() < 1e-9);
+        assert!(uneven.sqnr < even.sqnr && uneven.score > even.score, "{uneven:?}");
+    }
+
+    #[test]
+    fn worse_is_what_batches_agree_on() {
+        assert!(score(&[1.0, 1.1, 0.9, 1.0]).surely_below(&score(&[0.8, 0.9, 0.8, 0.8])));
+        assert!(!score(&[0.5, 0.5, 0.5, 9.0]).surely_below(&score(&[0.6, 0.6, 0.6, 0.6])));
+        assert!(!score(&[1.0]).surely_below(&score(&[0.5])));
     }
 }

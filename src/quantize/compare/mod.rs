@@ -33,9 +33,9 @@ use crate::quantize::{Format, apply};
 use crate::runtime::Runtime;
 
 /// Memory that the values in flight may take, beyond which fewer runs go on at a time.
-const ROOM: usize = 96 << 20;
+const ROOM: usize = 128 << 20;
 
-/// Bytes of values that are looked at together, at most; each group runs the float model once more.
+/// Bytes of values that one part of the model is fed, at most.
 const GROUP: usize = 8 << 20;
 
 /// What everything here runs on.
@@ -50,9 +50,10 @@ struct Ground<'a> {
 }
 
 impl Ground<'_> {
-    /// What a run holds that is fed these values and makes as much: the values, what is fed, what is made.
+    /// What is held of a batch of which these values are looked at: all of them, and what is fed to and made by one part.
     fn held<'n>(&self, names: impl Iterator<Item = &'n String>) -> usize {
-        3 * names.filter_map(|n| self.sizes.get(n)).sum::<usize>()
+        let all = names.filter_map(|n| self.sizes.get(n)).sum::<usize>();
+        all + 3 * all.min(GROUP)
     }
 
     /// Numbers of `names`, in groups of neighbours whose values together take little memory.

@@ -40,22 +40,16 @@ pub fn refine(
     ground: Ground,
     plan: &QuantPlan,
     mut ranges: Ranges,
-    statistics: &Statistics,
+    (statistics, alternatives): (&Statistics, &BTreeMap<String, Vec<Range>>),
     batches: &[usize],
 ) -> Result<Ranges> {
     let pieces = Pieces::cut(ground.model, plan);
-    let alternatives = statistics.alternatives();
-    let candidates = |c: &Cut| Some(candidates(c, alternatives.get(&c.name)?, statistics, &plan.options));
+    let candidates = |c: &Cut| {
+        Some(candidates(c, alternatives.get(&c.name)?, statistics, &plan.options)).filter(|all| all.len() > 1)
+    };
     let candidates: Vec<Vec<Candidate>> = pieces.cuts.iter().map(|c| candidates(c).unwrap_or_default()).collect();
-    let names: Vec<&str> = pieces.cuts.iter().map(|c| c.name.as_str()).collect();
-    for group in ground.groups(&names) {
-        let choice: Vec<usize> = group.into_iter().filter(|i| candidates[*i].len() > 1).collect();
-        if choice.is_empty() {
-            continue;
-        }
-        for (index, best) in (Tried { ground, pieces: &pieces, candidates: &candidates }).best(&choice, batches)? {
-            ranges.ranges.insert(pieces.cuts[index].name.clone(), candidates[index][best].range);
-        }
+    for (index, best) in (Tried { ground, pieces: &pieces, candidates: &candidates }).best(batches)? {
+        ranges.ranges.insert(pieces.cuts[index].name.clone(), candidates[index][best].range);
     }
     Ok(ranges)
 }
@@ -96,10 +90,14 @@ struct Tried<'a> {
 }
 
 impl Tried<'_> {
-    /// The best candidate of each cut in `choice`.
-    fn best(&self, choice: &[usize], batches: &[usize]) -> Result<BTreeMap<usize, usize>> {
+    /// The best candidate of each cut that has any.
+    fn best(&self, batches: &[usize]) -> Result<BTreeMap<usize, usize>> {
         let ground = self.ground;
-        let turns = self.turns(choice);
+        let choice: Vec<usize> = (0..self.pieces.cuts.len()).filter(|i| !self.candidates[*i].is_empty()).collect();
+        let names: Vec<&str> = choice.iter().map(|i| self.pieces.cuts[*i].name.as_str()).collect();
+        let groups = ground.groups(&names);
+        let turns: Vec<Turn> =
+            groups.iter().flat_map(|g| self.turns(&g.iter().map(|i| choice[*i]).collect::<Vec<_>>())).collect();
         let names: BTreeSet<&String> = turns.iter().flat_map(|t| t.part.needs().chain(&t.part.outputs)).collect();
         let original = Original::new(ground.model, &names);
         let whole = original.session(ground.runtime);
