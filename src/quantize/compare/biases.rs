@@ -15,10 +15,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::pieces::{Original, Part, Pieces};
-use super::{Ground, as_pressed, each};
+use super::{Ground, PART, as_pressed, each};
 use crate::error::{Error, Result};
 use crate::ir::{Model, NodeId, Tensor, ValueId};
 use crate::ops::{self, QuantRule};
+use crate::progress::Silent;
 use crate::quantize::plan::{Decision, QuantPlan};
 use crate::runtime::Shaped;
 
@@ -105,22 +106,22 @@ fn measure(
     let seen = each("correcting biases", batches, ground.held(names.iter().copied()), ground.progress, |index| {
         let batch = ground.dataset.batch(*index)?;
         let floats = original.values(&whole, &batch.inputs)?;
-        let of_plan = |plan: &QuantPlan| {
-            let of_value = |id: ValueId| plan.activations.iter().find(|a| a.id == id);
+        let runs: Vec<(usize, usize)> =
+            (0..plans.len()).flat_map(|plan| (0..parts.len()).map(move |part| (plan, part))).collect();
+        let made = each("", &runs, PART, &Silent, |(plan, part)| {
+            let of_value = |id: ValueId| plans[*plan].activations.iter().find(|a| a.id == id);
             let params = |cut: usize| of_value(pieces.cuts[cut].id).map(|a| &a.params);
-            let mut found = Vec::new();
-            for ((group, part), session) in groups.iter().zip(&parts).zip(&sessions) {
-                let made = session.run(&part.fed(&floats, &batch.inputs, params)?)?;
-                for layer in group {
-                    let missing = || Error::runtime(format!("value \"{}\" was not observed", layer.name));
-                    let y = floats.get(&layer.name).ok_or_else(missing)?;
-                    let (_, pressed) = made.iter().find(|(name, _)| *name == layer.name).ok_or_else(missing)?;
-                    found.push(shifts(y, pressed, layer.convolves));
-                }
-            }
-            Ok(found)
-        };
-        plans.iter().map(of_plan).collect::<Result<Vec<_>>>()
+            let made = sessions[*part].run(&parts[*part].fed(&floats, &batch.inputs, params)?)?;
+            let of_layer = |layer: &&Layer| {
+                let missing = || Error::runtime(format!("value \"{}\" was not observed", layer.name));
+                let y = floats.get(&layer.name).ok_or_else(missing)?;
+                let (_, pressed) = made.iter().find(|(name, _)| *name == layer.name).ok_or_else(missing)?;
+                Ok(shifts(y, pressed, layer.convolves))
+            };
+            groups[*part].iter().map(of_layer).collect::<Result<Vec<_>>>()
+        })?;
+        // The groups of a plan, one after the other, hold the layers in their order.
+        Ok(made.chunks(parts.len()).map(<[_]>::concat).collect::<Vec<_>>())
     })?;
     let correction = |p: usize, (i, layer): (usize, &Layer)| {
         let samples: Vec<&Vec<f64>> = seen.iter().flat_map(|batch| &batch[p][i]).collect();

@@ -17,7 +17,7 @@
 use std::collections::BTreeMap;
 
 use super::biases::{layers, uncorrected};
-use super::judge::{Judge, Score};
+use super::judge::Judge;
 use super::samples::spread;
 use super::{Ground, Samples, correct, refine};
 use crate::calibrate::{Range, Ranges, Statistics};
@@ -39,7 +39,7 @@ const MOST: usize = 64;
 /// Biases are corrected on so many times the batches: a mean of every channel needs more samples than one number for the whole.
 const BIASES: usize = 2;
 /// Those of the plan that is taken.
-const EVERY: usize = 4;
+const EVERY: usize = 3;
 /// The plans are judged on so many times the batches.
 const JUDGING: usize = 2;
 
@@ -81,15 +81,12 @@ fn tried(
     let sizes = sizes(model, &first, dataset, runtime)?;
     let elements = sizes.values().sum::<usize>() / size_of::<f32>() + model.tensors().map(Tensor::len).sum::<usize>();
     let count = (ELEMENTS / elements.max(1)).clamp(LEAST, MOST);
-    let clock = std::time::Instant::now();
     let ground = Ground { model, dataset, runtime, progress, sizes: &sizes };
     let samples = Samples::of(dataset.batch_count());
     let judge = Judge::new(ground, spread(&samples.judge, JUDGING * count), largest(&sizes))?;
 
-    tracing::debug!("{count} batches, {} MB, judge made {:?}", sizes.values().sum::<usize>() >> 20, clock.elapsed());
     let alternatives = statistics.alternatives();
     let refined = refine(ground, &first, ranges.clone(), (statistics, &alternatives), &spread(&samples.fit, count))?;
-    tracing::debug!("refined {:?}", clock.elapsed());
     let mut all = vec![refined, ranges.clone()];
     for i in (1..PLAIN).rev() {
         let of = |(name, all): (&String, &Vec<Range>)| Some((name.clone(), *all.get(i)?));
@@ -100,12 +97,16 @@ fn tried(
     let mut plans: Vec<QuantPlan> =
         all.iter().map(|ranges| plan(model, Some(ranges), options)).collect::<Result<_>>()?;
     let corrects = samples.apart() && correct(ground, &mut plans, &spread(&samples.fit, BIASES * count))?;
-    tracing::debug!("corrected {:?}", clock.elapsed());
-    let (best, mut score) = best(&judge, &plans, count)?;
-    let (mut plan, ranges) = (plans.swap_remove(best), all.swap_remove(best));
+    let mut scores = judge.scores(&plans.iter().collect::<Vec<_>>())?;
+    for score in &scores {
+        tracing::debug!("a plan reaches {:.2} dB, SQNR {:.2} dB", score.score, score.sqnr);
+    }
+    let best = (0..plans.len()).max_by(|a, b| scores[*a].score.total_cmp(&scores[*b].score).then(b.cmp(a)));
+    let best = best.ok_or_else(|| Error::internal("no plan was made"))?;
+    let (mut plan, ranges, mut score) = (plans.swap_remove(best), all.swap_remove(best), scores.swap_remove(best));
     if corrects {
         let plain = uncorrected(&plan);
-        let without = judge.score(&plain, usize::MAX)?;
+        let without = judge.scores(&[&plain])?.remove(0);
         tracing::debug!("the plan reaches {:.2} dB without its corrections", without.score);
         if score.surely_below(&without) {
             (plan, score) = (plain, without);
@@ -114,32 +115,12 @@ fn tried(
             correct(ground, std::slice::from_mut(&mut plan), &spread(&every, EVERY * count))?;
         }
     }
-    tracing::debug!("done {:?}", clock.elapsed());
     let kind = match samples.apart() {
         true => "calibration batches that were held back",
         false => "calibration batch, to which it was fitted; biases are not corrected without more",
     };
     plan.notes.push(format!("SQNR of the outputs on {} {kind}: {:.1} dB", judge.batches(), score.sqnr));
     Ok((plan, ranges))
-}
-
-/// The best of `plans`: all are judged on `few` batches, the better half on all.
-fn best(judge: &Judge, plans: &[QuantPlan], few: usize) -> Result<(usize, Score)> {
-    let mut order: Vec<usize> = (0..plans.len()).collect();
-    let mut scores = BTreeMap::new();
-    for count in [few, usize::MAX] {
-        let judged: Result<Vec<Score>> = order.iter().map(|i| judge.score(&plans[*i], count)).collect();
-        let judged: BTreeMap<usize, Score> = order.iter().copied().zip(judged?).collect();
-        for (i, s) in &judged {
-            tracing::debug!("plan {i} reaches {:.2} dB, SQNR {:.2} dB", s.score, s.sqnr);
-        }
-        order.sort_by(|a, b| judged[b].score.total_cmp(&judged[a].score));
-        order.truncate(order.len().div_ceil(2));
-        scores = judged;
-    }
-    let lost = || Error::internal("no plan was made");
-    let first = *order.first().ok_or_else(lost)?;
-    Ok((first, scores.remove(&first).ok_or_else(lost)?))
 }
 
 /// Bytes of each value that is looked at, in one batch.
@@ -164,5 +145,5 @@ fn sizes(model: &Model, plan: &QuantPlan, dataset: &Dataset, runtime: &dyn Runti
 
 /// What a run of the whole holds: of the values it makes, some at a time.
 fn largest(sizes: &BTreeMap<String, usize>) -> usize {
-    8 * sizes.values().copied().max().unwrap_or(0)
+    4 * sizes.values().copied().max().unwrap_or(0)
 }

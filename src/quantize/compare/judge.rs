@@ -8,9 +8,10 @@
 //! norms are not squared, and why a plan is only called worse than another ([`Score::surely_below`]) where the batches agree.
 
 use super::press::{power, squared_distance};
-use super::{Ground, as_pressed, each};
+use super::{Ground, ROOM, as_pressed, each};
 use crate::error::Result;
 use crate::ir::Tensor;
+use crate::progress::Silent;
 use crate::quantize::plan::QuantPlan;
 use crate::runtime::Shaped;
 
@@ -38,12 +39,21 @@ impl<'a> Judge<'a> {
         self.batches.len()
     }
 
-    /// How near a plan comes on the first `count` batches.
-    pub fn score(&self, plan: &QuantPlan, count: usize) -> Result<Score> {
+    /// How near each plan comes.
+    pub fn scores(&self, plans: &[&QuantPlan]) -> Result<Vec<Score>> {
+        // A session holds the weights and what it makes of them: large ones one at a time, and their batches side by side.
+        let weights = 3 * self.ground.model.tensors().map(Tensor::byte_len).sum::<usize>();
+        let small = 2 * weights < ROOM;
+        let (plan, batch) = if small { (weights / 2 + self.bytes, ROOM) } else { (ROOM, self.bytes) };
+        each("comparing", plans, plan, self.ground.progress, |plan| self.score(plan, batch))
+    }
+
+    /// Each batch is taken to hold so many bytes.
+    fn score(&self, plan: &QuantPlan, bytes: usize) -> Result<Score> {
         let model = as_pressed(self.ground.model, plan)?;
         let session = Shaped::new(self.ground.runtime, &model, &[], 1);
-        let numbers: Vec<usize> = (0..self.batches.len().min(count)).collect();
-        let seen = each("comparing", &numbers, self.bytes, self.ground.progress, |i| {
+        let numbers: Vec<usize> = (0..self.batches.len()).collect();
+        let seen = each("", &numbers, bytes, &Silent, |i| {
             let made = session.run(&self.ground.dataset.batch(self.batches[*i])?.inputs)?;
             Ok(self.floats[*i].iter().zip(&made).map(|((_, a), (_, b))| distances(a, b)).collect())
         })?;

@@ -33,10 +33,12 @@ use crate::quantize::{Format, apply};
 use crate::runtime::Runtime;
 
 /// Memory that the values in flight may take, beyond which fewer runs go on at a time.
-const ROOM: usize = 128 << 20;
+const ROOM: usize = 96 << 20;
 
 /// Bytes of values that one part of the model is fed, at most.
 const GROUP: usize = 8 << 20;
+/// Bytes that a run of one part holds: what it is fed, a copy, and what it makes.
+const PART: usize = 3 * GROUP;
 
 /// What everything here runs on.
 #[derive(Clone, Copy)]
@@ -50,10 +52,10 @@ struct Ground<'a> {
 }
 
 impl Ground<'_> {
-    /// What is held of a batch of which these values are looked at: all of them, and what is fed to and made by one part.
+    /// What is held of a batch of which these values are looked at: all of them, and what [`PART`] says.
     fn held<'n>(&self, names: impl Iterator<Item = &'n String>) -> usize {
         let all = names.filter_map(|n| self.sizes.get(n)).sum::<usize>();
-        all + 3 * all.min(GROUP)
+        all + all.min(PART)
     }
 
     /// Numbers of `names`, in groups of neighbours whose values together take little memory.

@@ -16,10 +16,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::pieces::{Cut, Floats, Original, Part, Pieces};
 use super::press::{power, squared_distance};
-use super::{Ground, each};
+use super::{Ground, PART, each};
 use crate::calibrate::{Range, Ranges, Statistics};
 use crate::error::Result;
 use crate::ir::{Tensor, ValueId};
+use crate::progress::Silent;
 use crate::quantize::plan::QuantPlan;
 use crate::quantize::{QParams, QuantOptions};
 use crate::runtime::Shaped;
@@ -106,16 +107,19 @@ impl Tried<'_> {
         let mut errors = Errors::default();
         let (first, rest) = batches.split_at(FIRST.min(batches.len()));
         for batches in [first, rest] {
-            let seen =
-                each("choosing ranges", batches, ground.held(names.iter().copied()), ground.progress, |index| {
-                    let batch = ground.dataset.batch(*index)?;
-                    let floats = original.values(&whole, &batch.inputs)?;
-                    let mut errors = Errors::default();
-                    for (turn, session) in turns.iter().zip(&sessions) {
-                        self.turn((turn, session), (&floats, &batch.inputs), &alive, &mut errors)?;
-                    }
-                    Ok(errors)
+            let bytes = ground.held(names.iter().copied());
+            let seen = each("choosing ranges", batches, bytes, ground.progress, |index| {
+                let batch = ground.dataset.batch(*index)?;
+                let floats = original.values(&whole, &batch.inputs)?;
+                let places = |t: usize| (0..most(&turns[t], &alive)).map(move |place| (t, place));
+                let runs: Vec<(usize, usize)> = (0..turns.len()).flat_map(places).collect();
+                let seen = each("", &runs, PART, &Silent, |(t, place)| {
+                    self.run((&turns[*t], &sessions[*t]), (&floats, &batch.inputs), &alive, *place)
                 })?;
+                let mut errors = Errors::default();
+                seen.into_iter().for_each(|part| errors.merge(part));
+                Ok(errors)
+            })?;
             seen.into_iter().for_each(|part| errors.merge(part));
             let error = |index: usize, c: usize| errors.of((index, c), self.candidates[index][c].expected);
             for (index, order) in &mut alive {
@@ -146,44 +150,42 @@ impl Tried<'_> {
         turns.into_iter().map(turn).collect()
     }
 
-    /// One turn on one batch: the first candidates of its values together, then the second ones …
-    fn turn(
+    /// A turn on one batch, each of its values with the candidate at this place of its list.
+    fn run(
         &self,
         (turn, session): (&Turn, &Shaped),
         (floats, inputs): (&Floats, &[(String, Tensor)]),
         alive: &Alive,
-        errors: &mut Errors,
-    ) -> Result<()> {
+        place: usize,
+    ) -> Result<Errors> {
+        let mut errors = Errors::default();
         let float = |name: &String| floats.get(name).and_then(Tensor::to_f32);
-        let sizes: HashMap<&String, f64> =
-            turn.part.outputs.iter().filter_map(|o| Some((o, power(&float(o)?)))).collect();
-        let most = turn.cuts.iter().map(|i| alive[i].len()).max().unwrap_or(0);
-        for place in 0..most {
-            let candidate =
-                |index: usize| alive.get(&index).filter(|_| turn.cuts.contains(&index))?.get(place).copied();
-            let params = |index: usize| Some(&self.candidates[index][candidate(index)?].params);
-            let fed = turn.part.fed(floats, inputs, params)?;
-            let made = session.run(&fed)?;
-            let distance = |(name, (_, made)): (&String, &(String, Tensor))| {
-                let (a, b) = float(name).zip(made.to_f32())?;
-                (a.len() == b.len()).then(|| (name.clone(), (squared_distance(&a, &b), sizes[name])))
-            };
-            let distances: HashMap<String, (f64, f64)> =
-                turn.part.outputs.iter().zip(&made).filter_map(distance).collect();
-            for index in &turn.cuts {
-                let Some(candidate) = candidate(*index) else { continue };
-                let x = float(&self.pieces.cuts[*index].name);
-                if let Some((x, pressed)) = x.zip(turn.part.pressed(&fed, *index).and_then(Tensor::to_f32)) {
-                    errors.add_own((*index, candidate), squared_distance(&x, &pressed), x.len());
-                }
-                for o in self.pieces.names(&self.pieces.cuts[*index].reaches) {
-                    let (distance, size) = distances.get(o).copied().unwrap_or_default();
-                    errors.add(((*index, candidate), o), (distance, size));
-                }
+        let candidate = |index: usize| alive.get(&index).filter(|_| turn.cuts.contains(&index))?.get(place).copied();
+        let params = |index: usize| Some(&self.candidates[index][candidate(index)?].params);
+        let fed = turn.part.fed(floats, inputs, params)?;
+        let made = session.run(&fed)?;
+        let distance = |(name, (_, made)): (&String, &(String, Tensor))| {
+            let (a, b) = float(name).zip(made.to_f32())?;
+            (a.len() == b.len()).then(|| (name.clone(), (squared_distance(&a, &b), power(&a))))
+        };
+        let distances: HashMap<String, (f64, f64)> = turn.part.outputs.iter().zip(&made).filter_map(distance).collect();
+        for index in &turn.cuts {
+            let Some(candidate) = candidate(*index) else { continue };
+            let x = float(&self.pieces.cuts[*index].name);
+            if let Some((x, pressed)) = x.zip(turn.part.pressed(&fed, *index).and_then(Tensor::to_f32)) {
+                errors.add_own((*index, candidate), squared_distance(&x, &pressed), x.len());
+            }
+            for o in self.pieces.names(&self.pieces.cuts[*index].reaches) {
+                errors.add(((*index, candidate), o), distances.get(o).copied().unwrap_or_default());
             }
         }
-        Ok(())
+        Ok(errors)
     }
+}
+
+/// The longest list of candidates in a turn.
+fn most(turn: &Turn, alive: &Alive) -> usize {
+    turn.cuts.iter().map(|i| alive[i].len()).max().unwrap_or(0)
 }
 
 /// What a candidate does on some batches.
