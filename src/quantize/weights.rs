@@ -4,6 +4,8 @@
 //! s_c = max|w_c| / 127      w_q = round(w / s_c)      b_q = round(b / (s_x·s_c))  in int32
 //! ```
 //!
+//! Static forms give channels of few weights the scale that rounds them best instead ([`super::algorithm`]).
+//!
 //! A channel of tiny weights with a large bias would overflow its int32 bias: there the weight's scale is
 //! enlarged until the bias fits (the weights of such a channel matter little beside it).
 

@@ -33,3 +33,42 @@ pub fn best(weights: &[f32], params: &QParams, kernel: usize, algorithm: &Algori
     }
     best.1
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::quantize::{ALGORITHMS, QType};
+
+    fn error(weights: &[f32], scale: f32) -> f64 {
+        let p = QParams { dtype: QType::S8, scale, zero_point: 0 };
+        let errors = weights.iter().zip((ALGORITHMS[0].round)(weights, &p, weights.len()));
+        let (squares, sum) =
+            errors.map(|(w, q)| f64::from(p.dequantize(q) - w)).fold((0.0, 0.0), |s, e| (s.0 + e * e, s.1 + e));
+        squares + sum * sum
+    }
+
+    #[test]
+    fn the_fewer_weights_the_more_is_gained() {
+        let gain = |n: usize| {
+            let channel = |c: usize| (0..n).map(move |i| (((c * 64 + i) * 7919 % 10_007) as f32 / 5000.0 - 1.0) * 0.1);
+            let ratio = |c: usize| {
+                let weights: Vec<f32> = channel(c).collect();
+                let scale = weights.iter().fold(0f32, |m, w| m.max(w.abs())) / 127.0;
+                let params = QParams { dtype: QType::S8, scale, zero_point: 0 };
+                let found = best(&weights, &params, n, &ALGORITHMS[0]);
+                assert!(found <= scale && found >= scale * LEAST);
+                error(&weights, found) / error(&weights, scale)
+            };
+            (0..50).map(ratio).sum::<f64>() / 50.0
+        };
+        let (few, many) = (gain(9), gain(64));
+        println!("squared error left: {few:.2} of 9 weights, {many:.2} of 64");
+        assert!(few < 0.6 && many <= 1.0 && few < many, "{few} {many}");
+    }
+
+    #[test]
+    fn zeros_have_any_scale() {
+        let params = QParams { dtype: QType::S8, scale: 1.0, zero_point: 0 };
+        assert_eq!(best(&[0.0; 9], &params, 9, &ALGORITHMS[0]), 1.0);
+    }
+}

@@ -145,5 +145,5 @@ fn sizes(model: &Model, plan: &QuantPlan, dataset: &Dataset, runtime: &dyn Runti
 
 /// What a run of the whole holds: of the values it makes, some at a time.
 fn largest(sizes: &BTreeMap<String, usize>) -> usize {
-    4 * sizes.values().copied().max().unwrap_or(0)
+    8 * sizes.values().copied().max().unwrap_or(0)
 }

@@ -41,10 +41,10 @@ impl<'a> Judge<'a> {
 
     /// How near each plan comes.
     pub fn scores(&self, plans: &[&QuantPlan]) -> Result<Vec<Score>> {
-        // A session holds the weights and what it makes of them: large ones one at a time, and their batches side by side.
-        let weights = 3 * self.ground.model.tensors().map(Tensor::byte_len).sum::<usize>();
-        let small = 2 * weights < ROOM;
-        let (plan, batch) = if small { (weights / 2 + self.bytes, ROOM) } else { (ROOM, self.bytes) };
+        // Sessions of small models side by side, since making them takes longest; large ones one at a time, their batches side by side.
+        let weights: usize = self.ground.model.tensors().map(Tensor::byte_len).sum();
+        let small = 4 * weights < ROOM;
+        let (plan, batch) = if small { (self.bytes.max(2 * weights), ROOM) } else { (ROOM, self.bytes) };
         each("comparing", plans, plan, self.ground.progress, |plan| self.score(plan, batch))
     }
 

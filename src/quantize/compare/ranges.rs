@@ -232,3 +232,24 @@ impl Errors {
         more * done.outputs.values().map(relative).sum::<f64>()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_few_batches_do_not_show_counts_by_its_expected_error() {
+        let mut errors = Errors::default();
+        // Two candidates that do the same to the output; all data show the second to clip more than these batches do.
+        for candidate in [0, 1] {
+            errors.add(((0, candidate), "y"), (2.0, 100.0));
+            errors.add_own((0, candidate), 4.0, 8);
+        }
+        let (even, clipping) = (errors.of((0, 0), 0.5), errors.of((0, 1), 1.5));
+        assert!((even - 0.02).abs() < 1e-12 && (clipping - 0.06).abs() < 1e-12, "{even} {clipping}");
+        let mut twice = Errors::default();
+        twice.merge(errors);
+        twice.add(((0, 0), "z"), (1.0, 10.0));
+        assert!((twice.of((0, 0), 0.5) - 0.12).abs() < 1e-12);
+    }
+}
