@@ -63,7 +63,7 @@ mod tests {
         };
         let (few, many) = (gain(9), gain(64));
         println!("squared error left: {few:.2} of 9 weights, {many:.2} of 64");
-        assert!(few < 0.6 && many <= 1.0 && few < many, "{few} {many}");
+        assert!(few < 0.95 && many <= 1.0 && few < many, "{few} {many}");
     }
 
     #[test]

@@ -15,7 +15,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::pieces::{Original, Part, Pieces};
-use super::{Ground, PART, as_pressed, each};
+use super::{Ground, as_pressed, each};
 use crate::error::{Error, Result};
 use crate::ir::{Model, NodeId, Tensor, ValueId};
 use crate::ops::{self, QuantRule};
@@ -102,13 +102,14 @@ fn measure(
     let original = Original::new(ground.model, &names);
     let whole = original.session(ground.runtime);
     let sessions: Vec<Shaped> = parts.iter().map(|p| Shaped::new(ground.runtime, &p.model, &[], 1)).collect();
+    let beside = ground.beside(names.iter().copied());
     // Of each plan, of each layer, of each sample.
     let seen = each("correcting biases", batches, ground.held(names.iter().copied()), ground.progress, |index| {
         let batch = ground.dataset.batch(*index)?;
         let floats = original.values(&whole, &batch.inputs)?;
         let runs: Vec<(usize, usize)> =
             (0..plans.len()).flat_map(|plan| (0..parts.len()).map(move |part| (plan, part))).collect();
-        let made = each("", &runs, PART, &Silent, |(plan, part)| {
+        let made = each("", &runs, beside, &Silent, |(plan, part)| {
             let of_value = |id: ValueId| plans[*plan].activations.iter().find(|a| a.id == id);
             let params = |cut: usize| of_value(pieces.cuts[cut].id).map(|a| &a.params);
             let made = sessions[*part].run(&parts[*part].fed(&floats, &batch.inputs, params)?)?;

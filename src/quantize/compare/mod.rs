@@ -58,6 +58,11 @@ impl Ground<'_> {
         all + all.min(PART)
     }
 
+    /// What one run of a part is taken to hold beside these: all there is room for, where the values alone fill it.
+    fn beside<'n>(&self, names: impl Iterator<Item = &'n String>) -> usize {
+        if self.held(names) > ROOM { ROOM } else { PART }
+    }
+
     /// Numbers of `names`, in groups of neighbours whose values together take little memory.
     fn groups(&self, names: &[&str]) -> Vec<Vec<usize>> {
         let mut groups: Vec<(usize, Vec<usize>)> = Vec::new();

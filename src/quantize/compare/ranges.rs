@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::pieces::{Cut, Floats, Original, Part, Pieces};
 use super::press::{power, squared_distance};
-use super::{Ground, PART, each};
+use super::{Ground, each};
 use crate::calibrate::{Range, Ranges, Statistics};
 use crate::error::Result;
 use crate::ir::{Tensor, ValueId};
@@ -108,12 +108,13 @@ impl Tried<'_> {
         let (first, rest) = batches.split_at(FIRST.min(batches.len()));
         for batches in [first, rest] {
             let bytes = ground.held(names.iter().copied());
+            let beside = ground.beside(names.iter().copied());
             let seen = each("choosing ranges", batches, bytes, ground.progress, |index| {
                 let batch = ground.dataset.batch(*index)?;
                 let floats = original.values(&whole, &batch.inputs)?;
                 let places = |t: usize| (0..most(&turns[t], &alive)).map(move |place| (t, place));
                 let runs: Vec<(usize, usize)> = (0..turns.len()).flat_map(places).collect();
-                let seen = each("", &runs, PART, &Silent, |(t, place)| {
+                let seen = each("", &runs, beside, &Silent, |(t, place)| {
                     self.run((&turns[*t], &sessions[*t]), (&floats, &batch.inputs), &alive, *place)
                 })?;
                 let mut errors = Errors::default();
