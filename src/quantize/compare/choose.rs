@@ -9,8 +9,8 @@
 //! ```
 //!
 //! Ranges and corrections are fitted to some batches; others, which are held back, judge the plans ([`super::judge`]). What is
-//! best layer by layer need not be best for the whole: errors of both signs cancel, or decide a near tie. The corrections of the
-//! plan that is taken are then measured on all batches.
+//! best layer by layer need not be best for the whole: errors of both signs cancel, or decide a near tie. What
+//! was judged is what is written.
 //!
 //! Where the runtime cannot run the pieces, the plan of least squared error stands, with a note.
 
@@ -38,8 +38,6 @@ const LEAST: usize = 3;
 const MOST: usize = 64;
 /// Biases are corrected on so many times the batches: a mean of every channel needs more samples than one number for the whole.
 const BIASES: usize = 2;
-/// Those of the plan that is taken.
-const EVERY: usize = 3;
 /// The plans are judged on so many times the batches.
 const JUDGING: usize = 2;
 
@@ -110,9 +108,6 @@ fn tried(
         tracing::debug!("the plan reaches {:.2} dB without its corrections", without.score);
         if score.surely_below(&without) {
             (plan, score) = (plain, without);
-        } else {
-            let every: Vec<usize> = (0..dataset.batch_count()).collect();
-            correct(ground, std::slice::from_mut(&mut plan), &spread(&every, EVERY * count))?;
         }
     }
     let kind = match samples.apart() {
