@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::histogram::Histogram;
-use super::{Extremes, Observer, Range, from_json, same_kind, to_json};
+use super::{Extremes, Observer, Range, from_json, mse, same_kind, to_json};
 use crate::error::Result;
 
 /// What a calibrator makes of the counts.
@@ -43,6 +43,10 @@ impl<R: Rule> Observer for Counted<R> {
 
     fn alternatives(&self) -> Vec<Range> {
         self.rule.alternatives(&self.histogram)
+    }
+
+    fn error(&self, range: Range) -> Option<f64> {
+        Some(mse::error(&self.histogram, range))
     }
 
     fn extremes(&self) -> &Extremes {

@@ -79,6 +79,11 @@ pub trait Observer: Any + Send + Sync {
         Vec::new()
     }
 
+    /// Mean squared error of what was observed on the 8-bit grid over `range`; `None` where no counts are kept.
+    fn error(&self, _range: Range) -> Option<f64> {
+        None
+    }
+
     /// Extremes and counts of what was observed, NaN and infinities among them.
     fn extremes(&self) -> &Extremes;
 

@@ -50,6 +50,13 @@ pub(super) fn range(histogram: &Histogram) -> Option<Range> {
     Some(Range { min: ((low * width) as f32).max(whole.min), max: ((high * width) as f32).min(whole.max) })
 }
 
+/// Mean squared error of the observed values on the 8-bit grid over `range`.
+pub(super) fn error(histogram: &Histogram, range: Range) -> f64 {
+    let width = histogram.width();
+    let ends = (f64::from(range.min) / width, f64::from(range.max) / width);
+    Moments::of(histogram).error(ends) * width * width / (histogram.extremes.count as f64).max(1.0)
+}
+
 /// The best ends within `widest`, in bins.
 fn search(moments: &Moments, widest: (f64, f64)) -> (f64, f64) {
     let mut best = (moments.error(widest), widest);
@@ -175,9 +182,8 @@ mod tests {
         let values = normal(50_000, 3);
         let mut histogram = Histogram::default();
         histogram.observe(&values);
-        let (moments, width) = (Moments::of(&histogram), histogram.width());
         for (low, high) in [(-4.0, 4.0), (-2.0, 3.0), (-0.5, 1.0), (0.0, 2.0)] {
-            let expected = moments.error((low / width, high / width)) * width * width / values.len() as f64;
+            let expected = error(&histogram, Range::new(low as f32, high as f32));
             let actual = true_error(&values, Range::new(low as f32, high as f32));
             assert!((expected / actual - 1.0).abs() < 0.02, "{low} … {high}: {expected} {actual}");
         }

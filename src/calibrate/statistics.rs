@@ -89,6 +89,11 @@ impl Statistics {
         all.filter(|(_, ranges)| ranges.len() > 1).collect()
     }
 
+    /// Mean squared error of all that was observed of a value on the 8-bit grid over `range`.
+    pub fn error(&self, name: &str, range: Range) -> Option<f64> {
+        self.observers.get(name)?.error(range)
+    }
+
     /// Writes ranges and states to `path`, whole or not at all.
     pub fn save(&self, path: &Path) -> Result<()> {
         self.save_with(&self.ranges(), path)

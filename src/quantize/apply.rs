@@ -128,8 +128,11 @@ pub(super) fn quantized_weight(
     let lost = || Error::internal(format!("weight \"{}\" is no longer constant", w.name));
     let tensor = edit.constant(weight).ok_or_else(lost)?;
     let values = tensor.to_f32().ok_or_else(lost)?;
-    let (scales, _) = weights::scales(&values, tensor.shape(), w.axis, bias);
+    let (mut scales, _) = weights::scales(&values, tensor.shape(), w.axis, bias);
     let algorithm = algorithm::find(&plan.options.algorithm)?;
+    if plan.options.effective_format().is_static() {
+        weights::fit_scales(&mut scales, &values, tensor.shape(), w, bias, algorithm);
+    }
     Ok(weights::quantize(&values, tensor.shape(), w.axis, scales, w.dtype, algorithm))
 }
 

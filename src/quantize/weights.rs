@@ -4,6 +4,8 @@
 //! s_c = max|w_c| / 127      w_q = round(w / s_c)      b_q = round(b / (s_x·s_c))  in int32
 //! ```
 //!
+//! Static forms give channels of few weights the scale that rounds them best instead ([`super::algorithm`]).
+//!
 //! A channel of tiny weights with a large bias would overflow its int32 bias: there the weight's scale is
 //! enlarged until the bias fits (the weights of such a channel matter little beside it).
 
@@ -11,6 +13,7 @@ use rayon::prelude::*;
 
 use super::algorithm::Algorithm;
 use super::params::{QParams, QType};
+use super::plan::WeightPlan;
 use crate::calibrate::Range;
 use crate::ir::Tensor;
 
@@ -54,6 +57,34 @@ pub fn scales(w: &[f32], shape: &[usize], axis: Option<usize>, bias: Option<(&[f
     let scales = largest.iter().enumerate().map(scale).collect();
     (scales, enlarged)
 }
+
+/// Makes each scale the one that rounds its channel best, where the channel is small enough to gain and its bias leaves room.
+pub fn fit_scales(
+    scales: &mut [f32],
+    w: &[f32],
+    shape: &[usize],
+    plan: &WeightPlan,
+    bias: Option<(&[f32], f32)>,
+    algorithm: &Algorithm,
+) {
+    let (outer, channels, inner) = split(shape, plan.axis);
+    let kernel = shape.get(2..).map_or(1, |k| k.iter().product());
+    if plan.axis.is_none() || outer * inner > FITTED {
+        return;
+    }
+    scales.par_iter_mut().enumerate().for_each(|(c, scale)| {
+        let needed = bias.map_or(0.0, |(b, x)| f64::from(b[c].abs()) / (f64::from(x) * MAX_BIAS));
+        if f64::from(*scale) < 2.0 * needed {
+            return;
+        }
+        let runs = (0..outer).flat_map(|o| &w[(o * channels + c) * inner..][..inner]);
+        let params = QParams { dtype: plan.dtype, scale: *scale, zero_point: plan.dtype.middle() };
+        *scale = super::algorithm::scale::best(&runs.copied().collect::<Vec<_>>(), &params, kernel, algorithm);
+    });
+}
+
+/// Channels of more weights have nothing to gain from another scale.
+const FITTED: usize = 64;
 
 /// Weights that one task looks at, at least.
 const TASK: usize = 1 << 16;

@@ -1,6 +1,7 @@
 //! Rules that turn real weights into integers, one file each.
 
 mod round_to_nearest;
+pub mod scale;
 mod sum_preserving;
 
 use crate::error::{Error, Result};

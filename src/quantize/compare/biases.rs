@@ -4,62 +4,72 @@
 //! b'_c = b_c − k·Δ_c        Δ_c = mean over samples of (ŷ_c − y_c)        k = max(0, 1 − σ²_c / (n·Δ_c²))
 //! ```
 //!
-//! ŷ is what the quantized operators make of the float outputs of the contractions before (the model is cut there, so that
-//! no error is inherited and one run serves all layers), y the float output, both averaged over all but the channel. Where
+//! ŷ is what a quantized operator makes of float values that are quantized (the model is cut there, so that no error is
+//! inherited and one run serves all layers), y the float output, both averaged over all but the channel. Where
 //! a value is nearly constant, as over the background of a picture, rounding errs to one side everywhere; that survives
 //! every later average, while errors of both signs cancel. σ²_c is the variance of Δ_c from sample to sample: what could
 //! be the chance of n samples is not corrected (James and Stein's factor).
 //!
 //! Only where the operator has room for a bias.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{as_qdq, each_batch, spread};
-use crate::data::Dataset;
+use super::pieces::{Original, Part, Pieces};
+use super::{Ground, as_pressed, each};
 use crate::error::{Error, Result};
-use crate::ir::{DType, GraphEdit, Model, NodeId, Tensor, TensorType, Type, ValueId};
+use crate::ir::{Model, NodeId, Tensor, ValueId};
 use crate::ops::{self, QuantRule};
-use crate::progress::Progress;
+use crate::progress::Silent;
 use crate::quantize::plan::{Decision, QuantPlan};
-use crate::runtime::{Runtime, Shaped};
+use crate::runtime::Shaped;
 
-/// Twice the batches: a mean of every channel needs more samples than one number for the whole.
-const FACTOR: usize = 2;
-
-/// Measures the corrections for `plan`, made for `model`, and writes them into it.
+/// Measures the corrections for each of `plans`, made for the model with different ranges, and writes them into it.
+/// Whether there is anything to correct.
 ///
 /// # Errors
 /// What the data or the runtime refuse.
-pub fn correct(
-    model: &Model,
-    plan: &mut QuantPlan,
-    data: (&Dataset, &dyn Runtime),
-    batches: usize,
-    progress: &dyn Progress,
-) -> Result<()> {
-    let layers = layers(model, plan);
-    if layers.is_empty() || !plan.options.effective_format().is_static() {
-        return Ok(());
+pub fn correct(ground: Ground, plans: &mut [QuantPlan], batches: &[usize]) -> Result<bool> {
+    let Some(first) = plans.first() else { return Ok(false) };
+    let layers = layers(ground.model, first);
+    if layers.is_empty() || batches.is_empty() {
+        return Ok(false);
     }
-    let shifts = measure(model, plan, &layers, data, FACTOR * batches, progress)?;
-    for node in &mut plan.nodes {
-        if let Decision::Quantize { shift, .. } = &mut node.decision {
-            *shift = shifts.get(&node.id).cloned();
+    // Weights do not depend on ranges, but for the few whose bias needs a larger scale.
+    let weights = QuantPlan { activations: Vec::new(), ..uncorrected(first) };
+    let pieces = Pieces::cut(&as_pressed(ground.model, &weights)?, first);
+    let mut shifts = measure(ground, &pieces, &layers, plans, batches)?;
+    for (plan, shifts) in plans.iter_mut().zip(&mut shifts) {
+        for node in &mut plan.nodes {
+            if let Decision::Quantize { shift, .. } = &mut node.decision {
+                *shift = shifts.remove(&node.id);
+            }
         }
     }
-    Ok(())
+    Ok(true)
+}
+
+/// The plan without its corrections.
+pub fn uncorrected(plan: &QuantPlan) -> QuantPlan {
+    let mut plan = plan.clone();
+    for node in &mut plan.nodes {
+        if let Decision::Quantize { shift, .. } = &mut node.decision {
+            *shift = None;
+        }
+    }
+    plan
 }
 
 /// A quantized contraction that can have a bias.
-struct Layer {
+pub struct Layer {
     node: NodeId,
-    y: ValueId,
-    name: String,
+    pub y: ValueId,
+    pub name: String,
     /// Whether its channels are the second axis of its output, not the last.
     convolves: bool,
 }
 
-fn layers(model: &Model, plan: &QuantPlan) -> Vec<Layer> {
+/// Those of a plan.
+pub fn layers(model: &Model, plan: &QuantPlan) -> Vec<Layer> {
     let quantized = plan.nodes.iter().filter(|n| matches!(n.decision, Decision::Quantize { .. }));
     let layer = |id: NodeId| {
         let node = model.node(id);
@@ -72,59 +82,53 @@ fn layers(model: &Model, plan: &QuantPlan) -> Vec<Layer> {
     quantized.filter_map(|n| layer(n.id)).collect()
 }
 
+/// Of each plan, the corrections of `layers`.
 fn measure(
-    model: &Model,
-    plan: &QuantPlan,
+    ground: Ground,
+    pieces: &Pieces,
     layers: &[Layer],
-    (dataset, runtime): (&Dataset, &dyn Runtime),
-    batches: usize,
-    progress: &dyn Progress,
-) -> Result<BTreeMap<NodeId, Vec<f32>>> {
-    let (cut, fed) = pieces(model, plan, layers)?;
-    let taps: Vec<String> = layers.iter().map(|l| l.name.clone()).collect();
-    let whole = Shaped::new(runtime, model, &taps, 1);
-    let cut = Shaped::new(runtime, &cut, &[], 1);
-    let batches = spread(dataset, batches);
-    let seen = each_batch("correcting biases", &batches, progress, |index| {
-        let batch = dataset.batch(index)?;
-        let floats: HashMap<String, Tensor> = whole.run(&batch.inputs)?.into_iter().collect();
-        let mut inputs = batch.inputs;
-        for (layer, fed) in layers.iter().zip(&fed) {
-            let missing = || Error::runtime(format!("value \"{}\" was not observed", layer.name));
-            inputs.push((fed.clone(), floats.get(&layer.name).cloned().ok_or_else(missing)?));
-        }
-        let made = cut.run(&inputs)?;
-        let shifts: Vec<Vec<Vec<f64>>> = layers
-            .iter()
-            .zip(&made)
-            .map(|(layer, (_, pressed))| shifts(&floats[&layer.name], pressed, layer.convolves))
-            .collect();
-        Ok((shifts, 3 * floats.values().map(Tensor::byte_len).sum::<usize>()))
+    plans: &[QuantPlan],
+    batches: &[usize],
+) -> Result<Vec<BTreeMap<NodeId, Vec<f32>>>> {
+    let names: Vec<&str> = layers.iter().map(|l| l.name.as_str()).collect();
+    let groups: Vec<Vec<&Layer>> =
+        ground.groups(&names).iter().map(|g| g.iter().map(|i| &layers[*i]).collect()).collect();
+    let part = |group: &Vec<&Layer>| {
+        let outputs: BTreeSet<ValueId> = group.iter().map(|l| l.y).collect();
+        pieces.part(&outputs.into_iter().collect::<Vec<_>>())
+    };
+    let parts: Vec<Part> = groups.iter().map(part).collect();
+    let names: BTreeSet<&String> = parts.iter().flat_map(Part::needs).chain(layers.iter().map(|l| &l.name)).collect();
+    let original = Original::new(ground.model, &names);
+    let whole = original.session(ground.runtime);
+    let sessions: Vec<Shaped> = parts.iter().map(|p| Shaped::new(ground.runtime, &p.model, &[], 1)).collect();
+    let beside = ground.beside(names.iter().copied());
+    // Of each plan, of each layer, of each sample.
+    let seen = each("correcting biases", batches, ground.held(names.iter().copied()), ground.progress, |index| {
+        let batch = ground.dataset.batch(*index)?;
+        let floats = original.values(&whole, &batch.inputs)?;
+        let runs: Vec<(usize, usize)> =
+            (0..plans.len()).flat_map(|plan| (0..parts.len()).map(move |part| (plan, part))).collect();
+        let made = each("", &runs, beside, &Silent, |(plan, part)| {
+            let of_value = |id: ValueId| plans[*plan].activations.iter().find(|a| a.id == id);
+            let params = |cut: usize| of_value(pieces.cuts[cut].id).map(|a| &a.params);
+            let made = sessions[*part].run(&parts[*part].fed(&floats, &batch.inputs, params)?)?;
+            let of_layer = |layer: &&Layer| {
+                let missing = || Error::runtime(format!("value \"{}\" was not observed", layer.name));
+                let y = floats.get(&layer.name).ok_or_else(missing)?;
+                let (_, pressed) = made.iter().find(|(name, _)| *name == layer.name).ok_or_else(missing)?;
+                Ok(shifts(y, pressed, layer.convolves))
+            };
+            groups[*part].iter().map(of_layer).collect::<Result<Vec<_>>>()
+        })?;
+        // The groups of a plan, one after the other, hold the layers in their order.
+        Ok(made.chunks(parts.len()).map(<[_]>::concat).collect::<Vec<_>>())
     })?;
-    let correction = |(i, layer): (usize, &Layer)| {
-        let samples: Vec<&Vec<f64>> = seen.iter().flat_map(|batch| &batch[i]).collect();
+    let correction = |p: usize, (i, layer): (usize, &Layer)| {
+        let samples: Vec<&Vec<f64>> = seen.iter().flat_map(|batch| &batch[p][i]).collect();
         (layer.node, certain(&samples))
     };
-    Ok(layers.iter().enumerate().map(correction).collect())
-}
-
-/// The quantized model, cut at the outputs of its layers; the inputs that feed what reads these.
-fn pieces(model: &Model, plan: &QuantPlan, layers: &[Layer]) -> Result<(Model, Vec<String>)> {
-    let mut cut = as_qdq(model, plan)?;
-    let mut edit = GraphEdit::new(&mut cut);
-    let main = edit.main();
-    edit.clear_graph_outputs(main);
-    let mut fed = Vec::new();
-    for layer in layers {
-        let name = edit.fresh_name(&format!("{}_float", layer.name));
-        let ty = TensorType { dtype: Some(DType::F32), shape: edit.tensor_type(layer.y).shape };
-        let input = edit.new_value(name.clone(), Some(Type::tensor(&ty)));
-        edit.add_graph_input(main, input);
-        edit.replace_node_uses(layer.y, input);
-        edit.add_graph_output(main, layer.y);
-        fed.push(name);
-    }
-    Ok((cut, fed))
+    Ok((0..plans.len()).map(|p| layers.iter().enumerate().map(|l| correction(p, l)).collect()).collect())
 }
 
 /// The mean of ŷ − y per sample and channel.

@@ -4,30 +4,81 @@
 //! - `correct`: by how much quantization shifts each channel on average, to be taken from its bias
 //! - [`choose`]: which plan brings the outputs nearest to those of the float model
 //!
-//! Both give the same result however many threads there are: batches are added up in their order.
+//! The first two fit; the last one judges, on batches that they have not seen ([`Samples`]). All give the same result
+//! however many threads there are: batches are added up in their order.
 
 mod biases;
 mod choose;
+mod judge;
 mod pieces;
 mod press;
 mod ranges;
+mod samples;
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use biases::correct;
 pub use choose::choose;
 use ranges::refine;
+use samples::Samples;
 
 use crate::data::Dataset;
 use crate::error::{Error, Result};
-use crate::ir::Model;
+use crate::ir::{GraphEdit, Model, NodeId, Tensor};
 use crate::progress::Progress;
 use crate::quantize::plan::QuantPlan;
 use crate::quantize::{Format, apply};
+use crate::runtime::Runtime;
 
-/// Memory that the values of the batches in flight may take, beyond which fewer run at a time.
-const ROOM: usize = 128 << 20;
+/// Memory that the values in flight may take, beyond which fewer runs go on at a time.
+const ROOM: usize = 96 << 20;
+
+/// Bytes of values that one part of the model is fed, at most.
+const GROUP: usize = 8 << 20;
+/// Bytes that a run of one part holds: what it is fed, a copy, and what it makes.
+const PART: usize = 3 * GROUP;
+
+/// What everything here runs on.
+#[derive(Clone, Copy)]
+struct Ground<'a> {
+    model: &'a Model,
+    dataset: &'a Dataset,
+    runtime: &'a dyn Runtime,
+    progress: &'a dyn Progress,
+    /// Bytes of each quantized value in one batch.
+    sizes: &'a BTreeMap<String, usize>,
+}
+
+impl Ground<'_> {
+    /// What is held of a batch of which these values are looked at: all of them, and what [`PART`] says.
+    fn held<'n>(&self, names: impl Iterator<Item = &'n String>) -> usize {
+        let all = names.filter_map(|n| self.sizes.get(n)).sum::<usize>();
+        all + all.min(PART)
+    }
+
+    /// What one run of a part is taken to hold beside these: all there is room for, where the values alone fill it.
+    fn beside<'n>(&self, names: impl Iterator<Item = &'n String>) -> usize {
+        if self.held(names) > ROOM { ROOM } else { PART }
+    }
+
+    /// Numbers of `names`, in groups of neighbours whose values together take little memory.
+    fn groups(&self, names: &[&str]) -> Vec<Vec<usize>> {
+        let mut groups: Vec<(usize, Vec<usize>)> = Vec::new();
+        for (i, name) in names.iter().enumerate() {
+            let bytes = self.sizes.get(*name).copied().unwrap_or(0);
+            match groups.last_mut() {
+                Some((sum, group)) if *sum + bytes <= GROUP => {
+                    *sum += bytes;
+                    group.push(i);
+                }
+                _ => groups.push((bytes, vec![i])),
+            }
+        }
+        groups.into_iter().map(|(_, group)| group).collect()
+    }
+}
 
 /// The model with `plan` applied as Q/DQ, which says the arithmetic of every static form.
 fn as_qdq(model: &Model, plan: &QuantPlan) -> Result<Model> {
@@ -37,36 +88,61 @@ fn as_qdq(model: &Model, plan: &QuantPlan) -> Result<Model> {
     Ok(model)
 }
 
-/// Which `count` batches are looked at, spread evenly; all where there are fewer.
-fn spread(dataset: &Dataset, count: usize) -> Vec<usize> {
-    let all = dataset.batch_count();
-    let count = count.min(all);
-    (0..count).map(|i| i * all / count).collect()
+/// As [`as_qdq`], with weights and biases as the floats that their integers stand for: made ready sooner than with operators
+/// that turn the same integers into floats.
+fn as_pressed(model: &Model, plan: &QuantPlan) -> Result<Model> {
+    let mut model = as_qdq(model, plan)?;
+    let mut edit = GraphEdit::new(&mut model);
+    for id in edit.graph(edit.main()).nodes().to_vec() {
+        let node = edit.node(id);
+        if !node.is("DequantizeLinear") {
+            continue;
+        }
+        let Some((floats, y)) = dequantized(&edit, id).zip(node.output(0)) else { continue };
+        let graph = node.graph();
+        let name = format!("{}_floats", edit.name(y));
+        let value = edit.add_initializer(graph, &name, floats);
+        if edit.replace_uses(y, value).is_ok() {
+            edit.remove_node(id);
+        }
+    }
+    Ok(model)
 }
 
-/// What `look` sees in each of these batches, in their order. It also says how many bytes it held meanwhile.
-fn each_batch<T: Send>(
+/// What a DequantizeLinear of constants makes.
+fn dequantized(model: &Model, id: NodeId) -> Option<Tensor> {
+    let node = model.node(id);
+    let (q, scale) = (model.constant_input(id, 0)?, model.constant_input(id, 1)?.to_f32()?);
+    let zero = node.input(2).map_or(Some(Vec::new()), |v| model.constant(v)?.to_i64())?;
+    let axis = usize::try_from(node.int_or("axis", 1)).ok()?;
+    let inner: usize = if scale.len() > 1 { q.shape().get(axis + 1..)?.iter().product() } else { q.len().max(1) };
+    let of = |(i, q): (usize, i64)| {
+        let c = i / inner % scale.len().max(1);
+        (q - zero.get(c).or(zero.first()).copied().unwrap_or(0)) as f32 * scale[c]
+    };
+    Some(Tensor::from_vec(q.shape(), q.to_i64()?.into_iter().enumerate().map(of).collect()))
+}
+
+/// What `look` sees in each of `items`, in their order; each holds about so many bytes meanwhile.
+fn each<I: Sync, T: Send>(
     what: &str,
-    batches: &[usize],
+    items: &[I],
+    bytes: usize,
     progress: &dyn Progress,
-    look: impl Fn(usize) -> Result<(T, usize)> + Sync,
+    look: impl Fn(&I) -> Result<T> + Sync,
 ) -> Result<Vec<T>> {
-    let Some((first, rest)) = batches.split_first() else { return Ok(Vec::new()) };
-    progress.start(what, batches.len() as u64);
-    // The first alone: it tells how much memory one takes.
-    let (seen, bytes) = look(*first)?;
-    progress.step(1);
+    progress.start(what, items.len() as u64);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let workers = (ROOM / bytes.max(1)).clamp(1, cores).min(rest.len());
+    let workers = (ROOM / bytes.max(1)).clamp(1, cores).min(items.len());
     let next = AtomicUsize::new(0);
-    let found = Mutex::new(vec![(0, seen)]);
+    let found = Mutex::new(Vec::new());
     let work = || -> Result<()> {
         loop {
             let i = next.fetch_add(1, Ordering::Relaxed);
-            let Some(batch) = rest.get(i) else { return Ok(()) };
+            let Some(item) = items.get(i) else { return Ok(()) };
             // The others need not go on after an error.
-            let (seen, _) = look(*batch).inspect_err(|_| next.store(rest.len(), Ordering::Relaxed))?;
-            found.lock().unwrap_or_else(PoisonError::into_inner).push((i + 1, seen));
+            let seen = look(item).inspect_err(|_| next.store(items.len(), Ordering::Relaxed))?;
+            found.lock().unwrap_or_else(PoisonError::into_inner).push((i, seen));
             progress.step(1);
         }
     };

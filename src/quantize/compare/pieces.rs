@@ -9,60 +9,53 @@
 //! A cut value is an input twice: x̃ for those that read the integers, x for those that read the float. What a piece makes
 //! of x̃ is compared with what it makes of x: an error is seen where it counts, and none is inherited.
 //!
-//! Two values that reach the same output get different colours: they are tried one after the other.
+//! [`Part`] runs some of the pieces side by side, and nothing else.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use crate::error::Result;
-use crate::ir::{DType, GraphEdit, Model, NodeId, TensorType, Type, Use, ValueId};
+use super::press::pressed;
+use crate::error::{Error, Result};
+use crate::ir::{DType, GraphEdit, Model, NodeId, Tensor, TensorType, Type, Use, ValueId};
+use crate::quantize::QParams;
 use crate::quantize::plan::QuantPlan;
-
-/// More colours than these are not worth their runs: those values share the last one.
-const MOST_COLOURS: usize = 3;
+use crate::runtime::{Runtime, Shaped};
 
 /// A model whose pieces run side by side.
 #[derive(Debug)]
 pub struct Pieces {
-    pub model: Model,
+    model: Model,
     pub cuts: Vec<Cut>,
-    /// Names of its outputs: those of the model, and every cut value that is computed.
-    pub outputs: Vec<String>,
-    pub colours: usize,
 }
 
 /// A value at which the model is cut.
 #[derive(Debug)]
 pub struct Cut {
+    pub id: ValueId,
     pub name: String,
+    /// Whether something else makes it, so that an error in it is inherited from there.
+    computed: bool,
     /// The input read by what reads integers.
-    pub pressed: String,
+    pressed: ValueId,
     /// The input read by what reads floats, if anything does.
-    pub plain: Option<String>,
-    /// Positions of the outputs that depend on `pressed`.
-    pub reaches: Vec<usize>,
-    pub colour: usize,
+    plain: Option<ValueId>,
+    /// Outputs of pieces that depend on `pressed`.
+    pub reaches: Vec<ValueId>,
 }
 
 impl Pieces {
     /// Cuts `model` where `plan`, made for it, puts integers.
-    pub fn cut(model: &Model, plan: &QuantPlan) -> Result<Pieces> {
+    pub fn cut(model: &Model, plan: &QuantPlan) -> Pieces {
         let mut copy = model.clone();
         let mut edit = GraphEdit::new(&mut copy);
-        let main = edit.main();
         let quantized: HashSet<NodeId> = plan.nodes.iter().filter(|n| n.decision.computes()).map(|n| n.id).collect();
-        let mut pressed_values = Vec::new();
         let mut cuts = Vec::new();
         for a in &plan.activations {
-            let readers: Vec<(NodeId, usize)> = edit
-                .uses(a.id)
-                .iter()
-                .filter_map(|u| match u {
-                    Use::Node { node, input } => Some((*node, *input)),
-                    Use::Output { .. } => None,
-                })
-                .collect();
+            let readers = edit.uses(a.id).iter().filter_map(|u| match u {
+                Use::Node { node, input } => Some((*node, *input)),
+                Use::Output { .. } => None,
+            });
             let (integers, floats): (Vec<_>, Vec<_>) =
-                readers.into_iter().partition(|(n, _)| a.all_readers || quantized.contains(n));
+                readers.collect::<Vec<_>>().into_iter().partition(|(n, _)| a.all_readers || quantized.contains(n));
             let pressed = input(&mut edit, &format!("{}_pressed", a.value), a.id);
             for (node, index) in integers {
                 edit.set_input(node, index, Some(pressed));
@@ -71,28 +64,152 @@ impl Pieces {
             for (node, index) in floats {
                 edit.set_input(node, index, plain);
             }
-            if edit.producer(a.id).is_some() && !edit.is_output(a.id) {
-                edit.add_graph_output(main, a.id);
-            }
-            let name = |v: ValueId| edit.name(v).to_string();
-            let cut = Cut {
-                name: a.value.clone(),
-                pressed: name(pressed),
-                plain: plain.map(name),
-                reaches: vec![],
-                colour: 0,
-            };
-            cuts.push(cut);
-            pressed_values.push(pressed);
+            let computed = edit.producer(a.id).is_some();
+            cuts.push(Cut { id: a.id, name: a.value.clone(), computed, pressed, plain, reaches: vec![] });
         }
-        let outputs: Vec<ValueId> = copy.graph(main).outputs().to_vec();
-        for (cut, v) in cuts.iter_mut().zip(pressed_values) {
-            cut.reaches = reached(&copy, v, &outputs);
+        let computed = cuts.iter().filter(|c| c.computed).map(|c| c.id);
+        let outputs: BTreeSet<ValueId> = computed.chain(copy.graph(copy.main()).outputs().iter().copied()).collect();
+        for cut in &mut cuts {
+            cut.reaches = reached(&copy, cut.pressed).into_iter().filter(|v| outputs.contains(v)).collect();
         }
-        let colours = colour(&mut cuts, outputs.len());
-        let outputs = outputs.into_iter().map(|v| copy.name(v).to_string()).collect();
-        Ok(Pieces { model: copy, cuts, outputs, colours })
+        Pieces { model: copy, cuts }
     }
+
+    /// Names of some of its values.
+    pub fn names<'a>(&'a self, values: &'a [ValueId]) -> impl Iterator<Item = &'a str> {
+        values.iter().map(|v| self.model.name(*v))
+    }
+
+    /// The pieces that make `outputs`.
+    pub fn part(&self, outputs: &[ValueId]) -> Part {
+        let (model, inputs) = restricted(&self.model, outputs);
+        let mut feeds = Vec::new();
+        for (index, cut) in self.cuts.iter().enumerate() {
+            let used = |v: ValueId| inputs.contains(&v);
+            if used(cut.pressed) {
+                feeds.push(Feed { input: name(&model, cut.pressed), value: cut.name.clone(), cut: Some(index) });
+            }
+            if let Some(plain) = cut.plain.filter(|v| used(*v)) {
+                feeds.push(Feed { input: name(&model, plain), value: cut.name.clone(), cut: None });
+            }
+        }
+        let outputs = outputs.iter().map(|v| name(&model, *v)).collect();
+        Part { model, feeds, outputs }
+    }
+}
+
+fn name(model: &Model, v: ValueId) -> String {
+    model.name(v).to_string()
+}
+
+/// Some pieces, as a model of their own.
+pub struct Part {
+    pub model: Model,
+    feeds: Vec<Feed>,
+    /// Names of what it makes.
+    pub outputs: Vec<String>,
+}
+
+struct Feed {
+    input: String,
+    /// The value of the original that is fed.
+    value: String,
+    /// The cut it is pressed at, if it is read as integers.
+    cut: Option<usize>,
+}
+
+/// The float values of one batch, by name.
+pub type Floats = BTreeMap<String, Tensor>;
+
+impl Part {
+    /// Names of the values that it is fed.
+    pub fn needs(&self) -> impl Iterator<Item = &String> {
+        self.feeds.iter().map(|f| &f.value)
+    }
+
+    /// Of what is fed, the value that is pressed at a cut.
+    pub fn pressed<'a>(&self, fed: &'a [(String, Tensor)], cut: usize) -> Option<&'a Tensor> {
+        let at = self.feeds.iter().position(|f| f.cut == Some(cut))?;
+        fed.get(at).map(|(_, tensor)| tensor)
+    }
+
+    /// What to feed, where cuts are pressed as `params` says; the model's own inputs come last.
+    pub fn fed<'a>(
+        &self,
+        floats: &Floats,
+        inputs: &[(String, Tensor)],
+        params: impl Fn(usize) -> Option<&'a QParams>,
+    ) -> Result<Vec<(String, Tensor)>> {
+        let feed = |f: &Feed| {
+            let missing = || Error::runtime(format!("value \"{}\" was not observed", f.value));
+            let float = floats.get(&f.value).ok_or_else(missing)?;
+            let value = match f.cut.and_then(&params) {
+                Some(p) => pressed(float, p).ok_or_else(missing)?,
+                None => float.clone(),
+            };
+            Ok((f.input.clone(), value))
+        };
+        let fed: Result<Vec<_>> = self.feeds.iter().map(feed).collect();
+        let mut fed = fed?;
+        fed.extend(own(&self.model, inputs));
+        Ok(fed)
+    }
+}
+
+/// Those of `inputs` that the model has.
+fn own(model: &Model, inputs: &[(String, Tensor)]) -> Vec<(String, Tensor)> {
+    let graph = model.graph(model.main());
+    let has = |(name, _): &&(String, Tensor)| graph.inputs().iter().any(|v| model.name(*v) == name);
+    inputs.iter().filter(has).cloned().collect()
+}
+
+/// Runs the float model as far as some of its values need.
+pub struct Original {
+    model: Model,
+}
+
+impl Original {
+    /// For the values of these names.
+    pub fn new(model: &Model, names: &BTreeSet<&String>) -> Self {
+        let nodes = model.graph(model.main()).nodes().iter();
+        let made = nodes.flat_map(|n| model.node(*n).outputs().iter().flatten().copied());
+        let outputs: Vec<ValueId> = made.filter(|v| names.iter().any(|n| *n == model.name(*v))).collect();
+        Original { model: restricted(model, &outputs).0 }
+    }
+
+    pub fn session<'a>(&'a self, runtime: &'a dyn Runtime) -> Shaped<'a> {
+        Shaped::new(runtime, &self.model, &[], 1)
+    }
+
+    /// The values on one batch, its inputs among them.
+    pub fn values(&self, session: &Shaped, inputs: &[(String, Tensor)]) -> Result<Floats> {
+        let made = session.run(&own(&self.model, inputs))?;
+        Ok(made.into_iter().chain(inputs.iter().cloned()).collect())
+    }
+}
+
+/// The model with these outputs only, without what they do not need; the inputs that are left.
+fn restricted(model: &Model, outputs: &[ValueId]) -> (Model, HashSet<ValueId>) {
+    let mut copy = model.clone();
+    let mut edit = GraphEdit::new(&mut copy);
+    let main = edit.main();
+    edit.clear_graph_outputs(main);
+    for v in outputs {
+        edit.add_graph_output(main, *v);
+    }
+    for id in edit.graph(main).nodes().to_vec().into_iter().rev() {
+        if edit.node(id).outputs().iter().flatten().all(|v| edit.uses(*v).is_empty()) {
+            edit.remove_node(id);
+        }
+    }
+    let (used, unused): (Vec<ValueId>, Vec<ValueId>) =
+        edit.graph(main).inputs().iter().partition(|v| !edit.uses(**v).is_empty());
+    for v in unused {
+        // As a constant it need not be fed, and can go.
+        edit.freeze_input(main, v, Tensor::scalar(0f32));
+        edit.remove_value(v);
+    }
+    (copy, used.into_iter().collect())
 }
 
 /// A new input of the type of `like`.
@@ -104,9 +221,9 @@ fn input(edit: &mut GraphEdit, name: &str, like: ValueId) -> ValueId {
     value
 }
 
-/// Positions in `outputs` of all that is computed from `v`, in subgraphs too.
-fn reached(model: &Model, v: ValueId, outputs: &[ValueId]) -> Vec<usize> {
-    let mut seen: BTreeSet<ValueId> = BTreeSet::new();
+/// All that is computed from `v`, in subgraphs too.
+fn reached(model: &Model, v: ValueId) -> BTreeSet<ValueId> {
+    let mut seen = BTreeSet::new();
     let mut waiting = vec![v];
     while let Some(v) = waiting.pop() {
         if !seen.insert(v) {
@@ -120,20 +237,5 @@ fn reached(model: &Model, v: ValueId, outputs: &[ValueId]) -> Vec<usize> {
             waiting.extend(made_by.iter().flat_map(|n| model.node(*n).outputs().iter().flatten()));
         }
     }
-    outputs.iter().enumerate().filter(|(_, o)| seen.contains(o)).map(|(i, _)| i).collect()
-}
-
-/// Gives each cut the first colour that no cut has with which it shares an output; how many there are.
-fn colour(cuts: &mut [Cut], outputs: usize) -> usize {
-    let mut taken: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); outputs];
-    let mut most = 0;
-    for cut in cuts {
-        let free = |c: &usize| cut.reaches.iter().all(|o| !taken[*o].contains(c));
-        cut.colour = (0..MOST_COLOURS).find(free).unwrap_or(MOST_COLOURS - 1);
-        for o in &cut.reaches {
-            taken[*o].insert(cut.colour);
-        }
-        most = most.max(cut.colour + 1);
-    }
-    most
+    seen
 }
