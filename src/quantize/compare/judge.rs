@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Where a Softmax or Sigmoid saturates, a few batches near a border err most by far, and which ones is chance. That is why the
-//! norms are not squared, and why a plan is only called worse than another ([`Score::surely_below`]) where the batches agree.
+//! norms are not squared.
 
 use super::press::{power, squared_distance};
 use super::{Ground, ROOM, as_pressed, each};
@@ -57,7 +57,7 @@ impl<'a> Judge<'a> {
             let made = session.run(&self.ground.dataset.batch(self.batches[*i])?.inputs)?;
             Ok(self.floats[*i].iter().zip(&made).map(|((_, a), (_, b))| distances(a, b)).collect())
         })?;
-        Ok(Score::of(seen))
+        Ok(Score::of(&seen))
     }
 }
 
@@ -73,34 +73,19 @@ pub struct Score {
     pub score: f64,
     /// 10·log₁₀ Σ‖y‖² / Σ‖ŷ − y‖² of the worst output.
     pub sqnr: f64,
-    /// Number of the output that comes least near.
-    worst: usize,
-    seen: Vec<Distances>,
 }
 
 impl Score {
-    fn of(seen: Vec<Distances>) -> Self {
+    fn of(seen: &[Distances]) -> Self {
         let outputs = seen.first().map_or(0, Vec::len);
         let ratio = |o: usize, of: fn(f64) -> f64| {
             let sum = |s: (f64, f64), (y, e): (f64, f64)| (s.0 + of(y), s.1 + of(e));
             let (y, e) = seen.iter().filter_map(|batch| batch[o]).fold((0.0, 0.0), sum);
             (y > 0.0).then(|| y / e.max(f64::MIN_POSITIVE))
         };
-        let all = (0..outputs).filter_map(|o| Some((o, ratio(o, |v| v)?)));
-        let (worst, least) = all.min_by(|a, b| a.1.total_cmp(&b.1)).unwrap_or((0, f64::INFINITY));
+        let least = (0..outputs).filter_map(|o| ratio(o, |v| v)).fold(f64::INFINITY, f64::min);
         let sqnr = (0..outputs).filter_map(|o| ratio(o, |v| v * v)).fold(f64::INFINITY, f64::min);
-        Score { score: 20.0 * least.log10(), sqnr: 10.0 * sqnr.log10(), worst, seen }
-    }
-
-    /// Whether the other comes nearer by more than twice the error of the mean over batches.
-    pub fn surely_below(&self, other: &Score) -> bool {
-        let error = |batch: &Distances| batch.get(self.worst).copied().flatten().map(|(_, e)| e);
-        let more: Vec<f64> =
-            self.seen.iter().zip(&other.seen).filter_map(|(a, b)| Some(error(a)? - error(b)?)).collect();
-        let n = more.len() as f64;
-        let mean = more.iter().sum::<f64>() / n;
-        let variance = more.iter().map(|d| (d - mean).powi(2)).sum::<f64>() / (n - 1.0);
-        mean > 2.0 * (variance / n).sqrt()
+        Score { score: 20.0 * least.log10(), sqnr: 10.0 * sqnr.log10() }
     }
 }
 
@@ -109,7 +94,7 @@ mod tests {
     use super::*;
 
     fn score(errors: &[f64]) -> Score {
-        Score::of(errors.iter().map(|e| vec![Some((10.0, *e))]).collect())
+        Score::of(&errors.iter().map(|e| vec![Some((10.0, *e))]).collect::<Vec<_>>())
     }
 
     #[test]
@@ -117,12 +102,5 @@ mod tests {
         let (even, uneven) = (score(&[1.0, 1.0]), score(&[0.1, 1.8]));
         assert!((even.sqnr - 20.0).abs() < 1e-9 && (even.score - 20.0).abs() < 1e-9);
         assert!(uneven.sqnr < even.sqnr && uneven.score > even.score, "{uneven:?}");
-    }
-
-    #[test]
-    fn worse_is_what_batches_agree_on() {
-        assert!(score(&[1.0, 1.1, 0.9, 1.0]).surely_below(&score(&[0.8, 0.9, 0.8, 0.8])));
-        assert!(!score(&[0.5, 0.5, 0.5, 9.0]).surely_below(&score(&[0.6, 0.6, 0.6, 0.6])));
-        assert!(!score(&[1.0]).surely_below(&score(&[0.5])));
     }
 }
