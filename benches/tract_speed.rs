@@ -19,8 +19,11 @@ use onnxpress::quantize::{self, QuantOptions};
 use onnxpress::runtime::timing::{LatencyOptions, interleaved, quantile, ratios};
 use onnxpress::runtime::{self, LoadOptions};
 
+/// Sizes by input name.
+type Sizes = &'static [(&'static str, &'static [i64])];
+
 /// Real models, what they are fed, and sizes of what is made up.
-const REAL: &[(&str, &str, &[(&str, &[i64])])] = &[
+const REAL: &[(&str, &str, Sizes)] = &[
     ("effnetlite0", "imagenet/calib.npz", &[]),
     ("cifar10_resnet", "cifar10/calib.npz", &[]),
     ("cifar10_resnet_bn", "cifar10/calib.npz", &[]),
