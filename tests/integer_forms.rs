@@ -1,6 +1,8 @@
 //! Integer forms in tract, each against numbers worked out by hand: what the quantizer writes rests on them.
 
-use onnxpress::ir::{DType, GraphEdit, Model, NewNode, Place, Tensor, TensorType, Type, ValueId};
+use onnxpress::calibrate::{Range, Ranges};
+use onnxpress::ir::{self, DType, GraphEdit, Model, NewNode, Place, Tensor, TensorType, Type, ValueId};
+use onnxpress::quantize::{self, QuantOptions};
 use onnxpress::runtime::{self, LoadOptions};
 
 /// A model of one input `x`, built node by node; the last node's output is the model's.
@@ -169,6 +171,73 @@ fn conv_integer_subtracts_the_zero_point() {
     let (x, weight) = columns();
     let case = Case::new(x).then("ConvInteger", vec![weight, Tensor::scalar(128u8)]);
     case.gives(&[-1.0, -1.0, -1.0, -1.0, 4.0, 7.0, 13.0, 16.0]);
+}
+
+/// What the tract preset writes of `Conv(x, w)` with scales 1, so that sums are the numbers themselves.
+fn conv_for_tract(x: &Tensor, w: Tensor, attrs: &str) -> Model {
+    let dims = |t: &Tensor| t.shape().iter().map(usize::to_string).collect::<Vec<_>>().join(",");
+    let text = format!(
+        r#"<ir_version: 8, opset_import: ["" : 17]>
+        g (float[{}] x) => (float y) <float[1] w = {{0}}> {{ y = Conv <{attrs}> (x, w) }}"#,
+        dims(x),
+    );
+    let mut model = ir::text::parse(&text).unwrap();
+    let mut edit = GraphEdit::new(&mut model);
+    let weight = edit.graph(edit.main()).initializers()[0];
+    edit.set_initializer(weight, w);
+    let mut ranges = Ranges::default();
+    ranges.ranges.insert("x".into(), Range::new(-127.0, 127.0));
+    let options = QuantOptions { include: vec![".".into()], ..QuantOptions::for_target("tract").unwrap() };
+    let plan = quantize::plan(&model, Some(&ranges), &options).unwrap();
+    quantize::apply(&mut model, &plan).unwrap();
+    ir::verify(&model).unwrap();
+    model
+}
+
+/// Against the convolution written out as sums; whole numbers, so that nothing is lost in quantizing.
+#[test]
+fn a_convolution_as_matrices_sums_the_same_terms() {
+    let x = f(&[2, 3, 7, 6], &(0..252).map(|i| ((i * 37) % 255) as f32 - 127.0).collect::<Vec<_>>());
+    for (kernel, [sy, sx], [dy, dx], [top, left, bottom, right]) in [
+        ([3, 3], [1, 1], [1, 1], [1, 1, 1, 1]),
+        ([3, 3], [2, 2], [1, 1], [1, 0, 1, 2]),
+        ([1, 1], [1, 1], [1, 1], [0, 0, 0, 0]),
+        ([1, 1], [2, 2], [1, 1], [0, 0, 0, 0]),
+        ([2, 3], [2, 1], [3, 2], [0, 2, 1, 1]),
+    ] {
+        let [ky, kx] = kernel;
+        let count = 4 * 3 * ky * kx;
+        // Each output channel holds 127, so that its scale is 1.
+        let w: Vec<f32> =
+            (0..count).map(|i| if i % (3 * ky * kx) == 0 { 127.0 } else { ((i * 53) % 200) as f32 - 100.0 }).collect();
+        let attrs = format!(
+            "strides = [{sy}, {sx}], dilations = [{dy}, {dx}], pads = [{top}, {left}, {bottom}, {right}], kernel_shape = [{ky}, {kx}]"
+        );
+        let model = conv_for_tract(&x, f(&[4, 3, ky, kx], &w), &attrs);
+        let has = |op| model.all_nodes().into_iter().any(|n| model.node(n).is(op));
+        assert!(has("MatMulInteger") && !has("ConvInteger") && !has("Conv"), "{attrs}");
+        let (oy, ox) =
+            ((7 + top + bottom - dy * (ky - 1) - 1) / sy + 1, (6 + left + right - dx * (kx - 1) - 1) / sx + 1);
+        let given = x.to_f32().unwrap();
+        let at = |n: usize, c: usize, y: usize, x: usize| match (y.checked_sub(top), x.checked_sub(left)) {
+            (Some(y), Some(x)) if y < 7 && x < 6 => given[((n * 3 + c) * 7 + y) * 6 + x],
+            _ => 0.0,
+        };
+        let mut expected = Vec::new();
+        for i in 0..2 * 4 * oy * ox {
+            let (n, m, y, x) = (i / (4 * oy * ox), i / (oy * ox) % 4, i / ox % oy, i % ox);
+            let terms = (0..3 * ky * kx).map(|k| {
+                let (c, ty, tx) = (k / (ky * kx), k / kx % ky, k % kx);
+                w[m * 3 * ky * kx + k] * at(n, c, y * sy + ty * dy, x * sx + tx * dx)
+            });
+            expected.push(terms.sum::<f32>());
+        }
+        let inputs = [("x".to_string(), x.clone())];
+        let session = runtime::find("tract").unwrap().load(&model, &LoadOptions::for_inputs(&inputs)).unwrap();
+        let y = session.run(&inputs).unwrap().remove(0).1;
+        assert_eq!(y.shape(), [2, 4, oy, ox], "{attrs}");
+        assert_eq!(y.to_f32().unwrap().to_vec(), expected, "{attrs}");
+    }
 }
 
 #[test]

@@ -6,9 +6,11 @@
 //! ```
 //!
 //! The dynamic form takes s_x and z_x from a DynamicQuantizeLinear at every call. Gemm becomes MatMulInteger,
-//! its weight transposed beforehand where transB says so. The bias stays float.
+//! its weight transposed beforehand where transB says so. The bias stays float. For tract a static Conv becomes a
+//! product of matrices where it can ([`super::convolution`]).
 
 use super::apply::{Done, quantized_weight};
+use super::convolution::{Convolution, as_matrices};
 use super::plan::{Decision, NodePlan, QuantPlan, WeightPlan};
 use super::write::{self, made};
 use crate::error::{Error, Result};
@@ -42,21 +44,42 @@ pub(super) fn node(
             (xq, xz, Some(xs), 1.0)
         }
     };
-    let wq = if parts.transposed { transposed(&weight.values)? } else { weight.values.clone() };
-    let wq = edit.add_initializer(graph, &format!("{}_quantized", w.name), wq);
-    let mut product =
-        NewNode::new(parts.form.accumulating).name(format!("{name}_integer")).input(xq).input(wq).input(xz);
-    if w.dtype.middle() != 0 {
-        let zero = w.dtype.tensor(&[], &[w.dtype.middle()]);
-        product = product.input(edit.add_initializer(graph, &format!("{}_zero_point", w.name), zero));
-    }
-    if !parts.form.matrices {
-        product = product.attrs(edit.node(id).attrs().to_vec());
-    }
     let y = edit.node(id).output(0).ok_or_else(lost)?;
     let shape = edit.tensor_type(y).shape;
     let ty = |dtype| Some(TensorType { dtype: Some(dtype), shape: shape.clone() });
-    let sums = made(edit, at, product.output(format!("{name}_sums"), ty(DType::I32)));
+    let by_matrices = match &plan.options.target[..] {
+        "tract" if !parts.form.matrices && input.is_some() => {
+            let sums = Convolution {
+                float: id,
+                name: &name,
+                x: xq,
+                zero_point: xz,
+                weight: &weight.values,
+                weight_name: &w.name,
+                weight_zero_point: w.dtype.middle(),
+                sums: ty(DType::I32),
+            };
+            as_matrices(edit, &sums)?
+        }
+        _ => None,
+    };
+    let sums = match by_matrices {
+        Some(sums) => sums,
+        None => {
+            let wq = if parts.transposed { transposed(&weight.values)? } else { weight.values.clone() };
+            let wq = edit.add_initializer(graph, &format!("{}_quantized", w.name), wq);
+            let product = NewNode::new(parts.form.accumulating).name(format!("{name}_integer"));
+            let mut product = product.input(xq).input(wq).input(xz);
+            if w.dtype.middle() != 0 {
+                let zero = w.dtype.tensor(&[], &[w.dtype.middle()]);
+                product = product.input(edit.add_initializer(graph, &format!("{}_zero_point", w.name), zero));
+            }
+            if !parts.form.matrices {
+                product = product.attrs(edit.node(id).attrs().to_vec());
+            }
+            made(edit, at, product.output(format!("{name}_sums"), ty(DType::I32)))
+        }
+    };
     let cast = NewNode::new("Cast").name(format!("{name}_cast")).input(sums).attr("to", i64::from(DType::F32.code()));
     let floats = made(edit, at, cast.output(format!("{name}_floats"), ty(DType::F32)));
 

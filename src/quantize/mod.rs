@@ -11,6 +11,7 @@
 pub mod algorithm;
 mod apply;
 mod compare;
+mod convolution;
 mod decide;
 mod integer;
 mod measure;
