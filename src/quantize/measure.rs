@@ -23,14 +23,14 @@ use crate::error::Result;
 use crate::ir::{GraphEdit, Model, NodeId, Tensor, TensorType, Type};
 use crate::ops::{self, QuantRule};
 use crate::progress::Progress;
-use crate::runtime::timing::{LatencyOptions, interleaved, quantile};
+use crate::runtime::timing::{LatencyOptions, Timed, interleaved, quantile};
 use crate::runtime::{LoadOptions, Runtime, Shaped};
 
 /// Plans that the whole model is tried with: what gains at least this much alone. A little below 1 may still pay, as the
 /// quantizing of an input, which a node alone pays for, is shared in the model.
 const LEAST: [f64; 3] = [0.75, 1.0, 1.25];
-/// The whole model must gain this much.
-const MODEL_GAIN: f64 = 1.02;
+/// The whole model must gain this much, more than two runs of one model differ by.
+const MODEL_GAIN: f64 = 1.05;
 const PER_NODE: LatencyOptions = LatencyOptions { min_runs: 5, max_runs: 40, budget: Duration::from_millis(60) };
 const WHOLE: LatencyOptions = LatencyOptions { min_runs: 11, max_runs: 100, budget: Duration::from_millis(1500) };
 
@@ -103,7 +103,7 @@ fn whole(
     runtime: &dyn Runtime,
 ) -> Result<()> {
     let name = runtime.name();
-    let mut best: Option<(f64, QuantPlan)> = None;
+    let mut candidates: Vec<(QuantPlan, Model)> = Vec::new();
     let mut before = None;
     for least in LEAST {
         let (kept, left): (Vec<_>, Vec<_>) = gains.iter().partition(|(_, gain)| *gain >= least);
@@ -117,13 +117,19 @@ fn whole(
         }
         let mut quantized = model.clone();
         super::apply(&mut quantized, &tried)?;
-        let ratio = speedup(model, &quantized, inputs, runtime, &WHOLE)?;
+        candidates.push((tried, quantized));
+    }
+    if candidates.is_empty() {
+        return Ok(());
+    }
+    let models: Vec<&Model> = std::iter::once(model).chain(candidates.iter().map(|(_, m)| m)).collect();
+    let ratios = speedups(&models, inputs, runtime, &WHOLE)?;
+    for (ratio, (tried, _)) in ratios.iter().zip(&candidates) {
         let count = tried.quantized();
         plan.notes.push(format!("the model as a whole runs at {ratio:.2}x in {name} with {count} nodes in integers"));
-        if best.as_ref().is_none_or(|(b, _)| ratio > *b) {
-            best = Some((ratio, tried));
-        }
     }
+    let tried = ratios.into_iter().zip(candidates.into_iter().map(|(plan, _)| plan));
+    let best = tried.max_by(|a, b| a.0.total_cmp(&b.0));
     let Some((ratio, fastest)) = best else { return Ok(()) };
     if ratio >= MODEL_GAIN {
         plan.nodes = fastest.nodes;
@@ -141,31 +147,22 @@ fn alone(model: &Model, plan: &QuantPlan, index: usize, x: &Tensor, runtime: &dy
     let mut integer = float.clone();
     super::apply(&mut integer, &QuantPlan { nodes: vec![plan.nodes[index].clone()], ..plan.clone() })?;
     let input = float.user_inputs().first().map(|v| float.name(*v).to_string()).unwrap_or_default();
-    speedup(&float, &integer, &[(input, x.clone())], runtime, &PER_NODE)
+    Ok(speedups(&[&float, &integer], &[(input, x.clone())], runtime, &PER_NODE)?[0])
 }
 
-/// Float time ÷ integer time, one thread. Other work on the machine only adds to times, so their lower quartiles are compared;
-/// both orders are timed, as a scheduler's slices may fall on the second of each pair.
-fn speedup(
-    float: &Model,
-    integer: &Model,
+/// Time of the first ÷ time of each other, one thread, all in one run. Other work on the machine only adds to times, so their
+/// lower quartiles are compared.
+fn speedups(
+    models: &[&Model],
     inputs: &[(String, Tensor)],
     runtime: &dyn Runtime,
     options: &LatencyOptions,
-) -> Result<f64> {
-    let load = |model: &Model| runtime.load(model, &LoadOptions::for_run(model, inputs).with_threads(1));
-    let (a, b) = (load(float)?, load(integer)?);
-    let half = LatencyOptions {
-        min_runs: options.min_runs.div_ceil(2),
-        max_runs: options.max_runs.div_ceil(2),
-        budget: options.budget / 2,
-    };
-    let mut forth = interleaved(&[(&*a, inputs), (&*b, inputs)], &half)?;
-    let back = interleaved(&[(&*b, inputs), (&*a, inputs)], &half)?;
-    for (times, more) in forth.iter_mut().zip(back.iter().rev()) {
-        times.extend(more);
-    }
-    Ok(quantile(&forth[0], 0.25) / quantile(&forth[1], 0.25))
+) -> Result<Vec<f64>> {
+    let load = |model: &&Model| runtime.load(model, &LoadOptions::for_run(model, inputs).with_threads(1));
+    let sessions = models.iter().map(load).collect::<Result<Vec<_>>>()?;
+    let timed: Vec<Timed> = sessions.iter().map(|s| (&**s, inputs)).collect();
+    let times = interleaved(&timed, options)?;
+    Ok(times[1..].iter().map(|own| quantile(&times[0], 0.25) / quantile(own, 0.25)).collect())
 }
 
 /// What each node is fed when the model runs on `inputs`.
@@ -232,8 +229,9 @@ fn fragment(model: &Model, id: NodeId, x: &Tensor) -> Model {
 /// Drops the activations that no node of the plan reads or makes in integers any more.
 fn forget_unread(model: &Model, plan: &mut QuantPlan) {
     let mut used = Vec::new();
-    for n in plan.nodes.iter().filter(|n| matches!(n.decision, Decision::Quantize { .. })) {
-        used.extend(data_input(model, n.id).map(|(_, x)| x));
+    for n in plan.nodes.iter().filter(|n| n.decision.computes()) {
+        // A product of two activations reads them both.
+        used.extend(model.node(n.id).inputs().iter().flatten());
         used.extend(model.node(n.id).output(0).map(|y| settled(model, y)));
     }
     plan.activations.retain(|a| used.contains(&a.id));

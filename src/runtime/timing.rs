@@ -1,10 +1,10 @@
-//! Interleaved timing: A, B, A, B, …, so that all meet the same machine.
+//! Interleaved timing: A, B, B, A, A, B, …, so that all meet the same machine.
 //!
 //! ```text
-//! A B A B A B …        ratio of one pair = time of A ÷ time of B, both within one moment
+//! A B B A A B …        ratio of one pair = time of A ÷ time of B, both within one moment
 //! ```
 //!
-//! Other work on the machine slows a pair's two runs alike: the median of the paired ratios hardly feels it.
+//! The order turns, since a scheduler's slice may fall on the second of each pair. Other work on the machine slows a pair's two runs alike: the median of the paired ratios hardly feels it.
 
 use std::time::{Duration, Instant};
 
@@ -40,10 +40,13 @@ pub fn interleaved(sessions: &[Timed], options: &LatencyOptions) -> Result<Vec<V
     let begin = Instant::now();
     let runs = |times: &[Vec<f64>]| times.first().map_or(options.max_runs, Vec::len);
     while runs(&times) < options.max_runs && (runs(&times) < options.min_runs || begin.elapsed() < options.budget) {
-        for ((session, inputs), times) in sessions.iter().zip(&mut times) {
+        let turned = runs(&times) % 2 == 1;
+        for i in 0..sessions.len() {
+            let i = if turned { sessions.len() - 1 - i } else { i };
+            let (session, inputs) = &sessions[i];
             let start = Instant::now();
             session.run(inputs)?;
-            times.push(start.elapsed().as_secs_f64() * 1e3);
+            times[i].push(start.elapsed().as_secs_f64() * 1e3);
         }
     }
     Ok(times)
