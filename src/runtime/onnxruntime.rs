@@ -84,17 +84,21 @@ fn in_python(environment: PathBuf) -> Option<PathBuf> {
     })
 }
 
-/// Makes the tapped values of the main graph, its inputs too, outputs; the names of all results, outputs first.
+/// Makes the tapped values of the main graph outputs, but for its inputs, which the run has; the names of all results, outputs first.
 ///
 /// Inside a subgraph nothing can be observed from outside: such a tap is left out.
 fn with_taps(model: &mut Model, taps: &[String]) -> Vec<String> {
     let main = model.main();
     let mut results: Vec<String> = model.graph(main).outputs().iter().map(|v| model.name(*v).to_owned()).collect();
     let nodes = model.graph(main).nodes().iter();
-    let made = nodes.flat_map(|n| model.node(*n).outputs().iter().flatten().copied());
-    let made: Vec<ValueId> = model.graph(main).inputs().iter().copied().chain(made).collect();
+    let made: Vec<ValueId> = nodes.flat_map(|n| model.node(*n).outputs().iter().flatten().copied()).collect();
+    let fed: Vec<String> = model.user_inputs().iter().map(|v| model.name(*v).to_owned()).collect();
     let mut edit = GraphEdit::new(model);
     for tap in taps {
+        if fed.contains(tap) {
+            results.push(tap.clone());
+            continue;
+        }
         let Some(value) = made.iter().find(|v| edit.name(**v) == tap) else { continue };
         if !results.contains(tap) {
             edit.add_graph_output(main, *value);
@@ -140,6 +144,10 @@ impl Session for Loaded {
         let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
         let made = session.run(fed).map_err(|e| Error::runtime(one_line(&e)))?;
         let result = |name: &String| {
+            // ONNX Runtime would hand out the memory of what it was fed.
+            if let Some((_, tensor)) = inputs.iter().find(|(given, _)| given == name) {
+                return Ok((name.clone(), tensor.clone()));
+            }
             let value = made.get(name).ok_or_else(|| Error::internal(format!("no value for \"{name}\"")))?;
             Ok((name.clone(), from_ort(value, name)?))
         };
