@@ -26,6 +26,7 @@ mod tidy;
 
 pub use pass::{Outcome, Pass, PassReport, Refusal, for_each};
 pub use simplify::{SimplifyOptions, SimplifyReport, simplify};
+pub(crate) use specialize::drop_shapes;
 pub use specialize::{Specialize, declare_outputs, specialize};
 
 /// Every pass, in the order in which a round runs them; rounds repeat until nothing changes.

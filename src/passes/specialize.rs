@@ -124,7 +124,7 @@ fn drop_unread(edit: &mut GraphEdit) {
 }
 
 /// Keeps of the declared types of all but inputs the element type.
-fn drop_shapes(edit: &mut GraphEdit) {
+pub(crate) fn drop_shapes(edit: &mut GraphEdit) {
     let inputs = edit.graph(edit.main()).inputs().to_vec();
     for graph in edit.graphs_under(edit.main()) {
         let g = edit.graph(graph);

@@ -28,7 +28,7 @@ use super::{LoadOptions, TensorTypeConcrete};
 use crate::error::Result;
 use crate::ir::{GraphEdit, Model, Tensor};
 use crate::passes::inline::inline_functions;
-use crate::passes::{SimplifyOptions, opset, simplify};
+use crate::passes::{SimplifyOptions, drop_shapes, opset, simplify};
 
 /// Says which outputs of a part of the model are constant, given the declared types of its inputs.
 pub type Known<'a> = &'a dyn Fn(&Model) -> Result<Vec<Option<Tensor>>>;
@@ -50,7 +50,7 @@ pub fn prepare(model: &Model, options: &LoadOptions, known: Known) -> Result<Pre
     inline_functions(&mut edit)?;
     dense::densify(&mut edit)?;
     names::make_unique(&mut edit);
-    types::drop_shapes(&mut edit);
+    drop_shapes(&mut edit);
     types::freeze(&mut edit, options);
     let inputs = types::concretize(&mut edit, options)?;
     // A model that cannot be raised is tried as it is.

@@ -2,23 +2,7 @@
 
 use super::super::{LoadOptions, TensorTypeConcrete};
 use crate::error::{Error, Result};
-use crate::ir::{GraphEdit, TensorType, Type, ValueId};
-
-/// Drops the declared shapes of all but the inputs of the main graph.
-pub(super) fn drop_shapes(edit: &mut GraphEdit) {
-    let inputs = edit.graph(edit.main()).inputs().to_vec();
-    for graph in edit.graphs_under(edit.main()) {
-        let g = edit.graph(graph);
-        let mut values: Vec<ValueId> = g.value_info().iter().chain(g.outputs()).copied().collect();
-        values.extend(g.nodes().iter().flat_map(|n| edit.node(*n).outputs().iter().flatten()));
-        for value in values.into_iter().filter(|v| !inputs.contains(v)) {
-            let elem = edit.value(value).declared().and_then(Type::as_tensor).and_then(|t| t.dtype);
-            let bare = elem.map(|dtype| Type::tensor(&TensorType { dtype: Some(dtype), shape: None }));
-            edit.set_declared(value, bare);
-            edit.set_inferred(value, None);
-        }
-    }
-}
+use crate::ir::{GraphEdit, TensorType, Type};
 
 /// Makes constants of the inputs whose value is known: those given as constants, and those with a
 /// default that no run overrides.
