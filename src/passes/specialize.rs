@@ -111,11 +111,7 @@ fn feed(edit: &mut GraphEdit, value: ValueId) {
 /// Drops nodes that no output needs, and inputs that nothing reads any more.
 fn drop_unread(edit: &mut GraphEdit) {
     let main = edit.main();
-    for node in edit.graph(main).nodes().to_vec().into_iter().rev() {
-        if edit.node(node).outputs().iter().flatten().all(|v| edit.uses(*v).is_empty()) {
-            edit.remove_node(node);
-        }
-    }
+    edit.remove_unread_nodes(main);
     for input in edit.graph(main).inputs().to_vec() {
         if edit.uses(input).is_empty() {
             edit.remove_value(input);

@@ -11,9 +11,10 @@
 //!
 //! Left to ConvInteger: groups, automatic padding, kernels of more than 49 places, opsets before 11 (Pad of integers).
 
+use super::plan::WeightPlan;
 use super::write::made;
 use crate::error::{Error, Result};
-use crate::ir::{DType, GraphEdit, GraphId, NewNode, NodeId, Place, Tensor, TensorType, ValueId};
+use crate::ir::{GraphEdit, GraphId, NewNode, NodeId, Place, Tensor, TensorType, ValueId};
 
 const MAX_PLACES: usize = 49;
 /// The first opset whose Pad takes integers and a value to pad with.
@@ -27,8 +28,7 @@ pub(super) struct Convolution<'a> {
     pub zero_point: ValueId,
     /// `[M, C, kernel…]`, bytes.
     pub weight: &'a Tensor,
-    pub weight_name: &'a str,
-    pub weight_zero_point: i32,
+    pub plan: &'a WeightPlan,
     pub sums: Option<TensorType>,
 }
 
@@ -130,8 +130,9 @@ pub(super) fn as_matrices(edit: &mut GraphEdit, c: &Convolution) -> Result<Optio
     let columns = numbers(edit, graph, name, vec![0, (g.places() * g.channels[1]) as i64, -1]);
     let columns = part(edit, "columns", NewNode::new("Reshape").input(patches).input(columns));
     let weight = g.matrix(c.weight)?;
-    let zero = weight_zero(edit, graph, c);
-    let weight = edit.add_initializer(graph, &format!("{}_quantized", c.weight_name), weight);
+    let zero = c.plan.dtype.tensor(&[], &[c.plan.dtype.middle()]);
+    let zero = edit.add_initializer(graph, &format!("{}_zero_point", c.plan.name), zero);
+    let weight = edit.add_initializer(graph, &format!("{}_quantized", c.plan.name), weight);
     let product = NewNode::new("MatMulInteger").inputs([weight, columns, zero, c.zero_point].map(Some));
     let product = part(edit, "integer", product);
     let sums = NewNode::new("Reshape").name(format!("{name}_image")).input(product).input(size);
@@ -162,12 +163,4 @@ fn output_size(
 
 fn numbers(edit: &mut GraphEdit, graph: GraphId, name: &str, values: Vec<i64>) -> ValueId {
     edit.add_initializer(graph, &format!("{name}_sizes"), Tensor::from_vec([values.len()], values))
-}
-
-fn weight_zero(edit: &mut GraphEdit, graph: GraphId, c: &Convolution) -> ValueId {
-    let zero = match c.weight.dtype() {
-        DType::U8 => Tensor::scalar(c.weight_zero_point as u8),
-        _ => Tensor::scalar(c.weight_zero_point as i8),
-    };
-    edit.add_initializer(graph, &format!("{}_zero_point", c.weight_name), zero)
 }

@@ -6,12 +6,12 @@
 
 use std::collections::BTreeMap;
 
+use rayon::prelude::*;
+
 use super::options::{Activations as ActivationType, Filters, Format, Granularity, QuantOptions, Weights};
 use super::params::QParams;
 use super::plan::{ActivationPlan, Decision, NodePlan, QuantPlan, WeightPlan};
 use super::{named, weights};
-use rayon::prelude::*;
-
 use crate::calibrate::{Range, Ranges};
 use crate::error::Result;
 use crate::ir::{DType, Model, NodeId, Tensor, ValueId};
@@ -81,8 +81,9 @@ pub fn plan(model: &Model, ranges: Option<&Ranges>, options: &QuantOptions) -> R
         plan.notes.push("the model is quantized already: left as it is".into());
         return Ok(plan);
     }
-    plan.notes.extend(named::unmatched(model, options));
-    let decider = Decider { model, ranges, options, preset, filters: Filters::new(options)? };
+    let filters = Filters::new(options)?;
+    plan.notes.extend(named::unmatched(model, &filters, options));
+    let decider = Decider { model, ranges, options, preset, filters };
     let mut activations = BTreeMap::new();
     for id in model.all_nodes() {
         let Some(decision) = decider.node(id, &mut activations) else { continue };
@@ -146,6 +147,7 @@ impl Decider<'_> {
         let node = self.model.node(id);
         let c = match contraction(self.model, id) {
             Err(reason) => return self.product(id, activations, reason),
+            Ok(c) if !is_finite(c.tensor) => return Err("its weight holds NaN or infinity".into()),
             Ok(c) => c,
         };
         let format = self.options.effective_format();
@@ -334,9 +336,6 @@ fn contraction(model: &Model, id: NodeId) -> Result<Contraction<'_>, String> {
     }
     if tensor.dtype() != DType::F32 {
         return Err(format!("its weight is {}, not float32", tensor.dtype()));
-    }
-    if !is_finite(tensor) {
-        return Err("its weight holds NaN or infinity".into());
     }
     if tensor.rank() < 2 || tensor.is_empty() {
         return Err(format!("its weight has shape {:?}", tensor.shape()));

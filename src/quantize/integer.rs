@@ -6,8 +6,8 @@
 //! ```
 //!
 //! The dynamic form takes s_x and z_x from a DynamicQuantizeLinear at every call. Gemm becomes MatMulInteger,
-//! its weight transposed beforehand where transB says so. The bias stays float. For tract a static Conv becomes a
-//! product of matrices where it can ([`super::convolution`]).
+//! its weight transposed beforehand where transB says so. The bias stays float. Where the target wants it, a static Conv
+//! becomes a product of matrices ([`super::convolution`]).
 
 use super::apply::{Done, quantized_weight};
 use super::convolution::{Convolution, as_matrices};
@@ -16,6 +16,7 @@ use super::write::{self, made};
 use crate::error::{Error, Result};
 use crate::ir::{DType, GraphEdit, GraphId, NewNode, NodeId, Place, Tensor, TensorType, ValueId};
 use crate::ops::{self, IntegerForm, QuantRule};
+use crate::target;
 
 pub(super) fn node(
     edit: &mut GraphEdit,
@@ -47,21 +48,20 @@ pub(super) fn node(
     let y = edit.node(id).output(0).ok_or_else(lost)?;
     let shape = edit.tensor_type(y).shape;
     let ty = |dtype| Some(TensorType { dtype: Some(dtype), shape: shape.clone() });
-    let by_matrices = match &plan.options.target[..] {
-        "tract" if !parts.form.matrices && input.is_some() => {
-            let sums = Convolution {
-                float: id,
-                name: &name,
-                x: xq,
-                zero_point: xz,
-                weight: &weight.values,
-                weight_name: &w.name,
-                weight_zero_point: w.dtype.middle(),
-                sums: ty(DType::I32),
-            };
-            as_matrices(edit, &sums)?
-        }
-        _ => None,
+    let wanted = target::find(&plan.options.target)?.convolutions_as_products;
+    let by_matrices = if wanted && !parts.form.matrices && input.is_some() {
+        let convolution = Convolution {
+            float: id,
+            name: &name,
+            x: xq,
+            zero_point: xz,
+            weight: &weight.values,
+            plan: w,
+            sums: ty(DType::I32),
+        };
+        as_matrices(edit, &convolution)?
+    } else {
+        None
     };
     let sums = match by_matrices {
         Some(sums) => sums,
@@ -80,8 +80,7 @@ pub(super) fn node(
             made(edit, at, product.output(format!("{name}_sums"), ty(DType::I32)))
         }
     };
-    let cast = NewNode::new("Cast").name(format!("{name}_cast")).input(sums).attr("to", i64::from(DType::F32.code()));
-    let floats = made(edit, at, cast.output(format!("{name}_floats"), ty(DType::F32)));
+    let floats = write::floats(edit, at, &name, sums, shape.clone());
 
     // Channels are the last axis of a product and the second of a convolution.
     let per_channel = |n: usize| match parts.form.matrices {

@@ -214,11 +214,7 @@ fn fragment(model: &Model, id: NodeId, x: &Tensor) -> Model {
     if let Some(y) = edit.node(id).output(0).map(|y| settled(&edit, y)) {
         edit.add_graph_output(main, y);
     }
-    for node in edit.graph(main).nodes().to_vec().into_iter().rev() {
-        if edit.node(node).outputs().iter().flatten().all(|v| edit.uses(*v).is_empty()) {
-            edit.remove_node(node);
-        }
-    }
+    edit.remove_unread_nodes(main);
     // What nothing reads any more is no input; as a constant it is dropped when the runtime is given the model.
     for input in outside.into_iter().filter(|v| edit.uses(*v).is_empty()).collect::<Vec<_>>() {
         edit.freeze_input(main, input, Tensor::scalar(0f32));

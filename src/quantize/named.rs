@@ -2,7 +2,7 @@
 
 use regex::Regex;
 
-use super::options::QuantOptions;
+use super::options::{Filters, QuantOptions};
 use crate::error::{Error, Result};
 use crate::ir::Model;
 use crate::ops::{self, QuantRule};
@@ -25,14 +25,11 @@ pub(super) fn known(model: &Model, options: &QuantOptions) -> Result<()> {
 }
 
 /// Patterns and operators that fit no node.
-pub(super) fn unmatched(model: &Model, options: &QuantOptions) -> Vec<String> {
+pub(super) fn unmatched(model: &Model, filters: &Filters, options: &QuantOptions) -> Vec<String> {
     let nodes = model.all_nodes();
-    let named =
-        |pattern: &str| Regex::new(pattern).is_ok_and(|r| nodes.iter().any(|n| r.is_match(model.node_label(*n))));
-    let flags = [("--exclude", &options.exclude), ("--include", &options.include)];
-    let patterns = flags.into_iter().flat_map(|(flag, all)| all.iter().map(move |p| (flag, p)));
-    let mut notes: Vec<String> =
-        patterns.filter(|(_, p)| !named(p)).map(|(flag, p)| format!("{flag} {p} matches no node")).collect();
+    let fits = |pattern: &Regex| nodes.iter().any(|n| pattern.is_match(model.node_label(*n)));
+    let patterns = filters.patterns().filter(|(_, p)| !fits(p));
+    let mut notes: Vec<String> = patterns.map(|(flag, p)| format!("{flag} {p} matches no node")).collect();
     let absent = options.op_types.iter().filter(|t| nodes.iter().all(|n| model.node(*n).op_type != **t));
     notes.extend(absent.map(|t| format!("--op-types {t}: the model has no such node")));
     notes

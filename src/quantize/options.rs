@@ -186,6 +186,12 @@ impl<'a> Filters<'a> {
         })
     }
 
+    /// Every pattern with its flag.
+    pub fn patterns(&self) -> impl Iterator<Item = (&'static str, &Regex)> {
+        let exclude = self.exclude.iter().map(|r| ("--exclude", r));
+        exclude.chain(self.include.iter().map(|r| ("--include", r)))
+    }
+
     /// Why a node is out; `None`: it is in.
     pub fn refuses(&self, name: &str, op_type: &str) -> Option<String> {
         if let Some(r) = self.exclude.iter().find(|r| r.is_match(name)) {

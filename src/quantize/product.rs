@@ -9,7 +9,6 @@
 //! who name the node or the operator.
 
 use super::integer::{dynamic_input, static_input};
-use super::params::QParams;
 use super::plan::{Decision, NodePlan};
 use super::qoperator::integers_of;
 use super::write::{self, dequantize, made};
@@ -37,51 +36,37 @@ pub(super) fn requantizing(edit: &mut GraphEdit, node: &NodePlan) -> Result<()> 
 pub(super) fn accumulating(edit: &mut GraphEdit, node: &NodePlan) -> Result<()> {
     let Decision::Product { a, b, .. } = &node.decision else { return Err(lost(node)) };
     let parts = Parts::of(edit, node.id).ok_or_else(|| lost(node))?;
-    let at = Place::Before(node.id);
-    let (aq, a_zero, a_scale) = operand(edit, &parts, node, parts.a, a.as_ref());
-    let (bq, b_zero, b_scale) = operand(edit, &parts, node, parts.b, b.as_ref());
+    let (graph, at, name) = (parts.graph, Place::Before(node.id), &node.node);
+    // Integers and zero points, and the scales where they are known only at run time.
+    let ((aq, a_zero), (bq, b_zero), scales) = match (a, b) {
+        (Some(a), Some(b)) => {
+            let [a, b] = [(parts.a, a), (parts.b, b)].map(|(v, p)| static_input(edit, graph, at, v, p));
+            (a, b, None)
+        }
+        _ => {
+            let [a, b] = [parts.a, parts.b].map(|v| dynamic_input(edit, at, v, name));
+            ((a.0, a.2), (b.0, b.2), Some([a.1, b.1]))
+        }
+    };
     let shape = edit.tensor_type(parts.y).shape;
     let ty = |dtype| Some(TensorType { dtype: Some(dtype), shape: shape.clone() });
-    let name = &node.node;
     let product = NewNode::new(parts.form.accumulating).name(format!("{name}_integer"));
     let product = product.inputs([aq, bq, a_zero, b_zero].map(Some)).output(format!("{name}_sums"), ty(DType::I32));
     let sums = made(edit, at, product);
-    let cast = NewNode::new("Cast").name(format!("{name}_cast")).input(sums).attr("to", i64::from(DType::F32.code()));
-    let floats = made(edit, at, cast.output(format!("{name}_floats"), ty(DType::F32)));
-    let scale = match (a, b) {
-        (Some(a), Some(b)) => {
-            edit.add_initializer(parts.graph, &format!("{name}_scale"), Tensor::scalar(a.scale * b.scale))
+    let floats = write::floats(edit, at, name, sums, shape.clone());
+    let scale = match scales {
+        None => {
+            let both = a.iter().chain(b).map(|p| p.scale).product();
+            edit.add_initializer(graph, &format!("{name}_scale"), Tensor::scalar::<f32>(both))
         }
-        _ => {
-            let both = NewNode::new("Mul").name(format!("{name}_scales")).input(a_scale).input(b_scale);
+        Some(scales) => {
+            let both = NewNode::new("Mul").name(format!("{name}_scales")).inputs(scales.map(Some));
             made(edit, at, both.output(format!("{name}_scales"), None))
         }
     };
     let scaled = NewNode::new("Mul").name(format!("{name}_rescale")).input(floats).input(scale);
     let scaled = made(edit, at, scaled.output(format!("{name}_scaled"), ty(DType::F32)));
     replace(edit, node, scaled, parts.y)
-}
-
-/// Integers, zero point and scale of one operand.
-fn operand(
-    edit: &mut GraphEdit,
-    parts: &Parts,
-    node: &NodePlan,
-    v: ValueId,
-    p: Option<&QParams>,
-) -> (ValueId, ValueId, ValueId) {
-    let at = Place::Before(node.id);
-    match p {
-        Some(p) => {
-            let (q, zero) = static_input(edit, parts.graph, at, v, p);
-            let hint = format!("{}_scale", edit.name(v));
-            (q, zero, edit.add_initializer(parts.graph, &hint, Tensor::scalar(p.scale)))
-        }
-        None => {
-            let (q, scale, zero) = dynamic_input(edit, at, v, &node.node);
-            (q, zero, scale)
-        }
-    }
 }
 
 /// Lets the producer of `made` make `y` in the place of the float operator.

@@ -47,7 +47,7 @@ pub fn scales(w: &[f32], shape: &[usize], axis: Option<usize>, bias: Option<(&[f
         let scale = QParams::symmetric(range, QType::S8).map_or(1.0, |p| p.scale);
         let Some((b, x)) = bias else { return scale };
         let most = if axis.is_some() { b[c].abs() } else { b.iter().fold(0f32, |m, v| m.max(v.abs())) };
-        let needed = (f64::from(most) / (f64::from(x) * MAX_BIAS)) as f32;
+        let needed = room(most, x) as f32;
         if needed > scale {
             enlarged += 1;
             return needed;
@@ -56,6 +56,11 @@ pub fn scales(w: &[f32], shape: &[usize], axis: Option<usize>, bias: Option<(&[f
     };
     let scales = largest.iter().enumerate().map(scale).collect();
     (scales, enlarged)
+}
+
+/// The weight's scale below which a bias of this magnitude overflows, beside the input's scale.
+fn room(bias: f32, input: f32) -> f64 {
+    f64::from(bias) / (f64::from(input) * MAX_BIAS)
 }
 
 /// Makes each scale the one that rounds its channel best, where the channel is small enough to gain and its bias leaves room.
@@ -73,7 +78,7 @@ pub fn fit_scales(
         return;
     }
     scales.par_iter_mut().enumerate().for_each(|(c, scale)| {
-        let needed = bias.map_or(0.0, |(b, x)| f64::from(b[c].abs()) / (f64::from(x) * MAX_BIAS));
+        let needed = bias.map_or(0.0, |(b, x)| room(b[c].abs(), x));
         if f64::from(*scale) < 2.0 * needed {
             return;
         }

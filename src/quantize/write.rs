@@ -2,7 +2,7 @@
 
 use super::params::QParams;
 use super::weights::QuantizedWeight;
-use crate::ir::{DType, GraphEdit, GraphId, NewNode, Place, Tensor, TensorType, ValueId};
+use crate::ir::{DType, GraphEdit, GraphId, NewNode, Place, Shape, Tensor, TensorType, ValueId};
 
 /// Scale and zero point of an activation as initializers of `graph`.
 pub fn parameters(edit: &mut GraphEdit, graph: GraphId, name: &str, p: &QParams) -> (ValueId, ValueId) {
@@ -45,6 +45,13 @@ pub fn weight(edit: &mut GraphEdit, graph: GraphId, name: &str, w: &QuantizedWei
         edit.add_initializer(graph, &format!("{name}_scale"), w.scale.clone()),
         edit.add_initializer(graph, &format!("{name}_zero_point"), w.zero_point.clone()),
     )
+}
+
+/// The sums of an integer operator as floats of this shape.
+pub fn floats(edit: &mut GraphEdit, at: Place, name: &str, sums: ValueId, shape: Option<Shape>) -> ValueId {
+    let ty = TensorType { dtype: Some(DType::F32), shape };
+    let cast = NewNode::new("Cast").name(format!("{name}_cast")).input(sums).attr("to", i64::from(DType::F32.code()));
+    made(edit, at, cast.output(format!("{name}_floats"), Some(ty)))
 }
 
 /// Inserts a node with one output; that output.

@@ -54,6 +54,8 @@ pub struct Preset {
     pub arithmetic: &'static [&'static str],
     /// Whether looked-up tables are stored in 8 bits.
     pub tables: bool,
+    /// Whether an integer convolution is faster written as a product of matrices.
+    pub convolutions_as_products: bool,
     /// Whether it reads `sparse_initializer`.
     pub sparse_initializers: bool,
     /// Whether the operators of the com.microsoft domain are there.

@@ -25,6 +25,7 @@ pub(super) static PRESET: Preset = Preset {
     activation_products: false,
     arithmetic: &["Add", "Mul", "GlobalAveragePool", "AveragePool", "Concat"],
     tables: true,
+    convolutions_as_products: false,
     sparse_initializers: true,
     microsoft: true,
     timed_in: None,

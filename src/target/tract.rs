@@ -26,6 +26,7 @@ pub(super) static PRESET: Preset = Preset {
     activation_products: false,
     arithmetic: &[],
     tables: false,
+    convolutions_as_products: true,
     sparse_initializers: false,
     microsoft: false,
     timed_in: Some("tract"),

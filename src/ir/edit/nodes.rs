@@ -97,6 +97,18 @@ impl GraphEdit<'_> {
         }
     }
 
+    /// Removes the nodes of a graph whose outputs nothing reads, readers before what they read; how many there were.
+    pub fn remove_unread_nodes(&mut self, graph: GraphId) -> usize {
+        let mut removed = 0;
+        for id in self.graph(graph).nodes().to_vec().into_iter().rev() {
+            if self.node(id).outputs().iter().flatten().all(|v| self.uses(*v).is_empty()) {
+                self.remove_node(id);
+                removed += 1;
+            }
+        }
+        removed
+    }
+
     /// Sets an input, growing the list with empty ones; trailing empty ones are cut.
     pub fn set_input(&mut self, node: NodeId, index: usize, value: Option<ValueId>) {
         let inputs = &mut self.node_mut(node).inputs;

@@ -25,7 +25,7 @@ fn run(edit: &mut GraphEdit) -> Result<PassReport> {
     // Outer graphs first: a node that goes takes its subgraphs along.
     let mut graphs = vec![edit.main()];
     while let Some(graph) = graphs.pop() {
-        applied += sweep_nodes(edit, graph);
+        applied += edit.remove_unread_nodes(graph);
         let nodes = edit.graph(graph).nodes().iter();
         graphs.extend(nodes.flat_map(|n| edit.node(*n).subgraphs().map(|(_, g)| g)));
     }
@@ -33,17 +33,6 @@ fn run(edit: &mut GraphEdit) -> Result<PassReport> {
         applied += sweep_initializers(edit, graph);
     }
     Ok(PassReport::applied(applied))
-}
-
-fn sweep_nodes(edit: &mut GraphEdit, graph: GraphId) -> usize {
-    let mut removed = 0;
-    for id in edit.graph(graph).nodes().to_vec().into_iter().rev() {
-        if edit.node(id).outputs().iter().flatten().all(|v| edit.uses(*v).is_empty()) {
-            edit.remove_node(id);
-            removed += 1;
-        }
-    }
-    removed
 }
 
 fn sweep_initializers(edit: &mut GraphEdit, graph: GraphId) -> usize {

@@ -197,11 +197,7 @@ fn restricted(model: &Model, outputs: &[ValueId]) -> (Model, HashSet<ValueId>) {
     for v in outputs {
         edit.add_graph_output(main, *v);
     }
-    for id in edit.graph(main).nodes().to_vec().into_iter().rev() {
-        if edit.node(id).outputs().iter().flatten().all(|v| edit.uses(*v).is_empty()) {
-            edit.remove_node(id);
-        }
-    }
+    edit.remove_unread_nodes(main);
     let (used, unused): (Vec<ValueId>, Vec<ValueId>) =
         edit.graph(main).inputs().iter().partition(|v| !edit.uses(**v).is_empty());
     for v in unused {

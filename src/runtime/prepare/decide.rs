@@ -80,11 +80,7 @@ fn make_constant(edit: &mut GraphEdit, open: &[(NodeId, ValueId)], known: Known)
 /// Drops the nodes and initializers of the main graph that no output needs.
 pub(super) fn remove_unread(edit: &mut GraphEdit) {
     let main = edit.main();
-    for node in edit.graph(main).nodes().to_vec().into_iter().rev() {
-        if edit.node(node).outputs().iter().flatten().all(|v| edit.uses(*v).is_empty()) {
-            edit.remove_node(node);
-        }
-    }
+    edit.remove_unread_nodes(main);
     for value in edit.graph(main).initializers().to_vec() {
         if edit.uses(value).is_empty() && matches!(edit.value(value).origin(), Origin::Initializer(_)) {
             edit.remove_value(value);
