@@ -27,7 +27,7 @@ fn every_pass_keeps_what_its_golden_cases_compute() {
         applied.extend(report.passes.into_iter().map(|(pass, _)| pass));
         let plain = fs::read_to_string(case.with_extension("plain"));
         let before = plain.map_or(before, |plain| text::parse(&plain).unwrap());
-        if let Err(reason) = compare(&before, &after) {
+        if let Err(reason) = compare(&before, &after, 1e-6) {
             wrong.push(format!("{}: {reason}", case.display()));
         }
     }
@@ -50,7 +50,8 @@ fn options(flags: &str) -> SimplifyOptions {
     options
 }
 
-fn compare(before: &Model, after: &Model) -> Result<(), String> {
+/// Whether both compute the same in tract on made-up inputs, within `tolerance` of the largest value of each output.
+pub fn compare(before: &Model, after: &Model, tolerance: f64) -> Result<(), String> {
     for size in [1, 3] {
         let mut sizes = BTreeMap::new();
         let inputs: Vec<Tensor> = before
@@ -65,7 +66,7 @@ fn compare(before: &Model, after: &Model) -> Result<(), String> {
         let found = bare::run(after, &inputs).map_err(|e| format!("after: {e}"))?;
         for (found, wanted) in found.iter().zip(&wanted) {
             let largest = wanted.to_f64().unwrap().iter().fold(0.0f64, |m, v| m.max(v.abs()));
-            if !bare::is_close(found, wanted, 0.0, 1e-6 * largest) {
+            if !bare::is_close(found, wanted, 0.0, tolerance * largest) {
                 return Err(format!("size {size}: {found:?} is not {wanted:?}"));
             }
         }

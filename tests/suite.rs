@@ -23,5 +23,6 @@ mod prepared;
 mod quality;
 mod quantize;
 mod registry;
+mod rewrites;
 mod roundtrip;
 mod specialize;
