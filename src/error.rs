@@ -83,6 +83,13 @@ impl Error {
         self
     }
 
+    /// Says at the end what to do.
+    #[must_use]
+    pub fn with_advice(mut self, advice: &str) -> Self {
+        self.0.message = format!("{}; {advice}", self.0.message);
+        self
+    }
+
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }

@@ -15,7 +15,7 @@ use crate::report::Report;
 use crate::runtime::{self, Runtime};
 use crate::target;
 use crate::validate::{Gates, ValidateOptions, size, validate};
-use crate::{calibrate::Ranges, onnx};
+use crate::{analysis, calibrate::Ranges, onnx};
 
 /// What [`optimize`] is to do.
 pub struct Optimize<'a> {
@@ -56,7 +56,7 @@ pub fn optimize(
     progress: &dyn Progress,
 ) -> Result<Report> {
     let begin = Instant::now();
-    let original = onnx::load(o.model)?;
+    let original = load(o.model)?;
     let data = open(&original)?;
     let mut model = original.clone();
     let mut report = Report::new(o.model, o.output);
@@ -95,9 +95,16 @@ pub fn optimize(
     Ok(report)
 }
 
+/// The model in the file, of whose nodes every one has the inputs that it needs.
+pub fn load(path: &Path) -> Result<Model> {
+    let model = onnx::load(path)?;
+    analysis::arity(&model).map_err(|e| e.in_file(path))?;
+    Ok(model)
+}
+
 /// The model in the clean form in which it is calibrated and quantized, and what was done to it.
 pub fn load_simplified(path: &Path) -> Result<(Model, SimplifyReport)> {
-    let mut model = onnx::load(path)?;
+    let mut model = load(path)?;
     let report = passes::simplify(&mut model, &SimplifyOptions::default()).map_err(|e| e.in_file(path))?;
     Ok((model, report))
 }

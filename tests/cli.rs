@@ -78,11 +78,18 @@ fn exit_codes_tell_what_happened() {
         &["inspect", "absent.onnx"],
         &["quantize", &model, "-o", "c.onnx", "--data", "absent.npz"],
         &["validate", &model, "bad.onnx", "--data", &data],
+        &["validate", &model, &fixture("majority.onnx"), "--data", &data],
         &["quantize", &fixture("majority.onnx"), "-o", "c.onnx", "--ranges", "digits.json"],
     ] {
         assert_eq!(code(folder, args), 3, "{args:?}");
     }
     assert!(!folder.join("c.onnx").exists());
+
+    // Sizes that random data made up and the model cannot take.
+    let calibrate = ["calibrate", &fixture("majority.onnx"), "--data", "random:2", "-o", "r.json"];
+    let done = run(folder, &calibrate);
+    assert_eq!(done.status.code(), Some(4));
+    assert!(String::from_utf8_lossy(&done.stderr).contains("--shape NAME=DIMS gives them"));
 }
 
 #[test]

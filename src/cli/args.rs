@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::calibrate::{self, Calibrator};
 use crate::data::{DataOptions, Dataset, InputSpec};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::files::folder_of;
 use crate::ir::Model;
 use crate::pipeline::RangeSource;
@@ -60,6 +60,17 @@ impl DataArgs {
             );
         }
         Ok(dataset)
+    }
+
+    /// Adds to what a runtime refuses that the sizes may be at fault, where they were made up.
+    pub fn explain(&self, error: Error) -> Error {
+        let made_up = self.data.as_ref().is_some_and(|d| d.starts_with("random:"));
+        match made_up && error.kind() == ErrorKind::Runtime {
+            true => error.with_advice(
+                "random data made sizes up where the model leaves them open: --shape NAME=DIMS gives them",
+            ),
+            false => error,
+        }
     }
 
     pub fn required(&self, model: &Model) -> Result<Dataset> {

@@ -8,7 +8,7 @@ use super::out::say;
 use crate::error::Result;
 use crate::runtime::{self, LoadOptions, RUNTIMES, Session};
 use crate::validate::latency::{LatencyOptions, Timed, interleaved, quantile, summary};
-use crate::{ir, onnx};
+use crate::{ir, pipeline};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -30,7 +30,7 @@ pub(super) fn run(args: &Args) -> Result<Done> {
     let runtime = runtime::find(&args.runtime)?;
     let mut sessions: Vec<(Box<dyn Session>, Inputs)> = Vec::new();
     for path in &args.models {
-        let model = onnx::load(path)?;
+        let model = pipeline::load(path)?;
         let data = args.data.open(args.data.data.as_deref().unwrap_or("random:1"), &model)?;
         let inputs = data.batch(0)?.inputs;
         let options = LoadOptions::for_run(&model, &inputs).with_threads(args.threads);

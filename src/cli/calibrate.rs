@@ -23,7 +23,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE", num_args = 2.., conflicts_with = "data")]
     merge: Vec<PathBuf>,
     #[command(flatten)]
-    data: DataArgs,
+    pub(super) data: DataArgs,
     #[command(flatten)]
     quant: QuantArgs,
     #[arg(long, value_name = "R", default_value = RUNTIMES[0].name(), help = runtimes("Runtime that runs the model"))]

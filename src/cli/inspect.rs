@@ -13,7 +13,7 @@ use crate::ir::Model;
 use crate::passes::{self, SimplifyOptions, SimplifyReport};
 use crate::quantize::{self, Format, QuantOptions, QuantPlan};
 use crate::validate::size::{Size, size};
-use crate::{onnx, report, target};
+use crate::{pipeline, report, target};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -42,7 +42,7 @@ struct Inspection {
 }
 
 pub(super) fn run(args: &Args) -> Result<Done> {
-    let model = onnx::load(&args.model)?;
+    let model = pipeline::load(&args.model)?;
     let mut clean = model.clone();
     let simplify = passes::simplify(&mut clean, &SimplifyOptions::default()).map_err(|e| e.in_file(&args.model))?;
     let mut options = QuantOptions::for_target(&args.target)?;

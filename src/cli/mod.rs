@@ -98,13 +98,13 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn dispatch(cli: Cli) -> Result<Done> {
     let bars = bars::Bars::new(cli.quiet);
     match cli.command {
-        Command::Optimize(args) => optimize::run(&args, &bars),
+        Command::Optimize(args) => optimize::run(&args, &bars).map_err(|e| args.data.explain(e)),
         Command::Inspect(args) => inspect::run(&args),
         Command::Simplify(args) => simplify::run(&args),
-        Command::Calibrate(args) => calibrate::run(&args, &bars),
-        Command::Quantize(args) => quantize::run(&args, &bars),
+        Command::Calibrate(args) => calibrate::run(&args, &bars).map_err(|e| args.data.explain(e)),
+        Command::Quantize(args) => quantize::run(&args, &bars).map_err(|e| args.data.explain(e)),
         Command::Prune(args) => prune::run(&args),
-        Command::Validate(args) => validate::run(&args, &bars),
+        Command::Validate(args) => validate::run(&args, &bars).map_err(|e| args.data.explain(e)),
         Command::Bench(args) => bench::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => completions::man(&args),

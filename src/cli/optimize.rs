@@ -31,7 +31,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     recipe: Option<PathBuf>,
     #[command(flatten)]
-    data: DataArgs,
+    pub(super) data: DataArgs,
     /// Data for validation, where it differs from that for calibration
     #[arg(long, value_name = "DATA")]
     eval: Option<String>,

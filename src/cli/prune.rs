@@ -6,8 +6,8 @@ use super::Done;
 use super::args::{number, one_of, output};
 use super::out::{put, say};
 use crate::error::{Error, Result};
-use crate::onnx;
 use crate::prune::{self, CRITERIA, Pattern, PruneOptions, Scope};
+use crate::{onnx, pipeline};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -80,7 +80,7 @@ pub(super) fn run(args: &Args) -> Result<Done> {
         return Err(Error::usage("give --sparsity, --threshold or an N:M --pattern"));
     };
     options.exclude.clone_from(&args.exclude);
-    let mut model = onnx::load(&args.model)?;
+    let mut model = pipeline::load(&args.model)?;
     let plan = prune::plan(&model, &options)?;
     let Some(path) = path else {
         put!("{plan}");

@@ -19,7 +19,7 @@ pub struct Args {
     #[arg(short, long, required_unless_present = "plan")]
     output: Option<PathBuf>,
     #[command(flatten)]
-    data: DataArgs,
+    pub(super) data: DataArgs,
     /// Ranges found by calibrate
     #[arg(long, value_name = "FILE", conflicts_with = "data")]
     ranges: Option<PathBuf>,

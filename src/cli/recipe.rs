@@ -62,10 +62,26 @@ fn flags(text: &str, command: &clap::Command, given: &[OsString]) -> Result<Vec<
                 toml::Value::Float(x) => x.to_string(),
                 other => return Err(Error::usage(format!("key \"{key}\" holds a {}", other.type_str()))),
             };
-            flags.push(format!("--{key}={text}").into());
+            let flag = OsString::from(format!("--{key}={text}"));
+            valid(command, &flag)?;
+            flags.push(flag);
         }
     }
     Ok(flags)
+}
+
+/// Whether the value of `flag` is one that `command` takes, told by itself so that the recipe is named.
+fn valid(command: &clap::Command, flag: &OsString) -> Result<()> {
+    use clap::error::ErrorKind::{InvalidValue, ValueValidation};
+    let alone = [OsString::from(command.get_name()), flag.clone()];
+    match command.clone().try_get_matches_from(alone) {
+        Err(e) if matches!(e.kind(), InvalidValue | ValueValidation) => {
+            let text = e.to_string();
+            let first = text.lines().next().unwrap_or_default();
+            Err(Error::usage(first.strip_prefix("error: ").unwrap_or(first)))
+        }
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -84,6 +100,18 @@ mod tests {
         let error = of_optimize("min-sqrn = 20", &[]).unwrap_err();
         assert_eq!(error.to_string(), "unknown key \"min-sqrn\"; did you mean \"min-sqnr\"?");
         assert_eq!(error.exit_code(), 2);
+    }
+
+    #[test]
+    fn a_wrong_value_is_told_with_its_key() {
+        let error = of_optimize("min-sqnr = \"much\"", &[]).unwrap_err();
+        assert_eq!(error.to_string(), "invalid value 'much' for '--min-sqnr <DB>': it is no finite number");
+        assert!(
+            of_optimize("weights = \"s9\"", &[])
+                .unwrap_err()
+                .to_string()
+                .starts_with("invalid value 's9' for '--weights")
+        );
     }
 
     #[test]

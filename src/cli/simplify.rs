@@ -8,10 +8,10 @@ use super::out::say;
 use crate::data::{DataOptions, Dataset, InputSpec};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ir::{Model, Tensor};
-use crate::onnx;
 use crate::passes::{self, SimplifyOptions, Specialize};
 use crate::runtime::RUNTIMES;
 use crate::validate::check::{ROUNDING, check};
+use crate::{onnx, pipeline};
 
 /// Bytes of weights up to which a model is run without being asked to.
 const CHECKED_UNASKED: usize = 1 << 30;
@@ -66,7 +66,7 @@ fn pair(text: &str) -> Result<(String, String), String> {
 
 pub(super) fn run(args: &Args) -> Result<Done> {
     let path = output(args.output.as_ref(), args.plan)?;
-    let mut model = onnx::load(&args.model)?;
+    let mut model = pipeline::load(&args.model)?;
     let wanted = Specialize {
         shapes: args.shape.clone(),
         freeze: args.freeze.clone(),

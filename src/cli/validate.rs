@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::runtime::{self, RUNTIMES};
 use crate::validate::size::{Size, size};
 use crate::validate::{ValidateOptions, validate};
-use crate::{onnx, report};
+use crate::{pipeline, report};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -19,7 +19,7 @@ pub struct Args {
     /// The model as it is now
     rewritten: PathBuf,
     #[command(flatten)]
-    data: DataArgs,
+    pub(super) data: DataArgs,
     #[command(flatten)]
     gates: GateArgs,
     #[arg(long, value_name = "R", default_value = RUNTIMES[0].name(), help = runtimes("Runtime that runs both"))]
@@ -49,7 +49,7 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
     if args.no_latency && args.gates.gates().min_speedup.is_some() {
         return Err(Error::usage("--min-speedup needs the timing that --no-latency leaves out"));
     }
-    let (original, rewritten) = (onnx::load(&args.original)?, onnx::load(&args.rewritten)?);
+    let (original, rewritten) = (pipeline::load(&args.original)?, pipeline::load(&args.rewritten)?);
     let data = args.data.required(&original)?;
     let mut options = ValidateOptions { threads: args.threads, ..ValidateOptions::default() };
     if args.no_latency {

@@ -1,10 +1,11 @@
 //! From an image file to the numbers that a model takes, with Pillow's arithmetic.
 
+use std::io::Cursor;
 use std::path::Path;
 
 use fast_image_resize::images::Image;
 use fast_image_resize::{PixelType, ResizeOptions, Resizer};
-use image::{DynamicImage, ImageReader, Limits};
+use image::{DynamicImage, ImageFormat, ImageReader, Limits};
 
 use super::preprocess::{Layout, Order, Preprocess, Size};
 use crate::error::{Error, Result};
@@ -96,10 +97,21 @@ struct Window {
 fn decode(path: &Path) -> Result<DynamicImage> {
     let mut limits = Limits::default();
     limits.max_alloc = Some(LARGEST_IMAGE);
-    let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format).map_err(|e| Error::io(path, e))?;
-    let mut reader = reader;
+    let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
+    let reader = ImageReader::new(Cursor::new(&bytes)).with_guessed_format();
+    let mut reader = reader.map_err(|e| Error::io(path, e))?;
+    if reader.format() == Some(ImageFormat::Jpeg) && is_cut(&bytes) {
+        return Err(Error::input("image is cut off: its data have no end").in_file(path));
+    }
     reader.limits(limits);
     reader.decode().map_err(|e| Error::input(format!("image cannot be decoded: {e}")).in_file(path).caused_by(e))
+}
+
+/// Whether a JPEG has no end of image (FFD9) after its last start of scan (FFDA): decoders fill what is missing with grey.
+/// Compressed data hold neither, a thumbnail may hold both.
+fn is_cut(jpeg: &[u8]) -> bool {
+    let last = |marker: u8| jpeg.windows(2).rposition(|pair| pair == [0xff, marker]);
+    last(0xd9) < last(0xda)
 }
 
 /// Luma of ITU-R 601 in Pillow's arithmetic.

@@ -56,38 +56,58 @@ pub struct SparseTensor {
 }
 
 impl SparseTensor {
+    fn bad(&self, what: &str) -> Error {
+        Error::input(format!("sparse tensor of shape {:?}: {what}", self.dims))
+    }
+
+    fn parts(&self) -> Result<(&Tensor, &Tensor, Vec<usize>)> {
+        let shape = self.dims.iter().map(|d| usize::try_from(*d).ok()).collect::<Option<Vec<_>>>();
+        match (&self.values, &self.indices, shape) {
+            (Some(values), Some(indices), Some(shape)) => Ok((values, indices, shape)),
+            (_, _, None) => Err(self.bad("a size is negative")),
+            _ => Err(self.bad("a part is missing")),
+        }
+    }
+
+    /// Where each value lies in the tensor, row by row.
+    ///
+    /// # Errors
+    /// Input, where an index lies outside, or values and indices do not match.
+    pub fn places(&self) -> Result<Vec<usize>> {
+        let (values, indices, shape) = self.parts()?;
+        let count = element_count(&shape).ok_or_else(|| self.bad("it has too many elements"))?;
+        let places = indices.to_i64().ok_or_else(|| self.bad("its indices are no integers"))?;
+        // Linear indices, or one row of coordinates for each value.
+        let per_value = if indices.rank() == 2 { shape.len() } else { 1 };
+        if places.len() != values.len() * per_value {
+            return Err(self.bad("values and indices differ in number"));
+        }
+        let linear = |place: &[i64]| match indices.rank() {
+            2 => place.iter().zip(&shape).try_fold(0usize, |at, (i, n)| {
+                let i = usize::try_from(*i).ok().filter(|i| i < n)?;
+                Some(at * n + i)
+            }),
+            _ => usize::try_from(place[0]).ok().filter(|i| *i < count),
+        };
+        let linear = places.chunks(per_value.max(1)).map(linear).collect::<Option<_>>();
+        linear.ok_or_else(|| self.bad("an index lies outside"))
+    }
+
     /// The tensor with its zeros, which must take at most `limit` bytes.
     ///
     /// # Errors
     /// Input, where an index lies outside, values and indices do not match, or it would be too large.
     pub fn dense(&self, limit: usize) -> Result<Tensor> {
-        let bad = |what: &str| Error::input(format!("sparse tensor of shape {:?}: {what}", self.dims));
-        let (Some(values), Some(indices)) = (&self.values, &self.indices) else { return Err(bad("a part is missing")) };
-        let shape = self.dims.iter().map(|d| usize::try_from(*d).ok()).collect::<Option<Vec<_>>>();
-        let shape = shape.ok_or_else(|| bad("a size is negative"))?;
+        let (values, _, shape) = self.parts()?;
         let width = values.dtype().bits() / 8;
         let count = element_count(&shape).filter(|n| n.checked_mul(width).is_some_and(|b| b <= limit));
-        let count = count.ok_or_else(|| bad("it is too large to be stored dense"))?;
+        let count = count.ok_or_else(|| self.bad("it is too large to be stored dense"))?;
         if width == 0 || values.dtype().bits() % 8 != 0 {
-            return Err(bad("elements of its type are no whole bytes"));
-        }
-        let places = indices.to_i64().ok_or_else(|| bad("its indices are no integers"))?;
-        // Linear indices, or one row of coordinates for each value.
-        let per_value = if indices.rank() == 2 { shape.len() } else { 1 };
-        if places.len() != values.len() * per_value {
-            return Err(bad("values and indices differ in number"));
+            return Err(self.bad("elements of its type are no whole bytes"));
         }
         let mut bytes = vec![0u8; count * width];
-        for (place, value) in places.chunks(per_value.max(1)).zip(values.bytes().chunks_exact(width)) {
-            let linear = match indices.rank() {
-                2 => place.iter().zip(&shape).try_fold(0usize, |at, (i, n)| {
-                    let i = usize::try_from(*i).ok().filter(|i| i < n)?;
-                    Some(at * n + i)
-                }),
-                _ => usize::try_from(place[0]).ok(),
-            };
-            let linear = linear.filter(|i| *i < count).ok_or_else(|| bad("an index lies outside"))?;
-            bytes[linear * width..][..width].copy_from_slice(value);
+        for (place, value) in self.places()?.into_iter().zip(values.bytes().chunks_exact(width)) {
+            bytes[place * width..][..width].copy_from_slice(value);
         }
         Tensor::from_bytes(values.dtype(), shape, bytes)
     }

@@ -58,6 +58,12 @@ impl Loader {
             metadata: props(std::mem::take(&mut p.metadata_props)),
         };
         model.extra = p.encode_to_vec().into();
+        // Before IR version 3 there was none to say, and it is the first.
+        if imports.is_empty() && model.meta.ir_version.is_some_and(|v| v >= 3) {
+            return Err(Error::input(
+                "is no valid ONNX model: it says no opset_import, so what its operators mean is open",
+            ));
+        }
         let main = model.main();
         let mut edit = GraphEdit::new(&mut model);
         edit.remove_opset("");
@@ -115,6 +121,7 @@ impl Loader {
         for t in std::mem::take(&mut p.sparse_initializer) {
             let mut t = sparse_tensor(t, &mut self.files)?;
             let name = t.values.as_mut().and_then(|v| v.name.take()).unwrap_or_default();
+            t.places().map_err(|e| e.at_node(format!("initializer \"{name}\"")))?;
             let value = declare(edit, &mut names, name)?;
             edit.attach_sparse_initializer(id, value, t);
         }

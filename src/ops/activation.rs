@@ -24,7 +24,7 @@ pub(super) static OPS: &[OpDef] = &[
     OpDef::new("Tanh", QuantRule::FixedRange { min: -1.0, max: 1.0 }).infers(same),
     OpDef::new("Softsign", QuantRule::FixedRange { min: -1.0, max: 1.0 }).infers(same),
     OpDef::new("LeakyRelu", QuantRule::Arithmetic).infers(same),
-    OpDef::new("PRelu", QuantRule::Arithmetic).infers(same),
+    OpDef::new("PRelu", QuantRule::Arithmetic).takes(2).infers(same),
     OpDef::new("HardSwish", QuantRule::Arithmetic).infers(same),
     OpDef::new("Elu", QuantRule::Arithmetic).infers(same),
     OpDef::new("Selu", QuantRule::Arithmetic).infers(same),

@@ -9,7 +9,10 @@ const fn convolution(channel_axis: usize, integer: Option<IntegerForm>) -> Quant
 }
 
 pub(super) static OPS: &[OpDef] = &[
-    OpDef::new("Conv", convolution(0, Some(CONVOLUTION))).infers(infer::window::conv).costs(cost::conv),
-    OpDef::new("ConvTranspose", convolution(1, None)).infers(infer::window::conv_transpose).costs(cost::conv_transpose),
-    OpDef::new("DeformConv", QuantRule::Never("sampling at fractional positions needs floats")),
+    OpDef::new("Conv", convolution(0, Some(CONVOLUTION))).takes(2).infers(infer::window::conv).costs(cost::conv),
+    OpDef::new("ConvTranspose", convolution(1, None))
+        .takes(2)
+        .infers(infer::window::conv_transpose)
+        .costs(cost::conv_transpose),
+    OpDef::new("DeformConv", QuantRule::Never("sampling at fractional positions needs floats")).takes(3),
 ];

@@ -7,15 +7,31 @@ const GROWS: QuantRule = QuantRule::Never("its range grows too fast for one scal
 const DECIDES: QuantRule = QuantRule::Never("compares or decides, does not compute");
 
 pub(super) static OPS: &[OpDef] = &[
-    OpDef::new("Add", QuantRule::Arithmetic).infers(joint).tells(infer::value::add).folds(fold::arithmetic::add),
-    OpDef::new("Sub", QuantRule::Arithmetic).infers(joint).tells(infer::value::sub).folds(fold::arithmetic::sub),
-    OpDef::new("Mul", QuantRule::Arithmetic).infers(joint).tells(infer::value::mul).folds(fold::arithmetic::mul),
-    OpDef::new("Div", QuantRule::Arithmetic).infers(joint).tells(infer::value::div).folds(fold::arithmetic::div),
+    OpDef::new("Add", QuantRule::Arithmetic)
+        .takes(2)
+        .infers(joint)
+        .tells(infer::value::add)
+        .folds(fold::arithmetic::add),
+    OpDef::new("Sub", QuantRule::Arithmetic)
+        .takes(2)
+        .infers(joint)
+        .tells(infer::value::sub)
+        .folds(fold::arithmetic::sub),
+    OpDef::new("Mul", QuantRule::Arithmetic)
+        .takes(2)
+        .infers(joint)
+        .tells(infer::value::mul)
+        .folds(fold::arithmetic::mul),
+    OpDef::new("Div", QuantRule::Arithmetic)
+        .takes(2)
+        .infers(joint)
+        .tells(infer::value::div)
+        .folds(fold::arithmetic::div),
     OpDef::new("Min", QuantRule::Arithmetic).infers(joint).folds(fold::arithmetic::min),
     OpDef::new("Max", QuantRule::Arithmetic).infers(joint).folds(fold::arithmetic::max),
     OpDef::new("Mean", QuantRule::Arithmetic).infers(joint),
     OpDef::new("Sum", QuantRule::Arithmetic).infers(joint),
-    OpDef::new("Pow", GROWS).infers(joint),
+    OpDef::new("Pow", GROWS).takes(2).infers(joint),
     OpDef::new("Exp", GROWS).infers(same),
     OpDef::new("Log", GROWS).infers(same),
     OpDef::new("Sqrt", GROWS).infers(same).folds(fold::arithmetic::sqrt),
@@ -27,7 +43,7 @@ pub(super) static OPS: &[OpDef] = &[
     OpDef::new("Floor", GROWS).infers(same).folds(fold::arithmetic::floor),
     OpDef::new("Ceil", GROWS).infers(same),
     OpDef::new("Round", GROWS).infers(same),
-    OpDef::new("Mod", GROWS).infers(joint),
+    OpDef::new("Mod", GROWS).takes(2).infers(joint),
     OpDef::new("Sin", GROWS).infers(same),
     OpDef::new("Cos", GROWS).infers(same),
     OpDef::new("Tan", GROWS).infers(same),
@@ -39,21 +55,21 @@ pub(super) static OPS: &[OpDef] = &[
     OpDef::new("Asinh", GROWS).infers(same),
     OpDef::new("Acosh", GROWS).infers(same),
     OpDef::new("Atanh", GROWS).infers(same),
-    OpDef::new("Equal", DECIDES).infers(decides).tells(infer::value::equal).folds(fold::logic::equal),
-    OpDef::new("Less", DECIDES).infers(decides).folds(fold::logic::less),
-    OpDef::new("Greater", DECIDES).infers(decides).folds(fold::logic::greater),
-    OpDef::new("LessOrEqual", DECIDES).infers(decides).folds(fold::logic::less_or_equal),
-    OpDef::new("GreaterOrEqual", DECIDES).infers(decides).folds(fold::logic::greater_or_equal),
-    OpDef::new("And", DECIDES).infers(decides).folds(fold::logic::and),
-    OpDef::new("Or", DECIDES).infers(decides).folds(fold::logic::or),
+    OpDef::new("Equal", DECIDES).takes(2).infers(decides).tells(infer::value::equal).folds(fold::logic::equal),
+    OpDef::new("Less", DECIDES).takes(2).infers(decides).folds(fold::logic::less),
+    OpDef::new("Greater", DECIDES).takes(2).infers(decides).folds(fold::logic::greater),
+    OpDef::new("LessOrEqual", DECIDES).takes(2).infers(decides).folds(fold::logic::less_or_equal),
+    OpDef::new("GreaterOrEqual", DECIDES).takes(2).infers(decides).folds(fold::logic::greater_or_equal),
+    OpDef::new("And", DECIDES).takes(2).infers(decides).folds(fold::logic::and),
+    OpDef::new("Or", DECIDES).takes(2).infers(decides).folds(fold::logic::or),
     OpDef::new("Not", DECIDES).infers(decides).tells(infer::value::not).folds(fold::logic::not),
-    OpDef::new("Xor", DECIDES).infers(decides),
+    OpDef::new("Xor", DECIDES).takes(2).infers(decides),
     OpDef::new("IsNaN", DECIDES).infers(decides),
     OpDef::new("IsInf", DECIDES).infers(decides),
-    OpDef::new("Where", DECIDES).infers(chooses).tells(infer::value::choose).folds(fold::logic::choose),
-    OpDef::new("BitShift", DECIDES).infers(joint),
-    OpDef::new("BitwiseAnd", DECIDES).infers(joint),
-    OpDef::new("BitwiseOr", DECIDES).infers(joint),
-    OpDef::new("BitwiseXor", DECIDES).infers(joint),
+    OpDef::new("Where", DECIDES).takes(3).infers(chooses).tells(infer::value::choose).folds(fold::logic::choose),
+    OpDef::new("BitShift", DECIDES).takes(2).infers(joint),
+    OpDef::new("BitwiseAnd", DECIDES).takes(2).infers(joint),
+    OpDef::new("BitwiseOr", DECIDES).takes(2).infers(joint),
+    OpDef::new("BitwiseXor", DECIDES).takes(2).infers(joint),
     OpDef::new("BitwiseNot", DECIDES).infers(same),
 ];

@@ -37,6 +37,8 @@ pub struct OpDef {
     pub op_type: &'static str,
     /// `""` is the standard's.
     pub domain: &'static str,
+    /// The least number of inputs, in any version.
+    pub inputs: usize,
     /// How it takes part in quantization.
     pub quant: QuantRule,
     /// Whether equal inputs always give equal outputs.
@@ -53,11 +55,16 @@ pub struct OpDef {
 
 impl OpDef {
     const fn new(op_type: &'static str, quant: QuantRule) -> Self {
-        OpDef { op_type, domain: "", quant, pure: true, infer: None, value: None, fold: None, macs: None }
+        OpDef { op_type, domain: "", inputs: 1, quant, pure: true, infer: None, value: None, fold: None, macs: None }
     }
 
     const fn of_domain(mut self, domain: &'static str) -> Self {
         self.domain = domain;
+        self
+    }
+
+    const fn takes(mut self, inputs: usize) -> Self {
+        self.inputs = inputs;
         self
     }
 

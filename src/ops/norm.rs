@@ -7,11 +7,11 @@ const NORMALIZES: QuantRule = QuantRule::Never("normalization is computed in flo
 const ATTENDS: QuantRule = QuantRule::Never("attention is computed in float");
 
 pub(super) static OPS: &[OpDef] = &[
-    OpDef::new("BatchNormalization", NORMALIZES).infers(same),
-    OpDef::new("LayerNormalization", NORMALIZES).infers(same),
-    OpDef::new("InstanceNormalization", NORMALIZES).infers(same),
-    OpDef::new("GroupNormalization", NORMALIZES).infers(same),
-    OpDef::new("RMSNormalization", NORMALIZES).infers(same),
+    OpDef::new("BatchNormalization", NORMALIZES).takes(5).infers(same),
+    OpDef::new("LayerNormalization", NORMALIZES).takes(2).infers(same),
+    OpDef::new("InstanceNormalization", NORMALIZES).takes(3).infers(same),
+    OpDef::new("GroupNormalization", NORMALIZES).takes(3).infers(same),
+    OpDef::new("RMSNormalization", NORMALIZES).takes(2).infers(same),
     OpDef::new("LpNormalization", NORMALIZES).infers(same),
     OpDef::new("LRN", NORMALIZES).infers(same),
     OpDef::new("MeanVarianceNormalization", NORMALIZES).infers(same),
@@ -19,10 +19,10 @@ pub(super) static OPS: &[OpDef] = &[
     OpDef::new("EmbedLayerNormalization", NORMALIZES).of_domain("com.microsoft"),
     OpDef::new("SimplifiedLayerNormalization", NORMALIZES).of_domain("com.microsoft"),
     OpDef::new("SkipSimplifiedLayerNormalization", NORMALIZES).of_domain("com.microsoft"),
-    OpDef::new("Attention", ATTENDS),
+    OpDef::new("Attention", ATTENDS).takes(3),
     OpDef::new("Attention", ATTENDS).of_domain("com.microsoft"),
     OpDef::new("MultiHeadAttention", ATTENDS).of_domain("com.microsoft"),
     OpDef::new("GroupQueryAttention", ATTENDS).of_domain("com.microsoft"),
-    OpDef::new("RotaryEmbedding", ATTENDS),
+    OpDef::new("RotaryEmbedding", ATTENDS).takes(3),
     OpDef::new("RotaryEmbedding", ATTENDS).of_domain("com.microsoft"),
 ];

@@ -5,13 +5,13 @@ use super::{OpDef, QuantRule, cost, infer};
 const QUANTIZED: QuantRule = QuantRule::Never("it is quantized already");
 
 pub(super) static OPS: &[OpDef] = &[
-    OpDef::new("QuantizeLinear", QUANTIZED).infers(infer::elementwise::quantize),
-    OpDef::new("DequantizeLinear", QUANTIZED).infers(infer::elementwise::like_second),
+    OpDef::new("QuantizeLinear", QUANTIZED).takes(2).infers(infer::elementwise::quantize),
+    OpDef::new("DequantizeLinear", QUANTIZED).takes(2).infers(infer::elementwise::like_second),
     OpDef::new("DynamicQuantizeLinear", QUANTIZED).infers(infer::elementwise::dynamic_quantize),
-    OpDef::new("QLinearConv", QUANTIZED).infers(infer::window::qlinear_conv).costs(cost::qlinear_conv),
-    OpDef::new("QLinearMatMul", QUANTIZED).infers(infer::product::qlinear_matmul).costs(cost::matmul),
-    OpDef::new("ConvInteger", QUANTIZED).infers(infer::window::conv_integer).costs(cost::conv),
-    OpDef::new("MatMulInteger", QUANTIZED).infers(infer::product::matmul_integer).costs(cost::matmul),
+    OpDef::new("QLinearConv", QUANTIZED).takes(8).infers(infer::window::qlinear_conv).costs(cost::qlinear_conv),
+    OpDef::new("QLinearMatMul", QUANTIZED).takes(8).infers(infer::product::qlinear_matmul).costs(cost::matmul),
+    OpDef::new("ConvInteger", QUANTIZED).takes(2).infers(infer::window::conv_integer).costs(cost::conv),
+    OpDef::new("MatMulInteger", QUANTIZED).takes(2).infers(infer::product::matmul_integer).costs(cost::matmul),
     OpDef::new("QuantizeLinear", QUANTIZED).of_domain("com.microsoft"),
     OpDef::new("DequantizeLinear", QUANTIZED).of_domain("com.microsoft"),
     OpDef::new("DynamicQuantizeLSTM", QUANTIZED).of_domain("com.microsoft"),

@@ -74,6 +74,13 @@ pub fn validate(
     options: &ValidateOptions,
     progress: &dyn Progress,
 ) -> Result<Validation> {
+    let names = |m: &Model| m.user_inputs().into_iter().map(|v| m.name(v).to_string()).collect::<Vec<_>>();
+    let (had, wanted) = (names(original), names(rewritten));
+    if let Some(other) = wanted.iter().find(|w| !had.contains(w)) {
+        let message =
+            format!("the rewritten model takes input \"{other}\", which the original does not: {}", had.join(", "));
+        return Err(Error::input(message));
+    }
     let (a, b) = (Shaped::new(runtime, original, &[], 1), Shaped::new(runtime, rewritten, &[], 1));
     progress.start("validating", dataset.len() as u64);
     let samples = AtomicUsize::new(0);

@@ -47,6 +47,25 @@ fn class_folders_give_labels() {
 }
 
 #[test]
+fn a_jpeg_that_is_cut_off_is_refused() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("a.jpg");
+    image::RgbImage::from_fn(64, 64, |x, y| image::Rgb([x as u8, y as u8, (x * y) as u8])).save(&path).unwrap();
+    let inputs = [input("x", DType::F32, &["N", "3", "64", "64"])];
+    let open = || {
+        let options = DataOptions { preprocess: Some("resize=64".into()), ..options(folder.path(), 1) };
+        Dataset::open(&options, &inputs)
+    };
+    assert!(open().is_ok());
+    let whole = fs::read(&path).unwrap();
+    for kept in [whole.len() - 2, whole.len() / 2] {
+        fs::write(&path, &whole[..kept]).unwrap();
+        let error = open().unwrap_err().to_string();
+        assert!(error.ends_with("a.jpg: image is cut off: its data have no end"), "{error}");
+    }
+}
+
+#[test]
 fn images_without_labels_or_without_fit() {
     let folder = image_folder();
     let path = folder.path().join("b");
