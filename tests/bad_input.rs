@@ -190,10 +190,7 @@ fn graphs_that_cannot_be_run_are_refused() {
         "m.onnx: node \"y\" (Add): input 1 \"nowhere\" is made by no node, input or initializer"
     );
     let bare = model(vec![node("Conv", &["x"], &["y"])], vec![]);
-    assert_eq!(
-        bytes_refused(&bare.encode_to_vec()),
-        "m.onnx: node \"y\" (Conv): takes 2 inputs or more, there are 1"
-    );
+    assert_eq!(bytes_refused(&bare.encode_to_vec()), "m.onnx: node \"y\" (Conv): takes 2 inputs or more, there are 1");
     let unversioned = ModelProto { opset_import: Vec::new(), ..bare };
     assert!(bytes_refused(&unversioned.encode_to_vec()).contains("it says no opset_import"));
     let twice = model(vec![node("Relu", &["x"], &["y"]), node("Abs", &["x"], &["y"])], vec![]);

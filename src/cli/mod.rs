@@ -100,7 +100,7 @@ fn dispatch(cli: Cli) -> Result<Done> {
     match cli.command {
         Command::Optimize(args) => optimize::run(&args, &bars).map_err(|e| args.data.explain(e)),
         Command::Inspect(args) => inspect::run(&args),
-        Command::Simplify(args) => simplify::run(&args),
+        Command::Simplify(args) => simplify::run(&args, &bars),
         Command::Calibrate(args) => calibrate::run(&args, &bars).map_err(|e| args.data.explain(e)),
         Command::Quantize(args) => quantize::run(&args, &bars).map_err(|e| args.data.explain(e)),
         Command::Prune(args) => prune::run(&args),

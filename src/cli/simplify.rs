@@ -4,14 +4,16 @@ use std::path::PathBuf;
 
 use super::Done;
 use super::args::{output, shape};
+use super::bars::Bars;
 use super::out::say;
 use crate::data::{DataOptions, Dataset, InputSpec};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ir::{Model, Tensor};
 use crate::passes::{self, SimplifyOptions, Specialize};
-use crate::runtime::RUNTIMES;
+use crate::runtime::{self, RUNTIMES};
 use crate::validate::check::{ROUNDING, check};
-use crate::{onnx, pipeline};
+use crate::validate::tune::{Tuned, tune};
+use crate::{onnx, pipeline, target};
 
 /// Bytes of weights up to which a model is run without being asked to.
 const CHECKED_UNASKED: usize = 1 << 30;
@@ -44,6 +46,9 @@ pub struct Args {
     /// Values that are the outputs, as a,b
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     outputs: Vec<String>,
+    /// Time the model with and without each pass, and leave out those that make it slower
+    #[arg(long, value_name = "WHAT", value_parser = ["latency"])]
+    tune: Option<String>,
     /// Run original and result on so many inputs; nothing is written if they differ by more than rounding [default: 1,
     /// and 0 for models above 1 GiB]
     #[arg(long, value_name = "N")]
@@ -64,7 +69,7 @@ fn pair(text: &str) -> Result<(String, String), String> {
     Ok((name.to_string(), value.to_string()))
 }
 
-pub(super) fn run(args: &Args) -> Result<Done> {
+pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
     let path = output(args.output.as_ref(), args.plan)?;
     let mut model = pipeline::load(&args.model)?;
     let wanted = Specialize {
@@ -76,7 +81,17 @@ pub(super) fn run(args: &Args) -> Result<Done> {
     passes::specialize(&mut model, &wanted)?;
     let original = model.clone();
     let options = SimplifyOptions { only: args.only.clone(), skip: args.skip.clone(), bit_exact: args.bit_exact };
-    let report = passes::simplify(&mut model, &options).map_err(|e| e.in_file(&args.model))?;
+    let here = |e: Error| e.in_file(&args.model);
+    let mut tuned = None;
+    let report = if args.tune.is_some() {
+        let data = inputs(args.data.as_deref(), 1, &original)?.batch(0)?.inputs;
+        let runtime = runtime::closest_to(target::PRESETS[0].name);
+        let (best, report, seen) = tune(&original, &options, &data, runtime, bars).map_err(here)?;
+        (model, tuned) = (best, Some(seen));
+        report
+    } else {
+        passes::simplify(&mut model, &options).map_err(here)?
+    };
     if wanted != Specialize::default() {
         passes::declare_outputs(&mut model);
     }
@@ -92,6 +107,9 @@ pub(super) fn run(args: &Args) -> Result<Done> {
     for (pass, count) in &report.passes {
         say!("  {pass:<28} {count:>5}");
     }
+    if let Some(tuned) = &tuned {
+        say_tuned(tuned)?;
+    }
     for raised in &report.raised {
         say!("  {raised}");
     }
@@ -101,11 +119,25 @@ pub(super) fn run(args: &Args) -> Result<Done> {
     Ok(Done::Well)
 }
 
+fn say_tuned(tuned: &Tuned) -> Result<()> {
+    let Tuned { runtime, original_ms, result_ms, speedup, .. } = tuned;
+    for (pass, gain) in &tuned.without {
+        say!("  {pass:<28} left out: {gain:.2}× in {runtime} without it");
+    }
+    let kept = if tuned.kept_original { ": the original stays as it is" } else { "" };
+    say!("latency {original_ms:.2} ms ─► {result_ms:.2} ms, {speedup:.2}× in {runtime}, 1 thread{kept}");
+    Ok(())
+}
+
+/// What the user gave, or `count` made-up inputs.
+fn inputs(data: Option<&str>, count: usize, model: &Model) -> Result<Dataset> {
+    let made_up = format!("random:{count}");
+    Dataset::open(&DataOptions::new(data.unwrap_or(&made_up)), &InputSpec::of(model))
+}
+
 /// Compares both in every runtime that is present. What cannot be run is told, what differs is an error.
 fn check_all(data: Option<&str>, count: usize, original: &Model, model: &Model) -> Result<()> {
-    let made_up = format!("random:{count}");
-    let spec = data.unwrap_or(&made_up);
-    let data = match Dataset::open(&DataOptions::new(spec), &InputSpec::of(original)) {
+    let data = match inputs(data, count, original) {
         // Inputs that nobody asked for need not be possible.
         Err(e) if data.is_none() => {
             say!("not checked: {e}");

@@ -5,6 +5,7 @@
 //! - [`latency`]: interleaved timing
 //! - [`size`]: bytes, parameters, zeros
 //! - [`check`]: whether a clean-up left the outputs as they were
+//! - [`tune`]: which rewrites a model is slower with
 //! - [`gates`]: what the user demanded, and by how much it was missed
 
 pub mod accuracy;
@@ -14,6 +15,7 @@ pub mod gates;
 pub mod latency;
 mod run;
 pub mod size;
+pub mod tune;
 
 pub use gates::{Gates, Missed};
 pub use run::{ValidateOptions, Validation, validate};
