@@ -7,10 +7,11 @@
 //! integers means that the preset leaves the model as it is, and the ratio says what two equal models differ by.
 
 mod made;
+mod real;
 
 use std::path::Path;
 
-use onnxpress::data::{DataOptions, Dataset, InputSpec};
+use onnxpress::data::DataOptions;
 use onnxpress::ir::Model;
 use onnxpress::passes::{Specialize, specialize};
 use onnxpress::pipeline::{RangeSource, decide};
@@ -19,51 +20,19 @@ use onnxpress::quantize::{self, QuantOptions};
 use onnxpress::runtime::timing::{LatencyOptions, interleaved, quantile, ratios};
 use onnxpress::runtime::{self, LoadOptions};
 
-/// Sizes by input name.
-type Sizes = &'static [(&'static str, &'static [i64])];
-
-/// Real models, what they are fed, and sizes of what is made up.
-const REAL: &[(&str, &str, Sizes)] = &[
-    ("effnetlite0", "imagenet/calib.npz", &[]),
-    ("cifar10_resnet", "cifar10/calib.npz", &[]),
-    ("cifar10_resnet_bn", "cifar10/calib.npz", &[]),
-    ("minilm_l6_v2", "sts/calib.npz", &[]),
-    ("ppocrv4_rec", "ocr/rec_calib.npz", &[]),
-    ("ppocrv4_det", "ocr/det_calib.npz", &[]),
-    ("ppocr_v2_cls", "ocr/cls_calib.npz", &[]),
-    ("magika_v3_3", "random:4", &[]),
-    ("silero_vad", "random:4", &[("input", &[1, 512]), ("state", &[2, 1, 128])]),
-    ("silero_vad_16k_op15", "random:4", &[("input", &[1, 512]), ("state", &[2, 1, 128])]),
-    ("plcmos_v2", "random:4", &[]),
-    ("aecmos_1663915512", "random:4", &[]),
-];
-/// Calibration needs no more for speed.
-const SAMPLES: usize = 4;
-
 fn main() {
     println!("{:>10} {:>10} {:>7} {:>13}   model, integer nodes", "float ms", "int8 ms", "ratio", "quarters");
     if std::env::args().any(|a| a == "real") {
-        return real(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"));
+        return real();
     }
     for (name, model) in [("MLP", made::mlp()), ("encoder", made::encoder()), ("ResNet-18", made::resnet18())] {
         said(name, compare(name, model, DataOptions::new("random:4")));
     }
 }
 
-fn real(shared: &Path) {
-    for (name, data, shapes) in REAL {
-        let path = shared.join("models").join(format!("{name}.onnx"));
-        if !path.is_file() {
-            println!("{name} is not there");
-            continue;
-        }
-        let spec = match data.starts_with("random:") {
-            true => (*data).to_string(),
-            false => shared.join("data").join(data).display().to_string(),
-        };
-        let shapes = shapes.iter().map(|(input, dims)| ((*input).to_string(), dims.to_vec())).collect();
-        let data = DataOptions { shapes, limit: Some(SAMPLES), ..DataOptions::new(&spec) };
-        said(name, load(&path).and_then(|model| compare(name, model, data)));
+fn real() {
+    for real in real::models() {
+        said(real.name, load(&real.path).and_then(|model| compare(real.name, model, real.data)));
     }
 }
 
@@ -85,9 +54,7 @@ fn said(name: &str, result: onnxpress::Result<()>) {
 
 fn compare(name: &str, model: Model, data: DataOptions) -> onnxpress::Result<()> {
     let options = QuantOptions::for_target("tract")?;
-    let inputs = model.user_inputs().into_iter();
-    let inputs = inputs.map(|v| InputSpec { name: model.name(v).into(), ty: model.tensor_type(v) });
-    let dataset = Dataset::open(&data, &inputs.collect::<Vec<_>>())?;
+    let dataset = real::dataset(&data, &model)?;
     let tract = runtime::find("tract")?;
     let calibrator = onnxpress::calibrate::parse("min-max")?;
     let source = RangeSource::Data(&dataset, tract, calibrator);

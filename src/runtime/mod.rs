@@ -73,8 +73,19 @@ pub struct LoadOptions {
     pub constants: BTreeMap<String, Tensor>,
     /// Names of values to return besides the outputs.
     pub taps: Vec<String>,
-    /// Whether nothing is rewritten but what the runtime would not take: slower, and independent of the rewrites here.
-    pub as_it_stands: bool,
+    pub rewrites: Rewrites,
+}
+
+/// What may be done to a model for speed before it runs, besides what makes the runtime take it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Rewrites {
+    /// The passes here and the runtime's own.
+    #[default]
+    All,
+    /// The runtime's own: the model is timed as its file would be.
+    Runtime,
+    /// None, where the runtime lets one choose: slower, and independent of every rewrite.
+    Least,
 }
 
 impl LoadOptions {

@@ -15,7 +15,7 @@ use ort::session::builder::GraphOptimizationLevel;
 use ort::value::{DynValue, Tensor as OrtTensor};
 
 use super::convert::{bools, halves, texts};
-use super::{LoadOptions, Runtime, Session};
+use super::{LoadOptions, Rewrites, Runtime, Session};
 use crate::error::{Error, Result};
 use crate::ir::{DType, Element, GraphEdit, Model, Tensor, ValueId};
 
@@ -109,7 +109,10 @@ fn with_taps(model: &mut Model, taps: &[String]) -> Vec<String> {
 }
 
 fn open(environment: &Environment, model: &Model, options: &LoadOptions) -> ort::Result<ort::session::Session> {
-    let level = if options.as_it_stands { GraphOptimizationLevel::Disable } else { GraphOptimizationLevel::All };
+    let level = match options.rewrites {
+        Rewrites::Least => GraphOptimizationLevel::Disable,
+        _ => GraphOptimizationLevel::All,
+    };
     let mut builder = ort::session::Session::builder(environment)?
         .with_optimization_level(level)?
         .with_intra_threads(options.threads.max(1))?

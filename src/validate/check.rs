@@ -9,7 +9,7 @@
 use crate::data::Dataset;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ir::{Model, Tensor};
-use crate::runtime::{LoadOptions, Runtime};
+use crate::runtime::{LoadOptions, Rewrites, Runtime};
 
 /// More is no rounding: the networks at hand that magnify it most stay below a fifth of this.
 pub const ROUNDING: f64 = 1e-3;
@@ -67,7 +67,7 @@ fn run(model: &Model, inputs: &[(String, Tensor)], runtime: &dyn Runtime) -> Res
         let names: Vec<&str> = model.user_inputs().iter().map(|v| model.name(*v)).collect();
         inputs.iter().filter(|(name, _)| names.contains(&name.as_str())).cloned().collect()
     };
-    let options = LoadOptions { as_it_stands: true, ..LoadOptions::for_run(model, &own) };
+    let options = LoadOptions { rewrites: Rewrites::Least, ..LoadOptions::for_run(model, &own) };
     let session = match runtime.load(model, &options) {
         Err(e) if e.kind() == ErrorKind::Runtime => runtime.load(model, &LoadOptions::for_run(model, &own))?,
         session => session?,

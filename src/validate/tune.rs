@@ -17,7 +17,7 @@ use crate::ir::{Model, Tensor};
 use crate::passes::{SimplifyOptions, SimplifyReport, simplify};
 use crate::progress::Progress;
 use crate::runtime::timing::ratios;
-use crate::runtime::{LoadOptions, Runtime, Session};
+use crate::runtime::{LoadOptions, Rewrites, Runtime, Session};
 
 /// More than two runs of one model differ by.
 const GAIN: f64 = 1.02;
@@ -54,7 +54,7 @@ pub fn tune(
     let load = |model: &Model| {
         let names: Vec<&str> = model.user_inputs().iter().map(|v| model.name(*v)).collect();
         let fed: Vec<_> = inputs.iter().filter(|(name, _)| names.contains(&name.as_str())).cloned().collect();
-        let options = LoadOptions { as_it_stands: true, ..LoadOptions::for_run(model, &fed) };
+        let options = LoadOptions { rewrites: Rewrites::Runtime, ..LoadOptions::for_run(model, &fed) };
         let session =
             runtime.load(model, &options).or_else(|_| runtime.load(model, &LoadOptions::for_run(model, &fed)))?;
         Ok::<Ready, crate::error::Error>((session, fed))

@@ -24,7 +24,7 @@ mod types;
 
 pub use results::Source;
 
-use super::{LoadOptions, TensorTypeConcrete};
+use super::{LoadOptions, Rewrites, TensorTypeConcrete};
 use crate::error::Result;
 use crate::ir::{GraphEdit, Model, Tensor};
 use crate::passes::inline::inline_functions;
@@ -61,7 +61,7 @@ pub fn prepare(model: &Model, options: &LoadOptions, known: Known) -> Result<Pre
     decide::inline_decided(&mut edit, known)?;
     let results = results.finish(&mut edit);
     decide::remove_unread(&mut edit);
-    if !options.as_it_stands {
+    if options.rewrites == Rewrites::All {
         simplified(&mut copy);
     }
     tables::spell_out(&mut GraphEdit::new(&mut copy))?;
