@@ -26,3 +26,4 @@ mod registry;
 mod rewrites;
 mod roundtrip;
 mod specialize;
+mod tune;

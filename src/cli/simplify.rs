@@ -159,6 +159,11 @@ fn check_all(data: Option<&str>, count: usize, original: &Model, model: &Model) 
                 let off = if worst == 0.0 { "no bit".into() } else { format!("{worst:.1e} of the largest value") };
                 let inputs = if seen.inputs == 1 { "input" } else { "inputs" };
                 say!("checked in {name} on {} {inputs}: off by {off}", seen.inputs);
+                if seen.outputs.len() > 1 {
+                    for (output, off) in &seen.outputs {
+                        say!("  {output:<28} {off:.1e}");
+                    }
+                }
             }
             Err(e) if e.kind() == ErrorKind::Runtime => say!("not checked in {name}: {e}"),
             Err(e) => return Err(e),
