@@ -71,6 +71,7 @@ pub mod prune;
 pub mod quantize;
 pub mod report;
 pub mod runtime;
+pub mod second_order;
 pub mod target;
 pub mod validate;
 

@@ -10,7 +10,8 @@ use crate::ir::Model;
 use crate::passes::{self, SimplifyOptions, SimplifyReport};
 use crate::progress::Progress;
 use crate::prune::{self, PruneOptions};
-use crate::quantize::{self, QuantOptions, QuantPlan};
+use crate::quantize::algorithm::{self, ByData};
+use crate::quantize::{self, QuantOptions, QuantPlan, Switch};
 use crate::report::Report;
 use crate::runtime::{self, Runtime};
 use crate::target;
@@ -70,7 +71,7 @@ pub fn optimize(
         let source = o.ranges.as_deref().map(RangeSource::File);
         let source =
             source.or(data.as_ref().map(|d| RangeSource::Data(&d.calibration, o.calibration_runtime, o.calibrator)));
-        let plan = decide(&model, options, source, progress)?;
+        let plan = decide(&mut model, options, source, progress)?;
         report.quantize = Some(quantize::apply(&mut model, &plan)?);
         report.plan = Some(plan);
     }
@@ -115,18 +116,31 @@ pub enum RangeSource<'a> {
     Data(&'a Dataset, &'a dyn Runtime, Calibrator),
 }
 
-/// The quantization plan, with ranges from a file or from data where the form needs them.
+/// The quantization plan, with ranges from a file or from data where the form needs them. With data, `model` is first made easier
+/// to quantize where that pays ([`quantize::smooth`]), which the plan notes.
 pub fn decide(
-    model: &Model,
+    model: &mut Model,
     options: &QuantOptions,
     source: Option<RangeSource>,
     progress: &dyn Progress,
 ) -> Result<QuantPlan> {
+    let smoothed = match &source {
+        Some(RangeSource::Data(dataset, runtime, calibrator)) => {
+            let wanted = options.smooth == Switch::On || calibrator.leaves_choice();
+            let options = QuantOptions { smooth: if wanted { options.smooth } else { Switch::Off }, ..options.clone() };
+            quantize::smooth(model, &options, (dataset, *runtime), progress)?
+        }
+        _ => Vec::new(),
+    };
+    let model = &*model;
     let values = quantize::values_to_observe(model, options);
     let data = match source {
-        Some(RangeSource::Data(dataset, ..)) => Some(dataset),
+        Some(RangeSource::Data(dataset, ..)) if !values.is_empty() => Some(dataset),
         _ => None,
     };
+    if data.is_none() && algorithm::find(&options.algorithm)?.by_data == ByData::Always {
+        return Err(Error::usage(format!("algorithm {} needs --data and a static form", options.algorithm)));
+    }
     let planned = |ranges: Option<&Ranges>| quantize::plan(model, ranges, options);
     let mut plan = match source {
         _ if values.is_empty() => planned(None)?,
@@ -159,5 +173,6 @@ pub fn decide(
     {
         quantize::measure(model, &mut plan, &data.batch(0)?.inputs, runtime::find(name)?, progress)?;
     }
+    plan.notes.extend(smoothed.iter().map(ToString::to_string));
     Ok(plan)
 }

@@ -15,29 +15,29 @@ use proptest::prelude::*;
 
 use crate::common::fixture;
 
-fn tract() -> &'static dyn Runtime {
+pub fn tract() -> &'static dyn Runtime {
     runtime::find("tract").unwrap()
 }
 
-fn load(name: &str) -> Model {
+pub fn load(name: &str) -> Model {
     let mut model = onnx::load(&fixture(&format!("{name}.onnx"))).unwrap();
     let _ = simplify(&mut model, &SimplifyOptions::default()).unwrap();
     model
 }
 
-fn open(model: &Model, file: &str, limit: usize) -> Dataset {
+pub fn open(model: &Model, file: &str, limit: usize) -> Dataset {
     let options =
         DataOptions { batch_size: 25, limit: Some(limit), ..DataOptions::new(fixture(file).to_string_lossy()) };
     Dataset::open(&options, &InputSpec::of(model)).unwrap()
 }
 
-fn statistics(model: &Model, options: &QuantOptions, calibrator: &str, dataset: &Dataset) -> Statistics {
+pub fn statistics(model: &Model, options: &QuantOptions, calibrator: &str, dataset: &Dataset) -> Statistics {
     let values = quantize::values_to_observe(model, options);
     calibrate::collect(model, dataset, tract(), calibrate::parse(calibrator).unwrap(), &values, &Silent).unwrap()
 }
 
 /// In dB, over the first output.
-fn sqnr(float: &Model, other: &Model, dataset: &Dataset) -> f64 {
+pub fn sqnr(float: &Model, other: &Model, dataset: &Dataset) -> f64 {
     let (a, b) = (Shaped::new(tract(), float, &[], 1), Shaped::new(tract(), other, &[], 1));
     let (mut signal, mut noise) = (0.0, 0.0);
     for index in 0..dataset.batch_count() {

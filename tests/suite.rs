@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod bare;
+mod by_data;
 mod check;
 mod cli;
 mod common;

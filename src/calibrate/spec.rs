@@ -54,6 +54,11 @@ impl Calibrator {
         self.entry.name
     }
 
+    /// Whether it leaves the choice among several ranges to measuring.
+    pub fn leaves_choice(&self) -> bool {
+        self.entry.name == search::ENTRY.name
+    }
+
     /// A fresh observer for one value.
     pub fn observer(&self) -> Box<dyn Observer> {
         (self.entry.observer)(self.parameter)

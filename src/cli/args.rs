@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::files::folder_of;
 use crate::ir::Model;
 use crate::pipeline::RangeSource;
-use crate::quantize::{Activations, Format, Granularity, QuantOptions, Weights};
+use crate::quantize::{self, Activations, Format, Granularity, QuantOptions, Switch, Weights};
 use crate::validate::Gates;
 use crate::{runtime, target};
 
@@ -102,6 +102,10 @@ pub struct QuantArgs {
     /// Activations with the zero point in the middle
     #[arg(long)]
     pub symmetric_activations: bool,
+    #[arg(long, value_name = "A", help = algorithms())]
+    pub algorithm: Option<String>,
+    #[arg(long, value_name = "WHEN", help = one_of("Move the range of large channels into weights", Switch::ALL))]
+    pub smooth: Option<Switch>,
     #[arg(long, value_name = "C", help = calibrators())]
     pub calibrator: Option<String>,
     /// Nodes whose name matches stay as they are (repeatable)
@@ -130,6 +134,8 @@ impl QuantArgs {
         o.include.clone_from(&self.include);
         o.op_types.clone_from(&self.op_types);
         o.min_bytes = self.min_bytes;
+        o.smooth = self.smooth.unwrap_or(o.smooth);
+        o.algorithm = self.algorithm.clone().unwrap_or(o.algorithm);
         Ok(o)
     }
 
@@ -159,6 +165,11 @@ pub fn targets() -> String {
 
 pub fn runtimes(what: &str) -> String {
     one_of(what, runtime::RUNTIMES.iter().map(|r| r.name()))
+}
+
+fn algorithms() -> String {
+    let all = quantize::ALGORITHMS;
+    format!("{} [default: {}]", one_of("Rule that rounds weights", all.iter().map(|a| a.name)), all[0].name)
 }
 
 /// The target says which calibrator is its default.

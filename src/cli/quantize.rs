@@ -38,7 +38,7 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
     let (mut model, _) = pipeline::load_simplified(&args.model)?;
     let data = args.data.data.as_ref().map(|spec| args.data.open(spec, &model)).transpose()?;
     let source = range_source(args.ranges.as_ref(), data.as_ref(), &args.runtime, &args.quant)?;
-    let plan = pipeline::decide(&model, &options, source, bars)?;
+    let plan = pipeline::decide(&mut model, &options, source, bars)?;
     let Some(path) = path else {
         put!("{plan}");
         return Ok(Done::Well);

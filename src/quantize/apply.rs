@@ -7,9 +7,9 @@ use serde::Serialize;
 
 use super::plan::{Decision, NodePlan, QuantPlan, WeightPlan};
 use super::weights::{self, QuantizedWeight};
-use super::{Format, algorithm, integer, product, qdq, qoperator, weight_only, write};
+use super::{Format, algorithm, integer, product, qdq, qoperator, table, weight_only, write};
 use crate::error::{Error, Result};
-use crate::ir::{GraphEdit, Model, NewNode, Place, Tensor, ValueId};
+use crate::ir::{GraphEdit, Model, Tensor, ValueId};
 use crate::ops::{self, QuantRule};
 use crate::passes::opset;
 
@@ -58,13 +58,13 @@ pub fn apply(model: &mut Model, plan: &QuantPlan) -> Result<QuantReport> {
     }
     shift_biases(&mut edit, plan);
     let before = edit.graph(edit.main()).initializers().len();
-    let mut done = Done::new();
+    let (mut done, mut tables) = (Done::new(), table::Stored::new());
     for node in &plan.nodes {
         if !edit.is_live(node.id) {
             continue;
         }
         match &node.decision {
-            Decision::Table { .. } => table(&mut edit, node)?,
+            Decision::Table { .. } => table::node(&mut edit, node, &mut tables)?,
             Decision::Quantize { weight, input, .. } => match format {
                 Format::Qdq | Format::Qoperator if input.is_none() => {
                     weight_only::node(&mut edit, plan, node, weight, &mut done)?;
@@ -128,12 +128,29 @@ pub(super) fn quantized_weight(
     let lost = || Error::internal(format!("weight \"{}\" is no longer constant", w.name));
     let tensor = edit.constant(weight).ok_or_else(lost)?;
     let values = tensor.to_f32().ok_or_else(lost)?;
-    let (mut scales, _) = weights::scales(&values, tensor.shape(), w.axis, bias);
-    let algorithm = algorithm::find(&plan.options.algorithm)?;
-    if plan.options.effective_format().is_static() {
-        weights::fit_scales(&mut scales, &values, tensor.shape(), w, bias, algorithm);
+    let scales = planned_scales(&values, tensor.shape(), plan, w, bias)?;
+    // Where a bias needs other scales, what was rounded for these is void.
+    if let Some(rounded) = w.rounded.as_ref().filter(|r| r.scales == scales) {
+        return Ok(weights::rounded(rounded, tensor.shape(), w));
     }
+    let algorithm = algorithm::find(&plan.options.algorithm)?;
     Ok(weights::quantize(&values, tensor.shape(), w.axis, scales, w.dtype, algorithm))
+}
+
+/// The scales of a weight as planned, with room for the bias.
+pub(super) fn planned_scales(
+    values: &[f32],
+    shape: &[usize],
+    plan: &QuantPlan,
+    w: &WeightPlan,
+    bias: Option<(&[f32], f32)>,
+) -> Result<Vec<f32>> {
+    let (mut scales, _) = weights::scales(values, shape, w.axis, bias);
+    if plan.options.effective_format().is_static() {
+        let algorithm = algorithm::find(&plan.options.algorithm)?;
+        weights::fit_scales(&mut scales, values, shape, w, bias, algorithm);
+    }
+    Ok(scales)
 }
 
 /// The weight's initializers, quantized when first asked for.
@@ -155,35 +172,12 @@ pub(super) fn shared_weight(
 }
 
 /// The graph that holds `weight`: its readers, in whatever subgraph, can see what is put there.
-fn home(edit: &GraphEdit, weight: ValueId, node: &NodePlan) -> crate::ir::GraphId {
+pub(super) fn home(edit: &GraphEdit, weight: ValueId, node: &NodePlan) -> crate::ir::GraphId {
     match edit.value(weight).origin() {
         crate::ir::Origin::Initializer(graph) | crate::ir::Origin::Input(graph) => graph,
         crate::ir::Origin::Node { node, .. } => edit.node(node).graph(),
         crate::ir::Origin::Detached => edit.node(node.id).graph(),
     }
-}
-
-/// `Gather(table, i)` → `DequantizeLinear(Gather(table_q, i))`: only the rows that are read become floats.
-fn table(edit: &mut GraphEdit, node: &NodePlan) -> Result<()> {
-    let lost = || Error::internal(format!("node \"{}\" lost its table", node.node));
-    let id = node.id;
-    let table = edit.node(id).input(0).ok_or_else(lost)?;
-    let tensor = edit.constant(table).ok_or_else(lost)?;
-    let values = tensor.to_f32().ok_or_else(lost)?;
-    let (scales, _) = weights::scales(&values, tensor.shape(), None, None);
-    let algorithm = &algorithm::ALGORITHMS[0];
-    let q = weights::quantize(&values, tensor.shape(), None, scales, super::QType::S8, algorithm);
-    let name = edit.name(table).to_string();
-    let graph = home(edit, table, node);
-    let (values, scale, zero) = write::weight(edit, graph, &name, &q);
-    edit.set_input(id, 0, Some(values));
-    let y = edit.detach_output(id, 0).ok_or_else(lost)?;
-    let y_name = edit.name(y).to_string();
-    let ints = edit.new_value_like(&format!("{y_name}_quantized"));
-    edit.attach_output(id, 0, ints);
-    let dq = NewNode::new("DequantizeLinear").name(format!("{y_name}_DequantizeLinear"));
-    edit.insert(Place::After(id), dq.input(ints).input(scale).input(zero).output_into(y));
-    Ok(())
 }
 
 /// Drops initializers and constants that only the float operators read.

@@ -265,6 +265,7 @@ impl Decider<'_> {
             axis,
             channels: axis.map_or(1, |a| c.tensor.shape()[a]),
             enlarged,
+            rounded: None,
         };
         Decision::Quantize { weight, input, output, bias: bias.is_some(), shift: None }
     }

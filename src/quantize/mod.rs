@@ -6,7 +6,7 @@
 //!
 //! Which operators contract a weight, which rearrange, which stay float is data of [`crate::ops`]; where the
 //! target wants Q/DQ is data of [`crate::target`]. The forms that a decision can be written in are one file
-//! each: `qdq`, `qoperator`, `integer` (static and dynamic), `weight_only`; `product` for those of two activations.
+//! each: `qdq`, `qoperator`, `integer` (static and dynamic), `weight_only`; `product` for those of two activations, `table` for what is looked up.
 
 pub mod algorithm;
 mod apply;
@@ -22,15 +22,16 @@ mod plan;
 mod product;
 mod qdq;
 mod qoperator;
+mod table;
 mod weight_only;
 mod weights;
 mod write;
 
 pub use algorithm::ALGORITHMS;
 pub use apply::{QuantReport, apply};
-pub use compare::choose;
+pub use compare::{Smoothed, choose, smooth};
 pub use decide::{plan, values_to_observe};
 pub use measure::measure;
-pub use options::{Activations, Format, Granularity, QuantOptions, Weights};
+pub use options::{Activations, Format, Granularity, QuantOptions, Switch, Weights};
 pub use params::{QParams, QType};
 pub use plan::{Decision, NodePlan, QuantPlan, WeightPlan};

@@ -90,6 +90,17 @@ named! {
     }
 }
 
+named! {
+    /// Whether something that may pay is done.
+    Switch, "switch" {
+        /// Where it pays.
+        Auto = "auto",
+        /// Wherever it gains anything.
+        On = "on",
+        Off = "off",
+    }
+}
+
 impl Format {
     /// Whether activations have scales that calibration finds.
     pub fn is_static(self) -> bool {
@@ -119,6 +130,8 @@ pub struct QuantOptions {
     pub min_bytes: u64,
     /// Name of the rule that rounds weights: see [`super::ALGORITHMS`].
     pub algorithm: String,
+    /// Whether the range of large channels is moved into the weights that read them.
+    pub smooth: Switch,
 }
 
 impl Default for QuantOptions {
@@ -142,6 +155,7 @@ impl QuantOptions {
             op_types: Vec::new(),
             min_bytes: 4096,
             algorithm: super::algorithm::ALGORITHMS[0].name.into(),
+            smooth: Switch::Auto,
         }
     }
 

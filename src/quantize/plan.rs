@@ -1,6 +1,7 @@
 //! What was decided, for every node that could be quantized: a printable value.
 
 use std::fmt;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -64,6 +65,16 @@ pub struct WeightPlan {
     pub channels: usize,
     /// Channels whose scale was enlarged so that the int32 bias fits.
     pub enlarged: usize,
+    /// What it is rounded to by data; without, the algorithm of the options rounds it.
+    #[serde(skip)]
+    pub(super) rounded: Option<Arc<Rounded>>,
+}
+
+/// Integers of a weight, in its order, and its scales.
+#[derive(Debug)]
+pub(super) struct Rounded {
+    pub scales: Vec<f32>,
+    pub values: Vec<i32>,
 }
 
 /// A value that becomes integers.

@@ -13,7 +13,7 @@ use rayon::prelude::*;
 
 use super::algorithm::Algorithm;
 use super::params::{QParams, QType};
-use super::plan::WeightPlan;
+use super::plan::{Rounded, WeightPlan};
 use crate::calibrate::Range;
 use crate::ir::Tensor;
 
@@ -175,11 +175,21 @@ pub fn quantize(
         QType::U8 => Tensor::from_vec(shape, values),
         QType::S8 => Tensor::from_vec(shape, bytemuck::cast_vec::<u8, i8>(values)),
     };
-    let per = |n: usize| if axis.is_some() { vec![n] } else { vec![] };
+    with_scales(values, axis, dtype, scales)
+}
+
+/// A weight that was rounded already.
+pub(super) fn rounded(rounded: &Rounded, shape: &[usize], plan: &WeightPlan) -> QuantizedWeight {
+    let values = plan.dtype.tensor(shape, &rounded.values);
+    with_scales(values, plan.axis, plan.dtype, rounded.scales.clone())
+}
+
+fn with_scales(values: Tensor, axis: Option<usize>, dtype: QType, scales: Vec<f32>) -> QuantizedWeight {
+    let shape = if axis.is_some() { vec![scales.len()] } else { vec![] };
     QuantizedWeight {
         values,
-        scale: Tensor::from_vec(per(channels), scales.clone()),
-        zero_point: dtype.tensor(&per(channels), &vec![zero; channels]),
+        scale: Tensor::from_vec(shape.clone(), scales.clone()),
+        zero_point: dtype.tensor(&shape, &vec![dtype.middle(); scales.len()]),
         scales,
     }
 }

@@ -1,5 +1,6 @@
 //! Rules that turn real weights into integers, one file each.
 
+pub mod gptq;
 mod round_to_nearest;
 pub mod scale;
 mod sum_preserving;
@@ -14,10 +15,31 @@ pub struct Algorithm {
     pub summary: &'static str,
     /// Rounds the weights of one channel, which consists of kernels of so many.
     pub round: fn(&[f32], &QParams, usize) -> Vec<i32>,
+    /// Whether [`gptq`] rounds them instead, where there are data.
+    pub by_data: ByData,
+}
+
+/// When calibration data decide how weights are rounded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ByData {
+    Never,
+    /// Where the outputs come nearer on batches that are held back.
+    WherePays,
+    Always,
 }
 
 /// Every rule; the first is the default.
-pub static ALGORITHMS: &[Algorithm] = &[sum_preserving::ALGORITHM, round_to_nearest::ALGORITHM];
+pub static ALGORITHMS: &[Algorithm] = &[
+    Algorithm {
+        name: "auto",
+        summary: "gptq where it pays, else sum-preserving",
+        by_data: ByData::WherePays,
+        ..sum_preserving::ALGORITHM
+    },
+    sum_preserving::ALGORITHM,
+    round_to_nearest::ALGORITHM,
+    gptq::ALGORITHM,
+];
 
 /// The rule of that name.
 pub fn find(name: &str) -> Result<&'static Algorithm> {

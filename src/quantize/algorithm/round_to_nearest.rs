@@ -1,10 +1,10 @@
 //! Every weight to the nearest level: w_q = clamp(round(w / s) + z).
 
-use super::Algorithm;
+use super::{Algorithm, ByData};
 use crate::quantize::QParams;
 
 pub(super) const ALGORITHM: Algorithm =
-    Algorithm { name: "round-to-nearest", summary: "every weight to the nearest level", round };
+    Algorithm { name: "round-to-nearest", summary: "every weight to the nearest level", round, by_data: ByData::Never };
 
 fn round(weights: &[f32], params: &QParams, _: usize) -> Vec<i32> {
     weights.iter().map(|w| params.quantize(*w)).collect()

@@ -8,7 +8,9 @@
 //!                                                      as it was ──────┘
 //! ```
 //!
-//! Ranges and corrections are fitted to some batches; others, which are held back, judge the plans ([`super::judge`]). What is
+//! The better one is then tried with weights rounded by data ([`super::rounding`]) and corrections for these.
+//!
+//! Ranges, corrections and weights are fitted to some batches; others, which are held back, judge the plans ([`super::judge`]). What is
 //! best layer by layer need not be best for the whole: errors of both signs cancel, or decide a near tie. What
 //! was judged is what is written.
 //!
@@ -17,14 +19,15 @@
 use std::collections::BTreeMap;
 
 use super::biases::{layers, uncorrected};
-use super::judge::Judge;
+use super::judge::{Judge, Score};
 use super::samples::spread;
-use super::{Ground, Samples, correct, refine};
+use super::{Ground, Samples, correct, refine, rounding};
 use crate::calibrate::{Range, Ranges, Statistics};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::ir::{Model, Tensor};
 use crate::progress::Progress;
+use crate::quantize::algorithm::{self, ByData};
 use crate::quantize::decide::settled;
 use crate::quantize::plan::QuantPlan;
 use crate::quantize::{QuantOptions, plan};
@@ -44,7 +47,7 @@ const BIASES: usize = 2;
 const JUDGING: usize = 2;
 
 /// The best plan for `model` that `statistics` allow, and the ranges it was made with. Without a choice of ranges in the
-/// statistics nothing is run.
+/// statistics nothing is run, unless weights are to be rounded by data.
 ///
 /// # Errors
 /// Usage, for names in `options` that do not exist; what the data refuse.
@@ -57,7 +60,8 @@ pub fn choose(
 ) -> Result<(QuantPlan, Ranges)> {
     let ranges = statistics.ranges();
     let first = plan(model, Some(&ranges), options)?;
-    if !statistics.leaves_choice() || first.activations.is_empty() {
+    let asked = algorithm::find(&options.algorithm)?.by_data == ByData::Always;
+    if first.activations.is_empty() || !(statistics.leaves_choice() || asked) {
         return Ok((first, ranges));
     }
     match tried(model, options, statistics, (first.clone(), ranges.clone()), data, progress) {
@@ -85,18 +89,14 @@ fn tried(
     let samples = Samples::of(dataset.batch_count());
     let judge = Judge::new(ground, spread(&samples.judge, JUDGING * count), largest(&sizes))?;
 
-    let alternatives = statistics.alternatives();
-    let refined = refine(ground, &first, ranges.clone(), (statistics, &alternatives), &spread(&samples.fit, count))?;
-    let mut all = vec![refined, ranges.clone()];
-    for i in (1..PLAIN).rev() {
-        let of = |(name, all): (&String, &Vec<Range>)| Some((name.clone(), *all.get(i)?));
-        let mut plain = ranges.clone();
-        plain.ranges.extend(alternatives.iter().filter_map(of));
-        all.push(plain);
-    }
+    let choice = statistics.leaves_choice();
+    let mut all = match choice {
+        true => candidates(ground, statistics, (&first, &ranges), &spread(&samples.fit, count))?,
+        false => vec![ranges],
+    };
     let mut plans: Vec<QuantPlan> =
         all.iter().map(|ranges| plan(model, Some(ranges), options)).collect::<Result<_>>()?;
-    let corrects = samples.apart() && correct(ground, &mut plans, &spread(&samples.fit, BIASES * count))?;
+    let corrects = choice && samples.apart() && correct(ground, &mut plans, &spread(&samples.fit, BIASES * count))?;
     let mut scores = judge.scores(&plans.iter().collect::<Vec<_>>())?;
     for score in &scores {
         tracing::debug!("a plan reaches {:.2} dB, SQNR {:.2} dB", score.score, score.sqnr);
@@ -112,12 +112,68 @@ fn tried(
             (plan, score) = (plain, without);
         }
     }
+    let by_data = algorithm::find(&options.algorithm)?.by_data;
+    if by_data != ByData::Never {
+        let fitted = spread(&samples.fit, BIASES * count);
+        let rounded = rounded(ground, &plan, (&fitted, corrects), &judge)?;
+        (plan, score) = match rounded {
+            Some((other, better)) if by_data == ByData::Always || better.score >= score.score + WORTH => {
+                (other, better)
+            }
+            _ => (plan, score),
+        };
+    }
     let kind = match samples.apart() {
         true => "calibration batches that were held back",
         false => "calibration batch, to which it was fitted; biases are not corrected without more",
     };
     plan.notes.push(format!("SQNR of the outputs on {} {kind}: {:.1} dB", judge.batches(), score.sqnr));
     Ok((plan, ranges))
+}
+
+/// Ranges that plans are made with: those chosen by measuring, the best of each value, and some by one rule for all.
+fn candidates(
+    ground: Ground,
+    statistics: &Statistics,
+    (plan, ranges): (&QuantPlan, &Ranges),
+    batches: &[usize],
+) -> Result<Vec<Ranges>> {
+    let alternatives = statistics.alternatives();
+    let refined = refine(ground, plan, ranges.clone(), (statistics, &alternatives), batches)?;
+    let by_rule = (1..PLAIN).rev().map(|i| {
+        let of = |(name, all): (&String, &Vec<Range>)| Some((name.clone(), *all.get(i)?));
+        let mut plain = ranges.clone();
+        plain.ranges.extend(alternatives.iter().filter_map(of));
+        plain
+    });
+    Ok([refined, ranges.clone()].into_iter().chain(by_rule).collect())
+}
+
+/// The plan with weights rounded by data, and corrections for these where they bring enough; `None` where no weight can be.
+fn rounded(
+    ground: Ground,
+    plan: &QuantPlan,
+    (batches, corrects): (&[usize], bool),
+    judge: &Judge,
+) -> Result<Option<(QuantPlan, Score)>> {
+    let weights = rounding::round(ground, plan, batches)?;
+    if weights.is_empty() {
+        return Ok(None);
+    }
+    let mut plans = vec![uncorrected(&rounding::with_weights(plan, &weights))];
+    if corrects {
+        plans.push(plans[0].clone());
+        correct(ground, &mut plans[1..], batches)?;
+    }
+    let mut scores = judge.scores(&plans.iter().collect::<Vec<_>>())?;
+    for score in &scores {
+        tracing::debug!("with weights rounded by data it reaches {:.2} dB", score.score);
+    }
+    let best = plans.len() - 1;
+    let best = if best > 0 && scores[best].score < scores[0].score + WORTH { 0 } else { best };
+    let (mut plan, score) = (plans.swap_remove(best), scores.swap_remove(best));
+    plan.notes.push(format!("{} weights rounded by GPTQ", weights.len()));
+    Ok(Some((plan, score)))
 }
 
 /// Bytes of each value that is looked at, in one batch.

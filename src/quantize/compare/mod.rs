@@ -13,7 +13,9 @@ mod judge;
 mod pieces;
 mod press;
 mod ranges;
+mod rounding;
 mod samples;
+mod smooth;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,6 +25,7 @@ use biases::correct;
 pub use choose::choose;
 use ranges::refine;
 use samples::Samples;
+pub use smooth::{Smoothed, smooth};
 
 use crate::data::Dataset;
 use crate::error::{Error, Result};

@@ -1,0 +1,183 @@
+//! Rounds weights so that the outputs of their layers err least on a few batches ([`gptq`](crate::quantize::algorithm::gptq)).
+//!
+//! The inputs are those of the float model. Layers whose rows are the same share their H; those whose matrices fit
+//! into memory together share a run of the model.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use super::pieces::Original;
+use super::{Ground, ROOM, each};
+use crate::error::{Error, Result};
+use crate::ir::{Model, NodeId};
+use crate::progress::Silent;
+use crate::quantize::QParams;
+use crate::quantize::algorithm::{self, gptq};
+use crate::quantize::apply::planned_scales;
+use crate::quantize::plan::{Decision, QuantPlan, Rounded, WeightPlan};
+use crate::quantize::weights;
+use crate::second_order::{Compensation, Contraction, Hessian};
+
+/// Rows that a matrix is made of, for each of its own and at least.
+const ROWS: usize = 3;
+const LEAST: usize = 2048;
+/// A matrix of fewer rows than this share of its size is left alone: it would fit noise.
+const FEWEST: f64 = 1.0;
+const DAMPING: f64 = 0.01;
+
+/// Rounded weights of the layers of `plan` that allow it.
+pub type Weights = BTreeMap<NodeId, Arc<Rounded>>;
+
+/// Rounds on `batches`.
+///
+/// # Errors
+/// What the data or the runtime refuse.
+pub fn round(ground: Ground, plan: &QuantPlan, batches: &[usize]) -> Result<Weights> {
+    let mut rounded = Weights::new();
+    for run in runs(layers(ground.model, plan)) {
+        let hessians = measure(ground, &run, batches)?;
+        let found: Vec<_> = run
+            .par_iter()
+            .zip(&hessians)
+            .flat_map_iter(|(alike, hessian)| rounded_by(ground.model, plan, alike, hessian))
+            .collect();
+        rounded.extend(found);
+    }
+    Ok(rounded)
+}
+
+/// `plan` with these weights.
+pub fn with_weights(plan: &QuantPlan, weights: &Weights) -> QuantPlan {
+    let mut plan = plan.clone();
+    for node in &mut plan.nodes {
+        if let Decision::Quantize { weight, .. } = &mut node.decision {
+            weight.rounded = weights.get(&node.id).cloned();
+        }
+    }
+    plan
+}
+
+struct Layer<'a> {
+    node: NodeId,
+    contraction: Contraction,
+    weight: &'a WeightPlan,
+}
+
+/// Layers that are fed the same rows.
+type Alike<'a> = Vec<Layer<'a>>;
+
+fn layers<'a>(model: &Model, plan: &'a QuantPlan) -> Vec<Alike<'a>> {
+    let mut all: Vec<Alike> = Vec::new();
+    for node in &plan.nodes {
+        let Decision::Quantize { weight, input: Some(_), .. } = &node.decision else { continue };
+        let Some(Ok(contraction)) = Contraction::of(model, node.id) else { continue };
+        if model.node(node.id).graph() != model.main() || model.uses(contraction.weight).len() > 1 {
+            continue;
+        }
+        let layer = Layer { node: node.id, contraction, weight };
+        match all.iter_mut().find(|alike| alike[0].contraction.reads_as(&layer.contraction)) {
+            Some(alike) => alike.push(layer),
+            None => all.push(vec![layer]),
+        }
+    }
+    all
+}
+
+fn bytes(alike: &Alike) -> usize {
+    let c = &alike[0].contraction;
+    c.groups * c.depth * c.depth * size_of::<f32>()
+}
+
+/// Neighbours whose matrices fit into memory together; what does not fit at all is left out.
+fn runs(all: Vec<Alike>) -> Vec<Vec<Alike>> {
+    let mut runs: Vec<(usize, Vec<Alike>)> = Vec::new();
+    for alike in all.into_iter().filter(|a| bytes(a) <= ROOM) {
+        let size = bytes(&alike);
+        match runs.last_mut() {
+            Some((sum, run)) if *sum + size <= ROOM => {
+                *sum += size;
+                run.push(alike);
+            }
+            _ => runs.push((size, vec![alike])),
+        }
+    }
+    runs.into_iter().map(|(_, run)| run).collect()
+}
+
+fn measure(ground: Ground, run: &[Alike], batches: &[usize]) -> Result<Vec<Hessian>> {
+    let name = |a: &Alike| ground.model.name(a[0].contraction.input).to_string();
+    let inputs: Vec<String> = run.iter().map(name).collect();
+    let names: BTreeSet<&String> = inputs.iter().collect();
+    let original = Original::new(ground.model, &names);
+    let session = original.session(ground.runtime);
+    let held = ground.held(names.iter().copied());
+    let mut hessians: Vec<Hessian> =
+        run.iter().map(|a| Hessian::new(a[0].contraction.groups, a[0].contraction.depth)).collect();
+    ground.progress.start("rounding weights", batches.len() as u64);
+    // A few batches at a time are run side by side, then added up in their order.
+    for some in batches.chunks((ROOM / held.max(1)).clamp(1, rayon::current_num_threads())) {
+        let values =
+            each("", some, held, &Silent, |index| original.values(&session, &ground.dataset.batch(*index)?.inputs))?;
+        for floats in &values {
+            let add = |((hessian, alike), input): ((&mut Hessian, &Alike), &String)| {
+                let missing = || Error::runtime(format!("value \"{input}\" was not observed"));
+                let x = floats.get(input).ok_or_else(missing)?;
+                let most = (ROWS * hessian.depth).max(LEAST).div_ceil(batches.len());
+                if let Some((rows, count)) = alike[0].contraction.rows(x, most) {
+                    hessian.add(&rows, count);
+                }
+                Ok::<_, Error>(())
+            };
+            hessians.par_iter_mut().zip(run).zip(&inputs).try_for_each(add)?;
+        }
+        ground.progress.step(some.len() as u64);
+    }
+    ground.progress.finish();
+    Ok(hessians)
+}
+
+fn rounded_by(model: &Model, plan: &QuantPlan, alike: &Alike, hessian: &Hessian) -> Vec<(NodeId, Arc<Rounded>)> {
+    if (hessian.rows as f64) < FEWEST * hessian.depth as f64 {
+        return Vec::new();
+    }
+    let mut rounded: Vec<Option<Rounded>> = alike.iter().map(|layer| start(model, plan, layer)).collect();
+    for group in 0..alike[0].contraction.groups {
+        let Some(compensation) = Compensation::of(hessian.of_group(group), hessian.depth, DAMPING) else { continue };
+        for (layer, rounded) in alike.iter().zip(&mut rounded) {
+            let Some(rounded) = rounded else { continue };
+            round_group(model, layer, group, &compensation, rounded);
+        }
+    }
+    let found = alike.iter().zip(rounded);
+    found.filter_map(|(layer, rounded)| Some((layer.node, Arc::new(rounded?)))).collect()
+}
+
+/// As the rule of the plan rounds.
+fn start(model: &Model, plan: &QuantPlan, layer: &Layer) -> Option<Rounded> {
+    let tensor = model.constant(layer.contraction.weight)?;
+    let values = tensor.to_f32()?;
+    let scales = planned_scales(&values, tensor.shape(), plan, layer.weight, None).ok()?;
+    let algorithm = algorithm::find(&plan.options.algorithm).ok()?;
+    let WeightPlan { axis, dtype, .. } = layer.weight;
+    let plain = weights::quantize(&values, tensor.shape(), *axis, scales, *dtype, algorithm);
+    let values = plain.values.to_i64()?.iter().map(|v| *v as i32).collect();
+    Some(Rounded { scales: plain.scales, values })
+}
+
+fn params(layer: &Layer, scales: &[f32], channel: usize) -> QParams {
+    let dtype = layer.weight.dtype;
+    let scale = scales[if scales.len() > 1 { channel } else { 0 }];
+    QParams { dtype, scale, zero_point: dtype.middle() }
+}
+
+fn round_group(model: &Model, layer: &Layer, group: usize, compensation: &Compensation, rounded: &mut Rounded) {
+    let c = &layer.contraction;
+    let Some(values) = model.constant(c.weight).and_then(|t| t.to_f32()) else { return };
+    for o in group * c.outputs..(group + 1) * c.outputs {
+        let weights: Vec<f32> = (0..c.depth).map(|k| values[c.element(o, k)]).collect();
+        let q = gptq::round(&weights, &params(layer, &rounded.scales, o), compensation);
+        q.into_iter().enumerate().for_each(|(k, q)| rounded.values[c.element(o, k)] = q);
+    }
+}

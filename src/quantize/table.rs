@@ -1,0 +1,82 @@
+//! Tables in 8 bits: only what is read becomes floats again.
+//!
+//! ```text
+//! Gather(table, i) ─► y        Gather(table_q, i) ─► Cast ─┐
+//!                              Gather(scales, i)  ─────────┴─► Mul ─► y        rows are read, each has a scale
+//!
+//!                              Gather(table_q, i) ─► DequantizeLinear ─► y     read along another axis: one scale
+//! ```
+//!
+//! Rows of an embedding differ in size, and what a row stands for is read alone: with one scale for all, small rows lose most.
+
+use std::collections::BTreeMap;
+
+use super::plan::NodePlan;
+use super::weights::QuantizedWeight;
+use super::{QType, algorithm, apply, weights, write};
+use crate::error::{Error, Result};
+use crate::ir::{DType, GraphEdit, NewNode, NodeId, Place, Tensor, ValueId};
+
+/// Rows already in 8 bits, with their scales, by table: one that several nodes read is stored once.
+pub(super) type Stored = BTreeMap<ValueId, (ValueId, ValueId)>;
+
+/// Stores the table of `node` in 8 bits.
+pub(super) fn node(edit: &mut GraphEdit, node: &NodePlan, stored: &mut Stored) -> Result<()> {
+    let lost = || Error::internal(format!("node \"{}\" lost its table", node.node));
+    let id = node.id;
+    let table = edit.node(id).input(0).ok_or_else(lost)?;
+    let rank = edit.constant(table).ok_or_else(lost)?.rank();
+    let by_row = edit.node(id).int_or("axis", 0) == 0 && rank > 1;
+    let graph = apply::home(edit, table, node);
+    let y = edit.detach_output(id, 0).ok_or_else(lost)?;
+    let ints = edit.new_value_like(&format!("{}_quantized", edit.name(y)));
+    edit.attach_output(id, 0, ints);
+    let name = edit.name(table).to_string();
+    if !by_row {
+        let q = quantized(edit, table, None).ok_or_else(lost)??;
+        let (values, scale, zero) = write::weight(edit, graph, &name, &q);
+        edit.set_input(id, 0, Some(values));
+        let dq = NewNode::new("DequantizeLinear").name(format!("{}_DequantizeLinear", edit.name(y)));
+        edit.insert(Place::After(id), dq.input(ints).input(scale).input(zero).output_into(y));
+        return Ok(());
+    }
+    let (values, scales) = match stored.get(&table) {
+        Some(both) => *both,
+        None => {
+            let q = quantized(edit, table, Some(0)).ok_or_else(lost)??;
+            let mut per_row = vec![1; rank];
+            per_row[0] = q.scales.len();
+            let values = edit.add_initializer(graph, &format!("{name}_quantized"), q.values);
+            let scales = Tensor::from_vec(per_row, q.scales);
+            let both = (values, edit.add_initializer(graph, &format!("{name}_scale"), scales));
+            stored.insert(table, both);
+            both
+        }
+    };
+    edit.set_input(id, 0, Some(values));
+    floats(edit, id, scales, (ints, y));
+    Ok(())
+}
+
+/// To the nearest level: what is read is a row, not a sum over it.
+fn quantized(edit: &GraphEdit, table: ValueId, axis: Option<usize>) -> Option<Result<QuantizedWeight>> {
+    let tensor = edit.constant(table)?;
+    let values = tensor.to_f32()?;
+    let (scales, _) = weights::scales(&values, tensor.shape(), axis, None);
+    let nearest = algorithm::find("round-to-nearest");
+    Some(nearest.map(|nearest| weights::quantize(&values, tensor.shape(), axis, scales, QType::S8, nearest)))
+}
+
+/// Makes `y` of the integers of the rows that `id` reads and of their scales.
+fn floats(edit: &mut GraphEdit, id: NodeId, scales: ValueId, (ints, y): (ValueId, ValueId)) {
+    let name = edit.name(y).to_string();
+    let indices = edit.node(id).input(1);
+    let cast = NewNode::new("Cast").name(format!("{name}_Cast")).attr("to", i64::from(DType::F32.code()));
+    let floats = edit.insert(Place::After(id), cast.input(ints).output(format!("{name}_floats"), None));
+    let gather = NewNode::new("Gather").name(format!("{name}_scales")).attr("axis", 0i64);
+    let gather = gather.inputs([Some(scales), indices]).output(format!("{name}_scale"), None);
+    let scale = edit.insert(Place::After(floats), gather);
+    let [floats, factor] = [floats, scale].map(|n| edit.node(n).output(0));
+    let mul = NewNode::new("Mul").name(format!("{name}_Mul")).inputs([floats, factor]);
+    edit.insert(Place::After(scale), mul.output_into(y));
+}

@@ -1,0 +1,17 @@
+//! Second-order statistics of single layers: what an error in a weight costs in the layer's output.
+//!
+//! ```text
+//! y = W·x        ‖(W' − W)·X‖² = Σ_rows (w' − w)·H·(w' − w)ᵀ        H = Σ x·xᵀ over samples and positions
+//! ```
+//!
+//! - [`contraction`]: which inputs of a layer meet which weights, as rows x
+//! - [`hessian`]: H, added up batch by batch
+//! - [`solve`]: the factor of H⁻¹ that tells how later weights make up for an error in an earlier one
+
+pub mod contraction;
+pub mod hessian;
+pub mod solve;
+
+pub use contraction::Contraction;
+pub use hessian::Hessian;
+pub use solve::Compensation;
