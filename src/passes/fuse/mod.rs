@@ -5,6 +5,8 @@ pub(super) mod hard_sigmoid;
 pub(super) mod hard_swish;
 pub(super) mod layer_norm;
 pub(super) mod matmul_add;
+mod normalization;
 pub(super) mod pad;
+mod pattern;
 pub(super) mod reduce_chain;
 pub(super) mod slice_squeeze;
