@@ -56,6 +56,7 @@ pub static PASSES: &[Pass] = &[
     fuse::clip::PASS,
     fuse::hard_sigmoid::PASS,
     fuse::hard_swish::PASS,
+    fuse::gelu::PASS,
     fuse::layer_norm::PASS,
     fuse::pad::PASS,
     fuse::slice_squeeze::PASS,

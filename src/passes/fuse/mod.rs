@@ -1,6 +1,7 @@
 //! Operators that say in several nodes what one can say.
 
 pub(super) mod clip;
+pub(super) mod gelu;
 pub(super) mod hard_sigmoid;
 pub(super) mod hard_swish;
 pub(super) mod layer_norm;
@@ -8,5 +9,6 @@ pub(super) mod matmul_add;
 mod normalization;
 pub(super) mod pad;
 mod pattern;
+mod product;
 pub(super) mod reduce_chain;
 pub(super) mod slice_squeeze;
