@@ -57,6 +57,7 @@ pub static PASSES: &[Pass] = &[
     fuse::hard_sigmoid::PASS,
     fuse::hard_swish::PASS,
     fuse::gelu::PASS,
+    fuse::softmax::PASS,
     fuse::layer_norm::PASS,
     fuse::pad::PASS,
     fuse::slice_squeeze::PASS,

@@ -12,3 +12,4 @@ mod pattern;
 mod product;
 pub(super) mod reduce_chain;
 pub(super) mod slice_squeeze;
+pub(super) mod softmax;
