@@ -59,6 +59,7 @@ pub static PASSES: &[Pass] = &[
     fuse::gelu::PASS,
     fuse::softmax::PASS,
     fuse::layer_norm::PASS,
+    fuse::rms_norm::PASS,
     fuse::pad::PASS,
     fuse::slice_squeeze::PASS,
     fuse::reduce_chain::PASS,

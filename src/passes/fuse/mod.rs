@@ -11,5 +11,6 @@ pub(super) mod pad;
 mod pattern;
 mod product;
 pub(super) mod reduce_chain;
+pub(super) mod rms_norm;
 pub(super) mod slice_squeeze;
 pub(super) mod softmax;
