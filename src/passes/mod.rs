@@ -58,6 +58,7 @@ pub static PASSES: &[Pass] = &[
     fuse::hard_swish::PASS,
     fuse::gelu::PASS,
     fuse::softmax::PASS,
+    fuse::instance_norm::PASS,
     fuse::layer_norm::PASS,
     fuse::rms_norm::PASS,
     fuse::pad::PASS,

@@ -4,6 +4,7 @@ pub(super) mod clip;
 pub(super) mod gelu;
 pub(super) mod hard_sigmoid;
 pub(super) mod hard_swish;
+pub(super) mod instance_norm;
 pub(super) mod layer_norm;
 pub(super) mod matmul_add;
 mod normalization;
