@@ -61,6 +61,7 @@ pub static PASSES: &[Pass] = &[
     fuse::instance_norm::PASS,
     fuse::layer_norm::PASS,
     fuse::rms_norm::PASS,
+    fuse::group_norm::PASS,
     fuse::pad::PASS,
     fuse::slice_squeeze::PASS,
     fuse::reduce_chain::PASS,

@@ -2,6 +2,7 @@
 
 pub(super) mod clip;
 pub(super) mod gelu;
+pub(super) mod group_norm;
 pub(super) mod hard_sigmoid;
 pub(super) mod hard_swish;
 pub(super) mod instance_norm;
