@@ -1,6 +1,7 @@
 //! Operators that say in several nodes what one can say.
 
 pub(super) mod clip;
+pub(super) mod depth_to_space;
 pub(super) mod gelu;
 pub(super) mod group_norm;
 pub(super) mod hard_sigmoid;
