@@ -62,6 +62,7 @@ pub static PASSES: &[Pass] = &[
     fuse::layer_norm::PASS,
     fuse::rms_norm::PASS,
     fuse::group_norm::PASS,
+    fuse::global_pool::PASS,
     fuse::depth_to_space::PASS,
     fuse::pad::PASS,
     fuse::slice_squeeze::PASS,

@@ -3,6 +3,7 @@
 pub(super) mod clip;
 pub(super) mod depth_to_space;
 pub(super) mod gelu;
+pub(super) mod global_pool;
 pub(super) mod group_norm;
 pub(super) mod hard_sigmoid;
 pub(super) mod hard_swish;
