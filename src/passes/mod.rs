@@ -57,6 +57,7 @@ pub static PASSES: &[Pass] = &[
     fuse::hard_sigmoid::PASS,
     fuse::hard_swish::PASS,
     fuse::gelu::PASS,
+    fuse::softplus::PASS,
     fuse::softmax::PASS,
     fuse::instance_norm::PASS,
     fuse::layer_norm::PASS,

@@ -18,3 +18,4 @@ pub(super) mod reduce_chain;
 pub(super) mod rms_norm;
 pub(super) mod slice_squeeze;
 pub(super) mod softmax;
+pub(super) mod softplus;
