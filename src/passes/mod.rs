@@ -58,6 +58,7 @@ pub static PASSES: &[Pass] = &[
     fuse::hard_swish::PASS,
     fuse::gelu::PASS,
     fuse::softplus::PASS,
+    fuse::mish::PASS,
     fuse::softmax::PASS,
     fuse::instance_norm::PASS,
     fuse::layer_norm::PASS,

@@ -10,6 +10,7 @@ pub(super) mod hard_swish;
 pub(super) mod instance_norm;
 pub(super) mod layer_norm;
 pub(super) mod matmul_add;
+pub(super) mod mish;
 mod normalization;
 pub(super) mod pad;
 mod pattern;
