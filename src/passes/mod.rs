@@ -57,6 +57,7 @@ pub static PASSES: &[Pass] = &[
     fuse::hard_sigmoid::PASS,
     fuse::hard_swish::PASS,
     fuse::gelu::PASS,
+    fuse::silu::PASS,
     fuse::softplus::PASS,
     fuse::mish::PASS,
     fuse::softmax::PASS,

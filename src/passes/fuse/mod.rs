@@ -17,6 +17,7 @@ mod pattern;
 mod product;
 pub(super) mod reduce_chain;
 pub(super) mod rms_norm;
+pub(super) mod silu;
 pub(super) mod slice_squeeze;
 pub(super) mod softmax;
 pub(super) mod softplus;
