@@ -9,6 +9,7 @@ use crate::data::{DataOptions, Dataset, InputSpec};
 use crate::error::{Error, Result};
 use crate::files::folder_of;
 use crate::ir::Model;
+use crate::passes::SimplifyOptions;
 use crate::pipeline::RangeSource;
 use crate::quantize::{Activations, Format, Granularity, QuantOptions, Weights};
 use crate::validate::Gates;
@@ -120,6 +121,11 @@ impl QuantArgs {
         o.op_types.clone_from(&self.op_types);
         o.min_bytes = self.min_bytes;
         Ok(o)
+    }
+
+    /// The rewrites that the target wants.
+    pub fn simplify(&self) -> Result<SimplifyOptions> {
+        Ok(SimplifyOptions::for_target(target::find(&self.target)?))
     }
 
     /// Refuses a calibrator beside ranges that are there already.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::Done;
-use super::args::{output, shape};
+use super::args::{output, shape, targets};
 use super::out::say;
 use crate::data::{DataOptions, Dataset, InputSpec};
 use crate::error::{Error, ErrorKind, Result};
@@ -11,6 +11,7 @@ use crate::ir::{Model, Tensor};
 use crate::onnx;
 use crate::passes::{self, SimplifyOptions, Specialize};
 use crate::runtime::RUNTIMES;
+use crate::target;
 use crate::validate::check::{ROUNDING, check};
 
 /// Bytes of weights up to which a model is run without being asked to.
@@ -29,6 +30,8 @@ pub struct Args {
     /// Not this pass (repeatable)
     #[arg(long, value_name = "PASS")]
     skip: Vec<String>,
+    #[arg(long, value_name = "T", default_value = target::PRESETS[0].name, help = targets())]
+    target: String,
     /// Only rewrites that keep every bit of the outputs
     #[arg(long)]
     bit_exact: bool,
@@ -66,6 +69,7 @@ fn pair(text: &str) -> Result<(String, String), String> {
 
 pub(super) fn run(args: &Args) -> Result<Done> {
     let path = output(args.output.as_ref(), args.plan)?;
+    let target = target::find(&args.target)?;
     let mut model = onnx::load(&args.model)?;
     let wanted = Specialize {
         shapes: args.shape.clone(),
@@ -75,7 +79,12 @@ pub(super) fn run(args: &Args) -> Result<Done> {
     };
     passes::specialize(&mut model, &wanted)?;
     let original = model.clone();
-    let options = SimplifyOptions { only: args.only.clone(), skip: args.skip.clone(), bit_exact: args.bit_exact };
+    let options = SimplifyOptions {
+        only: args.only.clone(),
+        skip: args.skip.clone(),
+        bit_exact: args.bit_exact,
+        target: Some(target),
+    };
     let report = passes::simplify(&mut model, &options).map_err(|e| e.in_file(&args.model))?;
     if wanted != Specialize::default() {
         passes::declare_outputs(&mut model);
@@ -94,6 +103,9 @@ pub(super) fn run(args: &Args) -> Result<Done> {
     }
     for raised in &report.raised {
         say!("  {raised}");
+    }
+    for left in &report.left_out {
+        say!("  {left}");
     }
     for r in &report.refusals {
         say!("  {:<28} refused at \"{}\" ({}): {}", r.pass, r.node, r.op_type, r.reason);

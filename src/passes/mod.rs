@@ -25,7 +25,7 @@ mod support;
 mod tidy;
 
 pub use pass::{Outcome, Pass, PassReport, Refusal, for_each};
-pub use simplify::{SimplifyOptions, SimplifyReport, simplify};
+pub use simplify::{LeftOut, SimplifyOptions, SimplifyReport, simplify};
 pub(crate) use specialize::drop_shapes;
 pub use specialize::{Specialize, declare_outputs, specialize};
 
