@@ -16,7 +16,7 @@ const PASSES: &[PassChoice] = &[
     on("fuse-softmax", 1.00, "1.8 to 3.1× over the last axis, LogSoftmax 1.0×"),
     on("fuse-layer-norm", 1.00, "the same work"),
     on("fuse-instance-norm", 4.92, "4.9 to 5.5×"),
-    on("fuse-group-norm", 1.50, "1.5 to 6.3×"),
+    on("fuse-group-norm", 1.34, "1.3 to 6.8×"),
     on("fuse-global-pool", 0.98, "the same work"),
     on("fuse-depth-to-space", 1.00, "1.3 to 4.2× in the order DCR, 1.0× in CRD and for SpaceToDepth"),
     off("fuse-silu", 1.00, "it makes the same of Sigmoid and Mul, and Swish needs opset 24"),

@@ -9,8 +9,9 @@
 //! γ and β are constant, one number per channel, and may be missing. Only float32 of a known rank of 3 or more and a known number
 //! of channels. Raises the opset to 21, the first in which γ and β are per channel.
 //!
-//! Refuses an instance normalization that scales or shifts by itself, when a value in between has another reader or is a graph
-//! output, and when the opset cannot be raised. Shapes that are not known to be those above are no match.
+//! Refuses an instance normalization that scales or shifts by itself, groups of one channel (0.5 to 1.5× in tract), when a
+//! value in between has another reader or is a graph output, and when the opset cannot be raised. Shapes that are not known to
+//! be those above are no match.
 
 use super::normalization::{Normalized, repeated};
 use super::pattern::{Found, Pattern, fuse_from};
@@ -49,6 +50,9 @@ fn find(model: &Model, back: NodeId) -> Found {
     let plain = |input, number| model.constant_input(normalize, input).is_some_and(|t| all_equal(t, number));
     if !plain(1, 1.0) || !plain(2, 0.0) {
         return Some(Err("the normalization of the groups scales or shifts by itself".into()));
+    }
+    if groups == channels as i64 {
+        return Some(Err("every group is one channel, where GroupNormalization may be slower".into()));
     }
     let epsilon = model.node(normalize).float_or("epsilon", 1e-5);
     let inner = vec![group, normalize];
