@@ -104,9 +104,9 @@ pub fn load(path: &Path) -> Result<Model> {
 }
 
 /// The model in the clean form in which it is calibrated and quantized, and what was done to it.
-pub fn load_simplified(path: &Path) -> Result<(Model, SimplifyReport)> {
+pub fn load_simplified(path: &Path, options: &SimplifyOptions) -> Result<(Model, SimplifyReport)> {
     let mut model = load(path)?;
-    let report = passes::simplify(&mut model, &SimplifyOptions::default()).map_err(|e| e.in_file(path))?;
+    let report = passes::simplify(&mut model, options).map_err(|e| e.in_file(path))?;
     Ok((model, report))
 }
 

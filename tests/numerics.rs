@@ -8,6 +8,7 @@ use std::fs;
 use onnxpress::ir::text;
 use onnxpress::ir::{DType, Dim, Model, Tensor, TensorType};
 use onnxpress::passes::{PASSES, SimplifyOptions, simplify};
+use onnxpress::target;
 
 use crate::bare;
 use crate::common::root;
@@ -44,6 +45,7 @@ fn options(flags: &str) -> SimplifyOptions {
         match word {
             "--only" => options.only.push(value),
             "--skip" => options.skip.push(value),
+            "--target" => options.target = Some(target::find(&value).unwrap()),
             _ => panic!("flag {word}"),
         }
     }

@@ -41,7 +41,7 @@ fn press(model: &Path, calib: &Path, eval: &Path, output: &Path) -> Report {
     let job = Optimize {
         model,
         output,
-        simplify: SimplifyOptions::default(),
+        simplify: SimplifyOptions::for_target(preset),
         prune: None,
         quantize: Some(QuantOptions::for_target(preset.name).unwrap()),
         calibrator: calibrate::parse(preset.calibrator).unwrap(),

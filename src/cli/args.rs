@@ -9,6 +9,7 @@ use crate::data::{DataOptions, Dataset, InputSpec};
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::folder_of;
 use crate::ir::Model;
+use crate::passes::SimplifyOptions;
 use crate::pipeline::RangeSource;
 use crate::quantize::{self, Activations, Format, Granularity, QuantOptions, Switch, Weights};
 use crate::validate::Gates;
@@ -137,6 +138,11 @@ impl QuantArgs {
         o.smooth = self.smooth.unwrap_or(o.smooth);
         o.algorithm = self.algorithm.clone().unwrap_or(o.algorithm);
         Ok(o)
+    }
+
+    /// The rewrites that the target wants.
+    pub fn simplify(&self) -> Result<SimplifyOptions> {
+        Ok(SimplifyOptions::for_target(target::find(&self.target)?))
     }
 
     /// Refuses a calibrator beside ranges that are there already.

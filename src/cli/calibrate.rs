@@ -50,7 +50,7 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
 fn observe(args: &Args, bars: &Bars) -> Result<(Statistics, Ranges)> {
     let path = args.model.as_ref().ok_or_else(|| Error::usage("the model is missing"))?;
     // The values to observe are those of the clean graph, which is what gets quantized.
-    let (model, _) = pipeline::load_simplified(path)?;
+    let (model, _) = pipeline::load_simplified(path, &args.quant.simplify()?)?;
     let data = args.data.required(&model)?;
     let (options, runtime) = (args.quant.options()?, runtime::find(&args.runtime)?);
     let values = quantize::values_to_observe(&model, &options);

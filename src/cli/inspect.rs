@@ -44,7 +44,8 @@ struct Inspection {
 pub(super) fn run(args: &Args) -> Result<Done> {
     let model = pipeline::load(&args.model)?;
     let mut clean = model.clone();
-    let simplify = passes::simplify(&mut clean, &SimplifyOptions::default()).map_err(|e| e.in_file(&args.model))?;
+    let wanted = SimplifyOptions::for_target(target::find(&args.target)?);
+    let simplify = passes::simplify(&mut clean, &wanted).map_err(|e| e.in_file(&args.model))?;
     let mut options = QuantOptions::for_target(&args.target)?;
     let needs_data = options.format.is_static();
     if needs_data {
@@ -103,6 +104,9 @@ fn show(i: &Inspection) -> Result<()> {
     }
     for r in &i.simplify.refusals {
         say!("  {:<28} refused at \"{}\" ({}): {}", r.pass, r.node, r.op_type, r.reason);
+    }
+    for left in &i.simplify.left_out {
+        say!("  {left}");
     }
     say!("\nquantize for {}", i.plan.options.target);
     if i.needs_data {

@@ -8,7 +8,7 @@ use super::bars::Bars;
 use super::out::{self, say};
 use super::prune::PruneArgs;
 use crate::error::{Error, Result};
-use crate::passes::{SimplifyOptions, SimplifyReport};
+use crate::passes::SimplifyReport;
 use crate::pipeline::{self, Data, Optimize};
 use crate::prune::{self, PruneOptions, PrunePlan};
 use crate::quantize::QuantPlan;
@@ -81,7 +81,7 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
     let job = Optimize {
         model: &args.model,
         output: path,
-        simplify: SimplifyOptions::default(),
+        simplify: args.quant.simplify()?,
         prune: prune_options(args)?,
         quantize: if args.no_quantize { None } else { Some(args.quant.options()?) },
         calibrator: args.quant.calibrator()?,
@@ -125,7 +125,7 @@ fn prune_options(args: &Args) -> Result<Option<PruneOptions>> {
 }
 
 fn plan(args: &Args, bars: &Bars) -> Result<Done> {
-    let (mut model, simplify) = pipeline::load_simplified(&args.model)?;
+    let (mut model, simplify) = pipeline::load_simplified(&args.model, &args.quant.simplify()?)?;
     let mut plan = Plan { schema_version: report::SCHEMA_VERSION, simplify, prune: None, quantize: None };
     if let Some(options) = prune_options(args)? {
         let pruned = prune::plan(&model, &options)?;
@@ -147,6 +147,9 @@ fn plan(args: &Args, bars: &Bars) -> Result<Done> {
         return Ok(Done::Well);
     }
     say!("simplify  {} ─► {} nodes", plan.simplify.nodes_before, plan.simplify.nodes_after);
+    for left in &plan.simplify.left_out {
+        say!("  {left}");
+    }
     plan.prune.iter().try_for_each(|p| out::write(format_args!("{p}")))?;
     plan.quantize.iter().try_for_each(|p| out::write(format_args!("{p}")))?;
     Ok(Done::Well)

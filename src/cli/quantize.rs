@@ -35,7 +35,7 @@ pub struct Args {
 pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
     let path = output(args.output.as_ref(), args.plan)?;
     let options = args.quant.options()?;
-    let (mut model, _) = pipeline::load_simplified(&args.model)?;
+    let (mut model, _) = pipeline::load_simplified(&args.model, &args.quant.simplify()?)?;
     let data = args.data.data.as_ref().map(|spec| args.data.open(spec, &model)).transpose()?;
     let source = range_source(args.ranges.as_ref(), data.as_ref(), &args.runtime, &args.quant)?;
     let plan = pipeline::decide(&mut model, &options, source, bars)?;

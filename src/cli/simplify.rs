@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::Done;
-use super::args::{output, shape};
+use super::args::{output, shape, targets};
 use super::bars::Bars;
 use super::out::say;
 use crate::data::{DataOptions, Dataset, InputSpec};
@@ -31,6 +31,8 @@ pub struct Args {
     /// Not this pass (repeatable)
     #[arg(long, value_name = "PASS")]
     skip: Vec<String>,
+    #[arg(long, value_name = "T", default_value = target::PRESETS[0].name, help = targets())]
+    target: String,
     /// Only rewrites that keep every bit of the outputs
     #[arg(long)]
     bit_exact: bool,
@@ -71,6 +73,7 @@ fn pair(text: &str) -> Result<(String, String), String> {
 
 pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
     let path = output(args.output.as_ref(), args.plan)?;
+    let target = target::find(&args.target)?;
     let mut model = pipeline::load(&args.model)?;
     let wanted = Specialize {
         shapes: args.shape.clone(),
@@ -80,12 +83,17 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
     };
     passes::specialize(&mut model, &wanted)?;
     let original = model.clone();
-    let options = SimplifyOptions { only: args.only.clone(), skip: args.skip.clone(), bit_exact: args.bit_exact };
+    let options = SimplifyOptions {
+        only: args.only.clone(),
+        skip: args.skip.clone(),
+        bit_exact: args.bit_exact,
+        target: Some(target),
+    };
     let here = |e: Error| e.in_file(&args.model);
     let mut tuned = None;
     let report = if args.tune.is_some() {
         let data = inputs(args.data.as_deref(), 1, &original)?.batch(0)?.inputs;
-        let runtime = runtime::closest_to(target::PRESETS[0].name);
+        let runtime = runtime::closest_to(target.name);
         let (best, report, seen) = tune(&original, &options, &data, runtime, bars).map_err(here)?;
         (model, tuned) = (best, Some(seen));
         report
@@ -112,6 +120,9 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
     }
     for raised in &report.raised {
         say!("  {raised}");
+    }
+    for left in &report.left_out {
+        say!("  {left}");
     }
     for r in &report.refusals {
         say!("  {:<28} refused at \"{}\" ({}): {}", r.pass, r.node, r.op_type, r.reason);

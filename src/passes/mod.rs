@@ -25,7 +25,7 @@ mod support;
 mod tidy;
 
 pub use pass::{Outcome, Pass, PassReport, Refusal, for_each};
-pub use simplify::{SimplifyOptions, SimplifyReport, simplify};
+pub use simplify::{LeftOut, SimplifyOptions, SimplifyReport, simplify};
 pub(crate) use specialize::drop_shapes;
 pub use specialize::{Specialize, declare_outputs, specialize};
 
@@ -56,7 +56,17 @@ pub static PASSES: &[Pass] = &[
     fuse::clip::PASS,
     fuse::hard_sigmoid::PASS,
     fuse::hard_swish::PASS,
+    fuse::gelu::PASS,
+    fuse::silu::PASS,
+    fuse::softplus::PASS,
+    fuse::mish::PASS,
+    fuse::softmax::PASS,
+    fuse::instance_norm::PASS,
     fuse::layer_norm::PASS,
+    fuse::rms_norm::PASS,
+    fuse::group_norm::PASS,
+    fuse::global_pool::PASS,
+    fuse::depth_to_space::PASS,
     fuse::pad::PASS,
     fuse::slice_squeeze::PASS,
     fuse::reduce_chain::PASS,

@@ -1,10 +1,13 @@
 //! All passes, in order, round after round until a round changes nothing.
 
+use std::fmt;
+
 use serde::Serialize;
 
 use super::{PASSES, Pass, Refusal};
 use crate::error::{Error, Result};
 use crate::ir::{GraphEdit, Model};
+use crate::target::Preset;
 
 /// A chain of n rewrites needs n rounds at worst; real models settle within ten.
 const MAX_ROUNDS: usize = 64;
@@ -17,6 +20,35 @@ pub struct SimplifyOptions {
     pub skip: Vec<String>,
     /// Only passes that keep every bit of the outputs.
     pub bit_exact: bool,
+    /// Where the model will run: passes that are off in its preset are left out, unless they are in `only`. With no
+    /// target nothing is.
+    pub target: Option<&'static Preset>,
+}
+
+impl SimplifyOptions {
+    /// Every pass that pays in `target`.
+    pub fn for_target(target: &'static Preset) -> Self {
+        SimplifyOptions { target: Some(target), ..SimplifyOptions::default() }
+    }
+
+    fn is_off(&self, pass: &Pass) -> bool {
+        self.target.is_some_and(|t| t.left_out().any(|choice| choice.pass == pass.name))
+    }
+}
+
+/// A pass that would have found something, and was left out since it does not pay in the target.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LeftOut {
+    pub pass: &'static str,
+    pub found: usize,
+    pub target: &'static str,
+    pub why: &'static str,
+}
+
+impl fmt::Display for LeftOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} left out for {}, {} found: {}", self.pass, self.target, self.found, self.why)
+    }
 }
 
 /// What simplification did.
@@ -31,6 +63,8 @@ pub struct SimplifyReport {
     pub raised: Vec<String>,
     /// What the last round found and left alone.
     pub refusals: Vec<Refusal>,
+    /// What the target does not want.
+    pub left_out: Vec<LeftOut>,
 }
 
 /// Rewrites `model` to a fixed point of the chosen passes. Outputs keep their names, types and, up to
@@ -62,6 +96,7 @@ pub fn simplify(model: &mut Model, options: &SimplifyOptions) -> Result<Simplify
         }
     }
     report.nodes_after = model.operator_count();
+    report.left_out = left_out(model, options)?;
     let applied = passes.iter().zip(counts).filter(|(_, n)| *n > 0);
     report.passes = applied.map(|(p, n)| (p.name.to_string(), n)).collect();
     Ok(report)
@@ -80,13 +115,40 @@ fn chosen(options: &SimplifyOptions) -> Result<Vec<&'static Pass>> {
         (options.only.is_empty() || named(&options.only, p))
             && !named(&options.skip, p)
             && (p.exact || !options.bit_exact)
+            && !(options.only.is_empty() && options.is_off(p))
     };
     Ok(PASSES.iter().filter(wanted).collect())
+}
+
+/// What the passes that the target does without would find in the finished model.
+fn left_out(model: &Model, options: &SimplifyOptions) -> Result<Vec<LeftOut>> {
+    let mut all = Vec::new();
+    let Some(target) = options.target.filter(|_| options.only.is_empty()) else { return Ok(all) };
+    for choice in target.left_out().filter(|c| !options.skip.iter().any(|s| s == c.pass)) {
+        let Some(pass) = PASSES.iter().find(|p| p.name == choice.pass && (p.exact || !options.bit_exact)) else {
+            continue;
+        };
+        let mut copy = model.clone();
+        let found = (pass.run)(&mut GraphEdit::new(&mut copy))?.applied;
+        if found > 0 {
+            all.push(LeftOut { pass: pass.name, found, target: target.name, why: choice.why });
+        }
+    }
+    Ok(all)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn targets_choose_among_the_passes() {
+        for preset in crate::target::PRESETS {
+            for choice in preset.passes {
+                assert!(PASSES.iter().any(|p| p.name == choice.pass), "{}: {}", preset.name, choice.pass);
+            }
+        }
+    }
 
     #[test]
     fn names_are_unique_and_an_unknown_one_suggests_the_nearest() {

@@ -1,6 +1,7 @@
 //! Small steps that several passes share.
 
 use super::Outcome;
+use crate::ir::shape::axis_of;
 use crate::ir::{DType, Element, GraphEdit, Model, NodeId, Origin, Tensor, ValueId};
 
 /// Lets everything that reads the node's only live output read `value` instead, and removes the node.
@@ -33,6 +34,20 @@ pub(super) fn read_elsewhere(model: &Model, value: ValueId) -> Option<String> {
         return Some(format!("{} is a graph output", model.name(value)));
     }
     (model.uses(value).len() > 1).then(|| format!("{} is read elsewhere", model.name(value)))
+}
+
+/// The axes of a reduction, counted from the front; all where none are given.
+pub(super) fn reduced_axes(model: &Model, node: NodeId, rank: usize) -> Option<Vec<usize>> {
+    let n = model.node(node);
+    let given = match n.input(1) {
+        Some(axes) => model.constant(axes)?.to_i64()?,
+        None => n.ints("axes").map(<[i64]>::to_vec).unwrap_or_default(),
+    };
+    match (given.is_empty(), n.int_or("noop_with_empty_axes", 0) != 0) {
+        (true, true) => None,
+        (true, false) => Some((0..rank).collect()),
+        _ => given.iter().map(|a| axis_of(*a, rank)).collect(),
+    }
 }
 
 /// Rounds `values` to `dtype`; `None` where one becomes infinite or is not a number.
@@ -105,7 +120,7 @@ pub(super) fn clip_bounds(model: &Model, node: NodeId) -> Option<(f32, f32)> {
 pub(super) fn scalar(model: &Model, node: NodeId, input: usize) -> Option<f32> {
     let constant = model.constant_input(node, input).filter(|t| t.dtype().is_float())?;
     let other = model.node(node).input(1 - input)?;
-    let narrow = constant.rank() <= 1 || model.tensor_type(other).rank().is_some_and(|r| constant.rank() <= r);
+    let narrow = constant.rank() == 0 || model.tensor_type(other).rank().is_some_and(|r| constant.rank() <= r);
     if narrow { constant.scalar_f32() } else { None }
 }
 

@@ -39,6 +39,9 @@ pub fn text(r: &Report) -> String {
         for raised in &s.raised {
             let _ = writeln!(out, "  {raised}");
         }
+        for left in &s.left_out {
+            let _ = writeln!(out, "  {left}");
+        }
         if !s.refusals.is_empty() {
             let _ = writeln!(out, "  {} rewrites refused (inspect shows why)", s.refusals.len());
         }

@@ -31,11 +31,33 @@ pub enum Output {
     Never,
 }
 
+/// Whether a rewrite pays in this runtime: the operator that it writes may be slower there than those that it replaces.
+#[derive(Debug, Clone, Copy)]
+pub struct PassChoice {
+    /// Name of one of [`crate::passes::PASSES`].
+    pub pass: &'static str,
+    /// Float latency before ÷ after in this runtime on one thread, the lowest of the shapes measured.
+    pub ratio: f64,
+    pub on: bool,
+    /// What was measured, or why it is off.
+    pub why: &'static str,
+}
+
+const fn on(pass: &'static str, ratio: f64, why: &'static str) -> PassChoice {
+    PassChoice { pass, ratio, on: true, why }
+}
+
+const fn off(pass: &'static str, ratio: f64, why: &'static str) -> PassChoice {
+    PassChoice { pass, ratio, on: false, why }
+}
+
 /// A deployment target.
 #[derive(Debug)]
 pub struct Preset {
     pub name: &'static str,
     pub summary: &'static str,
+    /// The rewrites whose gain depends on the runtime; all others run for every target.
+    pub passes: &'static [PassChoice],
     /// Names of [`crate::quantize::Format`] and its companions, so that presets stay data.
     pub format: &'static str,
     pub activations: &'static str,
@@ -87,6 +109,11 @@ pub fn find(name: &str) -> Result<&'static Preset> {
 }
 
 impl Preset {
+    /// The rewrites that are left out here.
+    pub fn left_out(&self) -> impl Iterator<Item = &'static PassChoice> {
+        self.passes.iter().filter(|choice| !choice.on)
+    }
+
     /// What the target makes of contractions `op_type`.
     pub fn contraction(&self, op_type: &str) -> Option<&OpPlacement> {
         self.contractions.iter().find(|c| c.op_type == op_type)
@@ -104,5 +131,15 @@ mod tests {
         let error = find("tensorrt").unwrap_err();
         assert_eq!(error.exit_code(), 2);
         assert_eq!(error.to_string(), "there is no target \"tensorrt\"; there are onnxruntime, tract");
+    }
+    #[test]
+    fn only_what_is_no_slower_is_on() {
+        for preset in PRESETS {
+            for choice in preset.passes {
+                // Ratios of equal work scatter by a few percent.
+                assert!(!choice.on || choice.ratio >= 0.95, "{}: {choice:?}", preset.name);
+                assert!(!choice.why.is_empty(), "{}: {choice:?}", preset.name);
+            }
+        }
     }
 }

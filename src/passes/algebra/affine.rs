@@ -22,7 +22,7 @@ pub(super) struct Affine {
 
 /// Where the channels of the tensor are that the affine node reads.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Channels {
+pub(in crate::passes) struct Channels {
     /// Axis counted from the last one, which is 0.
     pub from_end: usize,
     pub count: usize,
@@ -92,7 +92,12 @@ fn batch_norm(model: &Model, node: NodeId, channels: Channels) -> Option<Affine>
 }
 
 /// The constant input, as one number or one per channel.
-fn per_channel(model: &Model, node: NodeId, input: usize, channels: Channels) -> Option<Vec<f64>> {
+pub(in crate::passes) fn per_channel(
+    model: &Model,
+    node: NodeId,
+    input: usize,
+    channels: Channels,
+) -> Option<Vec<f64>> {
     let tensor = model.constant_input(node, input).filter(|t| t.dtype().is_float())?;
     let shape = tensor.shape();
     // A constant of higher rank than the tensor raises the rank of the result.

@@ -3,7 +3,7 @@
 //! [`affine`] reads what a node does to each channel, [`linear`] knows where an operator with a weight keeps
 //! its channels; a pass joins the two. All arithmetic is in `f64` and is rounded once, to the weight's dtype.
 
-mod affine;
+pub(super) mod affine;
 pub(super) mod batch_norm;
 pub(super) mod bias;
 mod fold;

@@ -12,9 +12,8 @@
 //! Refuses when the value in between has another reader or is a graph output.
 
 use crate::error::Result;
-use crate::ir::shape::axis_of;
-use crate::ir::{GraphEdit, Model, NodeId, Tensor};
-use crate::passes::support::{is_float, producer_of, read_elsewhere};
+use crate::ir::{GraphEdit, NodeId, Tensor};
+use crate::passes::support::{is_float, producer_of, read_elsewhere, reduced_axes};
 use crate::passes::{Outcome, Pass, PassReport, for_each};
 
 pub(in crate::passes) const PASS: Pass =
@@ -37,10 +36,10 @@ fn merge(edit: &mut GraphEdit, node: NodeId) -> Outcome {
         return Outcome::NoMatch;
     }
     let Some(rank) = edit.tensor_type(x).rank() else { return Outcome::NoMatch };
-    let Some(first) = axes(edit, before, rank) else { return Outcome::NoMatch };
+    let Some(first) = reduced_axes(edit, before, rank) else { return Outcome::NoMatch };
     // Where each axis that the second one sees stands in x.
     let seen: Vec<usize> = (0..rank).filter(|i| keeps(node) || !first.contains(i)).collect();
-    let Some(second) = axes(edit, node, seen.len()) else { return Outcome::NoMatch };
+    let Some(second) = reduced_axes(edit, node, seen.len()) else { return Outcome::NoMatch };
     if let Some(reason) = read_elsewhere(edit, between) {
         return Outcome::Refused(reason);
     }
@@ -57,18 +56,4 @@ fn merge(edit: &mut GraphEdit, node: NodeId) -> Outcome {
     }
     edit.remove_node(before);
     Outcome::Applied
-}
-
-/// The axes counted from the front; all where none are given.
-fn axes(model: &Model, node: NodeId, rank: usize) -> Option<Vec<usize>> {
-    let n = model.node(node);
-    let given = match n.input(1) {
-        Some(axes) => model.constant(axes)?.to_i64()?,
-        None => n.ints("axes").map(<[i64]>::to_vec).unwrap_or_default(),
-    };
-    match (given.is_empty(), n.int_or("noop_with_empty_axes", 0) != 0) {
-        (true, true) => None,
-        (true, false) => Some((0..rank).collect()),
-        _ => given.iter().map(|a| axis_of(*a, rank)).collect(),
-    }
 }

@@ -10,7 +10,7 @@
 //! 5. every If whose condition the shapes or the constants decide becomes the branch it takes: runtimes
 //!    check the branch that is never taken, too;
 //! 6. what is left is simplified, unless it is wanted as it stands: scalar arithmetic folds into convolutions, decomposed activations
-//!    become operators, paddings go into the convolution;
+//!    become operators where tract runs those no slower, paddings go into the convolution;
 //! 7. a DequantizeLinear before a Softmax becomes arithmetic, which tract does not take for a table.
 //!
 //! The copy shares the weights with the original.
@@ -29,6 +29,7 @@ use crate::error::Result;
 use crate::ir::{GraphEdit, Model, Tensor};
 use crate::passes::inline::inline_functions;
 use crate::passes::{SimplifyOptions, drop_shapes, opset, simplify};
+use crate::target;
 
 /// Says which outputs of a part of the model are constant, given the declared types of its inputs.
 pub type Known<'a> = &'a dyn Fn(&Model) -> Result<Vec<Option<Tensor>>>;
@@ -71,7 +72,8 @@ pub fn prepare(model: &Model, options: &LoadOptions, known: Known) -> Result<Pre
 /// Simplifies the copy; a pass that fails leaves it as it was before.
 fn simplified(model: &mut Model) {
     let mut copy = model.clone();
-    match simplify(&mut copy, &SimplifyOptions::default()) {
+    let options = SimplifyOptions { target: target::find("tract").ok(), ..SimplifyOptions::default() };
+    match simplify(&mut copy, &options) {
         Ok(_) => *model = copy,
         Err(error) => tracing::debug!("the prepared copy stays as it is: {error}"),
     }
