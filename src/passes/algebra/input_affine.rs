@@ -28,7 +28,7 @@ pub(in crate::passes) const PASS: Pass = Pass {
     exact: false,
 };
 
-const AFFINE: &[&str] = &["BatchNormalization", "Mul", "Div", "Neg", "Add", "Sub"];
+pub(super) const AFFINE: &[&str] = &["BatchNormalization", "Mul", "Div", "Neg", "Add", "Sub"];
 
 fn run(edit: &mut GraphEdit) -> Result<PassReport> {
     for_each(edit, PASS.name, LINEAR, |edit, node| Ok(fold(edit, node)))
