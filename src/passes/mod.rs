@@ -70,6 +70,7 @@ pub static PASSES: &[Pass] = &[
     algebra::scale_after_shift::PASS,
     algebra::linear_chain::PASS,
     algebra::parallel::PASS,
+    algebra::path::PASS,
     fuse::matmul_add::PASS,
     tidy::dead_nodes::PASS,
     tidy::merge_initializers::PASS,

@@ -10,7 +10,7 @@ use crate::passes::support::set_constant;
 const NODE_BYTES: usize = 128;
 
 /// Tensors for inputs of nodes.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Constants(Vec<(NodeId, usize, Tensor)>);
 
 impl Constants {
@@ -22,13 +22,8 @@ impl Constants {
         self.0.extend(others.0);
     }
 
-    /// Whether `node` gets a constant already.
-    pub fn change(&self, node: NodeId) -> bool {
-        self.0.iter().any(|(n, ..)| *n == node)
-    }
-
-    pub fn tensors(&self) -> impl Iterator<Item = &Tensor> {
-        self.0.iter().map(|(_, _, tensor)| tensor)
+    pub fn all(&self) -> impl Iterator<Item = (NodeId, usize, &Tensor)> {
+        self.0.iter().map(|(node, input, tensor)| (*node, *input, tensor))
     }
 
     /// Whether the file grows by no more than a node once `freed` bytes are gone, and why not.

@@ -1,6 +1,8 @@
 //! Affine and linear operators.
 
+mod fold;
 mod merge;
+mod path;
 
 use std::fmt::Write;
 
@@ -21,8 +23,9 @@ pub fn numbers(n: usize, seed: u64) -> String {
 
 /// An initializer `float[dims] name = {…}`.
 pub fn weight(name: &str, dims: &[usize], seed: u64) -> String {
-    let shape: Vec<String> = dims.iter().map(usize::to_string).collect();
-    format!("float[{}] {name} = {{{}}}", shape.join(","), numbers(dims.iter().product(), seed))
+    let sizes: Vec<String> = dims.iter().map(usize::to_string).collect();
+    let shape = if dims.is_empty() { String::new() } else { format!("[{}]", sizes.join(",")) };
+    format!("float{shape} {name} = {{{}}}", numbers(dims.iter().product(), seed))
 }
 
 /// The same with positive numbers.
