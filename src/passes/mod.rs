@@ -79,6 +79,8 @@ pub static PASSES: &[Pass] = &[
     algebra::input_affine::PASS,
     algebra::scale_after_shift::PASS,
     algebra::linear_chain::PASS,
+    algebra::parallel::PASS,
+    algebra::path::PASS,
     fuse::matmul_add::PASS,
     tidy::dead_nodes::PASS,
     tidy::merge_initializers::PASS,

@@ -1,6 +1,7 @@
 //! Rewrites on graphs that are made up around their pattern: shapes, pads, groups, broadcasts, readers, captures. What a pass
 //! applies must compute the same in tract; near misses must be left alone.
 
+mod algebra;
 mod fuse;
 
 use onnxpress::ir::text;

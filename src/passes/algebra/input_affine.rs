@@ -11,10 +11,11 @@
 //!
 //! Refuses a shift before a convolution that pads (zeros of the padding would not be shifted), before
 //! ConvTranspose and before MatMul, which has no bias; when the affine operator's output has another
-//! reader or is a graph output; when a shared weight had to be copied at the file's expense; when a folded
+//! reader or is a graph output; the ½ of a decomposed GELU, which runtimes fuse; when a shared weight had to be copied at the file's expense; when a folded
 //! number overflows.
 
 use super::affine::Affine;
+use super::gelu;
 use super::linear::{LINEAR, Linear};
 use crate::error::Result;
 use crate::ir::{GraphEdit, NodeId};
@@ -28,7 +29,7 @@ pub(in crate::passes) const PASS: Pass = Pass {
     exact: false,
 };
 
-const AFFINE: &[&str] = &["BatchNormalization", "Mul", "Div", "Neg", "Add", "Sub"];
+pub(super) const AFFINE: &[&str] = &["BatchNormalization", "Mul", "Div", "Neg", "Add", "Sub"];
 
 fn run(edit: &mut GraphEdit) -> Result<PassReport> {
     for_each(edit, PASS.name, LINEAR, |edit, node| Ok(fold(edit, node)))
@@ -56,6 +57,9 @@ fn fold(edit: &mut GraphEdit, node: NodeId) -> Outcome {
     let Some(between) = edit.node(before).output(0) else { return Outcome::NoMatch };
     if let Some(reason) = read_elsewhere(edit, between) {
         return Outcome::Refused(reason);
+    }
+    if gelu::is_half(edit, before) {
+        return Outcome::refused("the ½ of a GELU stays with it, for runtimes fuse it");
     }
     let freed = own_bytes(edit, before);
     if let Err(reason) = linear.apply_before(edit, &affine, freed) {

@@ -10,15 +10,12 @@
 //! y = W·x + b. An affine map after it gives W' = s·W, b' = s·b + t; one before it gives W' = W·s and
 //! b' = b + W·t, where every output sees all of W (no padding).
 //!
-//! A weight or bias that another node reads too is not changed but copied, which is refused where the
-//! file would grow by more than the node that goes away.
+//! The new constants are decided first, and set only if the file can afford them: see [`super::constants`].
 
 use super::affine::{Affine, Channels};
+use super::constants::Constants;
 use crate::ir::{GraphEdit, Model, NodeId, Tensor, ValueId};
-use crate::passes::support::{from_f64, set_constant};
-
-/// About what a node takes in the file.
-const NODE_BYTES: usize = 128;
+use crate::passes::support::from_f64;
 
 pub(super) const LINEAR: &[&str] = &["Conv", "ConvTranspose", "Gemm", "MatMul"];
 
@@ -142,6 +139,27 @@ impl Linear {
         self.bias.is_some()
     }
 
+    pub fn bias(&self) -> Option<&[f64]> {
+        self.bias.as_deref()
+    }
+
+    /// α·W of one matrix as `[outputs, inputs]`.
+    pub fn dense(&self) -> Option<Vec<f64>> {
+        let weight = self.weight.to_f64()?;
+        let mut dense = vec![0.0; self.outputs * self.inputs];
+        self.layout
+            .for_each(|element, output, input| dense[output * self.inputs + input] = self.alpha * weight[element]);
+        Some(dense)
+    }
+
+    /// The elements of W, in its order, from α·W as `[outputs, inputs]`.
+    pub fn undense(&self, dense: &[f64]) -> Vec<f64> {
+        let mut weight = vec![0.0; self.weight.len()];
+        self.layout
+            .for_each(|element, output, input| weight[element] = dense[output * self.inputs + input] / self.alpha);
+        weight
+    }
+
     fn is_convolution(&self, model: &Model) -> bool {
         model.node(self.node).is_one_of(&["Conv", "ConvTranspose"])
     }
@@ -170,6 +188,11 @@ impl Linear {
 
     /// Folds y ↦ s·y + t into the weight and bias. `freed` bytes are no longer needed then.
     pub fn apply_after(self, edit: &mut GraphEdit, affine: &Affine, freed: usize) -> Result<(), String> {
+        self.after(edit, affine)?.afford_and_set(edit, freed)
+    }
+
+    /// The constants that give s·y + t for y.
+    pub fn after(&self, model: &Model, affine: &Affine) -> Result<Constants, String> {
         if !self.takes_bias() && !affine.is_scale_only() {
             return Err("MatMul takes no bias".into());
         }
@@ -177,7 +200,7 @@ impl Linear {
             b.iter().enumerate().map(|(o, b)| affine.scale_of(o) * b + affine.shift_of(o)).collect::<Vec<f64>>()
         });
         let weight = (!affine.is_shift_only()).then(|| self.scaled(|output, _| affine.scale_of(output))).transpose()?;
-        self.write(edit, weight, bias, freed)
+        self.constants(model, weight, bias)
     }
 
     /// Whether a shift of the input can go into the bias, and why not.
@@ -198,14 +221,23 @@ impl Linear {
 
     /// Folds an input x ↦ s·x + t into the weight and bias.
     pub fn apply_before(self, edit: &mut GraphEdit, affine: &Affine, freed: usize) -> Result<(), String> {
-        if !affine.is_scale_only() {
-            self.takes_shift(edit)?;
-        }
-        self.apply_inside(edit, affine, freed)
+        self.before(edit, affine)?.afford_and_set(edit, freed)
     }
 
-    /// The same as if nothing were padded: for shifts so small that the border does not matter.
+    /// The constants that make of x what the present ones make of s·x + t.
+    pub fn before(&self, model: &Model, affine: &Affine) -> Result<Constants, String> {
+        if !affine.is_scale_only() {
+            self.takes_shift(model)?;
+        }
+        self.inside(model, affine)
+    }
+
+    /// As [`Self::apply_before`] as if nothing were padded: for shifts so small that the border does not matter.
     pub fn apply_inside(self, edit: &mut GraphEdit, affine: &Affine, freed: usize) -> Result<(), String> {
+        self.inside(edit, affine)?.afford_and_set(edit, freed)
+    }
+
+    fn inside(&self, model: &Model, affine: &Affine) -> Result<Constants, String> {
         let mut bias = self.bias.clone();
         if !affine.is_scale_only() {
             let Some(bias) = &mut bias else { return Err("MatMul takes no bias".into()) };
@@ -215,13 +247,13 @@ impl Linear {
             });
         }
         let weight = (!affine.is_shift_only()).then(|| self.scaled(|_, input| affine.scale_of(input))).transpose()?;
-        self.write(edit, weight, bias, freed)
+        self.constants(model, weight, bias)
     }
 
     /// Folds α and β of a Gemm into the weight and bias.
     pub fn absorb_factors(self, edit: &mut GraphEdit) -> Result<(), String> {
         let weight = (self.alpha != 1.0).then(|| self.scaled(|_, _| self.alpha)).transpose()?;
-        self.write(edit, weight, self.bias.clone(), 0)?;
+        self.constants(edit, weight, self.bias.clone())?.afford_and_set(edit, 0)?;
         edit.remove_attr(self.node, "alpha");
         edit.remove_attr(self.node, "beta");
         Ok(())
@@ -234,41 +266,20 @@ impl Linear {
         from_f64(self.weight.dtype(), self.weight.shape(), &values).ok_or_else(|| overflow(&self.weight))
     }
 
-    fn write(
-        &self,
-        edit: &mut GraphEdit,
-        weight: Option<Tensor>,
-        bias: Option<Vec<f64>>,
-        freed: usize,
-    ) -> Result<(), String> {
-        let dtype = self.weight.dtype();
-        let had_bias = edit.node(self.node).input(2).is_some();
-        let bias = match bias {
-            Some(b) if had_bias || b.iter().any(|b| *b != 0.0) => {
-                Some(from_f64(dtype, &[b.len()], &b).ok_or_else(|| overflow(&self.weight))?)
-            }
-            _ => None,
-        };
-        let copied = |input: usize, tensor: &Option<Tensor>| {
-            let shared = edit.node(self.node).input(input).is_some_and(|v| edit.uses(v).len() > 1);
-            tensor.as_ref().filter(|_| shared).map_or(0, Tensor::byte_len)
-        };
-        let grows = copied(1, &weight) + copied(2, &bias);
-        if grows > freed + NODE_BYTES {
-            let name = edit.node(self.node).input(1).map_or("", |v| edit.name(v)).to_string();
-            return Err(format!("{name} is shared: a copy of it would add {} bytes to the file", grows - freed));
-        }
+    fn constants(&self, model: &Model, weight: Option<Tensor>, bias: Option<Vec<f64>>) -> Result<Constants, String> {
+        let mut constants = Constants::default();
         if let Some(weight) = weight {
-            set_constant(edit, self.node, 1, weight);
+            constants.add(self.node, 1, weight);
         }
-        if let Some(bias) = bias {
-            set_constant(edit, self.node, 2, bias);
-            edit.remove_attr(self.node, "beta");
+        let had_bias = model.node(self.node).input(2).is_some();
+        if let Some(b) = bias.filter(|b| had_bias || b.iter().any(|b| *b != 0.0)) {
+            let bias = from_f64(self.weight.dtype(), &[b.len()], &b).ok_or_else(|| overflow(&self.weight))?;
+            constants.add(self.node, 2, bias);
         }
-        Ok(())
+        Ok(constants)
     }
 }
 
-fn overflow(tensor: &Tensor) -> String {
+pub(super) fn overflow(tensor: &Tensor) -> String {
     format!("the folded numbers do not fit {}", tensor.dtype())
 }

@@ -33,7 +33,7 @@ fn run(edit: &mut GraphEdit) -> Result<PassReport> {
 }
 
 /// The order of the axes, from the attribute or reversed where the rank is known.
-pub(super) fn permutation(model: &Model, node: NodeId) -> Option<Vec<i64>> {
+pub(in crate::passes) fn permutation(model: &Model, node: NodeId) -> Option<Vec<i64>> {
     let n = model.node(node);
     match n.ints("perm") {
         Some(perm) => Some(perm.to_vec()),

@@ -1,0 +1,71 @@
+//! Operators with one input of data that an affine passes.
+//!
+//! ```text
+//! Relu, LeakyRelu, PRelu, Abs                            a positive scale
+//! MaxPool, GlobalMaxPool, ReduceMax                      a positive scale, and a shift
+//! AveragePool                                            a scale; a shift where no zeros of the padding are counted
+//! GlobalAveragePool, ReduceMean, Resize (not cubic)      both: the weights of their means sum to 1
+//! ReduceSum                                              a scale
+//! Transpose, Reshape, Flatten, Squeeze, Unsqueeze        both; DepthToSpace, SpaceToDepth, Expand, Tile: one number
+//! ```
+
+use super::along::{Along, RESHAPES};
+use crate::ir::{Model, NodeId, ValueId};
+use crate::passes::support::has_side_outputs;
+
+/// What stands on the other side of `node`: at its input for what is given at its output (`back`), or the reverse.
+/// `None` where it does not pass.
+pub fn through(model: &Model, node: NodeId, along: &Along, back: bool) -> Option<Along> {
+    let n = model.node(node);
+    let (x, y) = (n.input(0)?, n.output(0)?);
+    if has_side_outputs(model, node) {
+        return None;
+    }
+    let (from, to) = if back { (y, x) } else { (x, y) };
+    if n.is("Transpose") {
+        return along.transposed(model, node, back);
+    }
+    if n.is_one_of(RESHAPES) {
+        return along.reshaped(model, from, to);
+    }
+    let affine = &along.affine;
+    let passes = match n.op_type.as_str() {
+        _ if !n.domain().is_empty() => false,
+        "Relu" | "LeakyRelu" | "PRelu" | "Abs" => along.is_positive() && affine.is_scale_only(),
+        "MaxPool" | "GlobalMaxPool" | "ReduceMax" => along.is_positive(),
+        "AveragePool" => affine.is_scale_only() || !counts_zeros(model, node),
+        "GlobalAveragePool" | "ReduceMean" => true,
+        "ReduceSum" => affine.is_scale_only(),
+        "DepthToSpace" | "SpaceToDepth" | "Expand" | "Tile" => along.axis.is_none(),
+        "Resize" | "Upsample" => {
+            let means = matches!(n.str("mode"), None | Some("nearest" | "linear" | "bilinear"));
+            let inside = n.str("coordinate_transformation_mode") != Some("tf_crop_and_resize");
+            means && inside && n.int_or("antialias", 0) == 0
+        }
+        _ => false,
+    };
+    // Batch and channels stay where they are in all but reductions.
+    let axis_stays = along.axis.is_none_or(|a| a <= 1 && !n.op_type.starts_with("Reduce"));
+    let elementwise = n.is_one_of(&["Relu", "LeakyRelu", "PRelu", "Abs"]);
+    if passes && (axis_stays || elementwise) { onto(model, along, from, to) } else { None }
+}
+
+/// Whether zeros of the padding are in the means.
+fn counts_zeros(model: &Model, pool: NodeId) -> bool {
+    let n = model.node(pool);
+    let auto = !matches!(n.str("auto_pad"), None | Some("NOTSET" | "VALID" | ""));
+    let pads = auto || n.ints("pads").is_some_and(|p| p.iter().any(|p| *p != 0));
+    (pads && n.int_or("count_include_pad", 0) != 0) || n.int_or("ceil_mode", 0) != 0
+}
+
+/// The same on `to`, if its axis is the same as that of `from`.
+pub fn onto(model: &Model, along: &Along, from: ValueId, to: ValueId) -> Option<Along> {
+    if let Some(axis) = along.axis {
+        let (from, to) = (model.tensor_type(from), model.tensor_type(to));
+        let size = to.shape.as_ref()?.get(axis)?.known()?;
+        if from.rank() != to.rank() || size != along.affine.scale.len() as i64 {
+            return None;
+        }
+    }
+    Some(along.clone())
+}
