@@ -47,6 +47,8 @@ pub static PASSES: &[Pass] = &[
     tidy::zero_states::PASS,
     layout::cast_chain::PASS,
     layout::transpose_chain::PASS,
+    layout::sink_transposes::PASS,
+    layout::transpose_rows::PASS,
     layout::constant_shape::PASS,
     layout::unit_transpose::PASS,
     layout::reshape_chain::PASS,

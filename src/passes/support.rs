@@ -1,7 +1,8 @@
 //! Small steps that several passes share.
 
 use super::Outcome;
-use crate::ir::{DType, Element, GraphEdit, Model, NodeId, Origin, Tensor, ValueId};
+use crate::ir::{DType, Element, GraphEdit, Model, NamedAttr, Node, NodeId, Origin, Tensor, ValueId};
+use crate::ops;
 
 /// Lets everything that reads the node's only live output read `value` instead, and removes the node.
 pub(super) fn bypass(edit: &mut GraphEdit, node: NodeId, value: ValueId) -> Outcome {
@@ -66,6 +67,14 @@ pub(super) fn all_equal(tensor: &Tensor, value: f64) -> bool {
         true => values.iter().all(|v| v.to_bits() == value.to_bits()),
         false => values.iter().all(|v| *v == value),
     }
+}
+
+/// The tensor with axis `order[i]` as its axis i; `None` for elements below a byte and for what is no order of its axes.
+pub(super) fn permuted(tensor: &Tensor, order: &[usize]) -> Option<Tensor> {
+    let perm =
+        NamedAttr { name: "perm".into(), value: order.iter().map(|a| *a as i64).collect::<Vec<_>>().into(), doc: None };
+    let node = Node::from_parts(Vec::new(), Vec::new(), vec![perm], String::new());
+    ops::find("", "Transpose")?.fold?(&node, &[Some(tensor)])?.pop()
 }
 
 /// Gives the node `tensor` as its input: in place where only this node reads the present one, else as a
