@@ -69,6 +69,14 @@ pub(super) fn all_equal(tensor: &Tensor, value: f64) -> bool {
     }
 }
 
+/// Integers that are an attribute in old opsets and a constant input in new ones.
+pub(super) fn ints_of(model: &Model, node: NodeId, attr: &str, input: usize) -> Option<Vec<i64>> {
+    match model.node(node).ints(attr) {
+        Some(ints) => Some(ints.to_vec()),
+        None => model.constant_input(node, input)?.to_i64(),
+    }
+}
+
 /// The tensor with axis `order[i]` as its axis i; `None` for elements below a byte and for what is no order of its axes.
 pub(super) fn permuted(tensor: &Tensor, order: &[usize]) -> Option<Tensor> {
     let perm =

@@ -2,6 +2,8 @@
 //! applies must compute the same in tract; near misses must be left alone.
 
 mod fuse;
+mod layout;
+mod tidy;
 
 use onnxpress::ir::text;
 use onnxpress::passes::{SimplifyOptions, SimplifyReport, simplify};
