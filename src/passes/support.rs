@@ -4,6 +4,13 @@ use super::Outcome;
 use crate::ir::{DType, Element, GraphEdit, Model, NamedAttr, Node, NodeId, Origin, Tensor, ValueId};
 use crate::ops;
 
+/// Operators that broadcast their operands element by element.
+#[rustfmt::skip]
+pub(super) const BROADCASTING: &[&str] = &[
+    "Add", "And", "BitShift", "BitwiseAnd", "BitwiseOr", "BitwiseXor", "Div", "Equal", "Greater", "GreaterOrEqual",
+    "Less", "LessOrEqual", "Max", "Mean", "Min", "Mod", "Mul", "Or", "Pow", "Sub", "Sum", "Where", "Xor",
+];
+
 /// Lets everything that reads the node's only live output read `value` instead, and removes the node.
 pub(super) fn bypass(edit: &mut GraphEdit, node: NodeId, value: ValueId) -> Outcome {
     let Some(output) = edit.node(node).output(0) else { return Outcome::NoMatch };

@@ -9,7 +9,7 @@
 use crate::analysis::{self, shape_of};
 use crate::error::Result;
 use crate::ir::{Dim, GraphEdit, Model, NodeId, ValueId};
-use crate::passes::support::producer_of;
+use crate::passes::support::{BROADCASTING, producer_of};
 use crate::passes::{Outcome, Pass, PassReport, for_each};
 
 pub(in crate::passes) const PASS: Pass = Pass {
@@ -18,12 +18,6 @@ pub(in crate::passes) const PASS: Pass = Pass {
     run,
     exact: true,
 };
-
-#[rustfmt::skip]
-const BROADCASTING: &[&str] = &[
-    "Add", "And", "BitShift", "BitwiseAnd", "BitwiseOr", "BitwiseXor", "Div", "Equal", "Greater", "GreaterOrEqual", "Less",
-    "LessOrEqual", "Max", "Mean", "Min", "Mod", "Mul", "Or", "Pow", "Sub", "Sum", "Where", "Xor",
-];
 
 fn run(edit: &mut GraphEdit) -> Result<PassReport> {
     // Below 7 operators broadcast by an attribute.

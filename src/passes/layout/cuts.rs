@@ -114,11 +114,8 @@ mod tests {
         let mut joined = 0;
         for n in 0..6 {
             let list: Vec<i64> = (0..n).collect();
-            for (a, b, c, d) in bounds.iter().flat_map(|a| {
-                bounds
-                    .iter()
-                    .flat_map(move |b| bounds.iter().flat_map(move |c| bounds.iter().map(move |d| (*a, *b, *c, *d))))
-            }) {
+            for code in 0..bounds.len().pow(4) {
+                let [a, b, c, d] = [0, 1, 2, 3].map(|i| bounds[code / bounds.len().pow(i) % bounds.len()]);
                 let (inner, outer) =
                     (Cut { axis: 0, start: a, end: b, step: 1 }, Cut { axis: 0, start: c, end: d, step: 1 });
                 let wanted = take(&take(&list, a, b), c, d);

@@ -88,7 +88,9 @@ fn products(model: &Model, rows: NodeId, order: &[usize]) -> Option<(Vec<usize>,
 fn takes_rows(model: &Model, node: NodeId, count: usize) -> bool {
     let n = model.node(node);
     let fits = |t: &Tensor| {
-        t.rank() == 2 && t.dtype().bits() % 8 == 0 && t.shape()[usize::from(is_transposed(model, node))] == count
+        t.rank() == 2
+            && t.dtype().bits().is_multiple_of(8)
+            && t.shape()[usize::from(is_transposed(model, node))] == count
     };
     let plain = n.is("MatMul") || (n.is("Gemm") && n.int_or("transA", 0) == 0);
     plain && n.input(0) != n.input(1) && model.constant_input(node, 1).is_some_and(fits)

@@ -4,6 +4,7 @@ use super::parameters::{axes_of, axis_of_node, ints_like, scalar_axis};
 use crate::analysis::shape_of;
 use crate::ir::shape::axis_of;
 use crate::ir::{Attr, Dim, Model, NodeId, Tensor};
+use crate::passes::support::BROADCASTING;
 
 /// An order of axes: axis i of the moved value is axis `layout[i]` of the present one.
 pub type Layout = Vec<usize>;
@@ -64,91 +65,18 @@ fn with(layout: &[usize], axes: &[usize]) -> Layout {
     (0..rank).map(|i| if axes.contains(&i) { i } else { moved.next().unwrap_or(i) }).collect()
 }
 
+#[rustfmt::skip]
 const UNARY: &[&str] = &[
-    "Abs",
-    "Acos",
-    "Acosh",
-    "Asin",
-    "Asinh",
-    "Atan",
-    "Atanh",
-    "BitwiseNot",
-    "Cast",
-    "Ceil",
-    "Celu",
-    "Clip",
-    "Cos",
-    "Cosh",
-    "Elu",
-    "Erf",
-    "Exp",
-    "Floor",
-    "Gelu",
-    "HardSigmoid",
-    "HardSwish",
-    "Identity",
-    "IsInf",
-    "IsNaN",
-    "LeakyRelu",
-    "Log",
-    "Mish",
-    "Neg",
-    "Not",
-    "Reciprocal",
-    "Relu",
-    "Round",
-    "Selu",
-    "Sigmoid",
-    "Sign",
-    "Sin",
-    "Sinh",
-    "Softplus",
-    "Softsign",
-    "Sqrt",
-    "Swish",
-    "Tan",
-    "Tanh",
-    "ThresholdedRelu",
+    "Abs", "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "BitwiseNot", "Cast", "Ceil", "Celu", "Clip", "Cos",
+    "Cosh", "Elu", "Erf", "Exp", "Floor", "Gelu", "HardSigmoid", "HardSwish", "Identity", "IsInf", "IsNaN",
+    "LeakyRelu", "Log", "Mish", "Neg", "Not", "Reciprocal", "Relu", "Round", "Selu", "Sigmoid", "Sign", "Sin", "Sinh",
+    "Softplus", "Softsign", "Sqrt", "Swish", "Tan", "Tanh", "ThresholdedRelu",
 ];
 
-const BROADCAST: &[&str] = &[
-    "Add",
-    "And",
-    "BitShift",
-    "BitwiseAnd",
-    "BitwiseOr",
-    "BitwiseXor",
-    "Div",
-    "Equal",
-    "Greater",
-    "GreaterOrEqual",
-    "Less",
-    "LessOrEqual",
-    "Max",
-    "Mean",
-    "Min",
-    "Mod",
-    "Mul",
-    "Or",
-    "PRelu",
-    "Pow",
-    "Sub",
-    "Sum",
-    "Where",
-    "Xor",
-];
-
+#[rustfmt::skip]
 const REDUCE: &[&str] = &[
-    "ReduceL1",
-    "ReduceL2",
-    "ReduceLogSum",
-    "ReduceLogSumExp",
-    "ReduceMax",
-    "ReduceMean",
-    "ReduceMin",
-    "ReduceProd",
-    "ReduceSum",
-    "ReduceSumSquare",
+    "ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd",
+    "ReduceSum", "ReduceSumSquare",
 ];
 
 /// How `node` computes if its first data input (or its outputs) come in `layout`; `None` where it cannot.
@@ -164,7 +92,7 @@ pub fn carry(model: &Model, node: NodeId, side: Side, layout: &[usize]) -> Optio
     }
     match n.op_type.as_str() {
         op if UNARY.contains(&op) => at.same(&[0], Vec::new()),
-        op if BROADCAST.contains(&op) => at.broadcast(),
+        op if BROADCASTING.contains(&op) || op == "PRelu" => at.broadcast(),
         op if REDUCE.contains(&op) => at.reduce(),
         "Concat" => at.along("axis", None, &(0..n.inputs().len()).collect::<Vec<_>>()),
         "Split" => at.along("axis", Some(0), &[0]),
@@ -223,7 +151,7 @@ impl At<'_> {
 
     fn operand(&self, index: usize, constant: &Tensor) -> Option<Change> {
         let own = self.model.node(self.node).input(index).is_some_and(|v| self.model.uses(v).len() == 1);
-        let whole = constant.dtype().bits() % 8 == 0;
+        let whole = constant.dtype().bits().is_multiple_of(8);
         (whole && (own || constant.byte_len() <= COPIED)).then_some(Change::Operand(index))
     }
 

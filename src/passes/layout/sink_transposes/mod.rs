@@ -69,7 +69,8 @@ fn apply(edit: &mut GraphEdit, graph: GraphId, region: &Region, chosen: &BTreeSe
         }
         for index in 0..edit.node(*node).outputs().len() {
             let Some(old) = edit.detach_output(*node, index) else { continue };
-            let new = edit.new_value_like(&edit.name(old).to_string());
+            let hint = edit.name(old).to_string();
+            let new = edit.new_value_like(&hint);
             let ty = reordered(edit.tensor_type(old), &region.layouts[&old]);
             edit.set_inferred(new, Some(ty));
             edit.attach_output(*node, index, new);
