@@ -36,6 +36,8 @@ pub enum Change {
     Input(usize, Tensor),
     /// The constant operand of this index is transposed to `from`.
     Operand(usize),
+    /// The output lists something of each axis: a Gather puts it back in order.
+    Listed,
 }
 
 /// The order of axes that undoes `layout`; also the place of each present axis in it.
@@ -107,6 +109,7 @@ pub fn carry(model: &Model, node: NodeId, side: Side, layout: &[usize]) -> Optio
         "Resize" => at.resize(),
         "BatchNormalization" => at.batch_norm(),
         "Reshape" | "Flatten" => at.reshape(),
+        "Shape" => at.shape(),
         _ => None,
     }
 }
@@ -255,6 +258,13 @@ impl At<'_> {
         let n = self.model.node(self.node);
         let plain = n.int_or("training_mode", 0) == 0 && n.int_or("spatial", 1) != 0;
         if plain && self.layout.get(1) == Some(&1) { self.same(&[0], Vec::new()) } else { None }
+    }
+
+    /// Sizes of all axes.
+    fn shape(&self) -> Option<Carry> {
+        let n = self.model.node(self.node);
+        let all = n.attrs().is_empty() && self.side == Side::Input;
+        all.then(|| self.carried(self.layout.to_vec(), vec![0], &[0], vec![Change::Listed]))?
     }
 
     /// A reshape of a value whose axes of more than one element keep their order reads the same elements in the same order.

@@ -10,7 +10,7 @@
 //! pads, sizes and constant operands are reordered with them. A minimum cut then chooses those that move so that the fewest
 //! Transposes are left, the smallest ones among equals. It is applied only where Transposes become fewer, so that it ends.
 //!
-//! A value that is read in both orders, or is a graph output, gets one Transpose for all who read it so. No match
+//! Shape lists sizes in the other order then, and a Gather puts them back. A value that is read in both orders, or is a graph output, gets one Transpose for all who read it so. No match
 //! below opset 7, where broadcasting was by attribute, for ranks that are not known, for operands of a lower rank that are not constant,
 //! and for a constant of over 1 KiB that is read elsewhere. Reductions may add in another order.
 
@@ -28,7 +28,7 @@ pub(super) use carry::inverse;
 pub(super) use region::order;
 
 use crate::error::Result;
-use crate::ir::{GraphEdit, GraphId, NewNode, NodeId, Origin, Place, TensorType, Use, ValueId};
+use crate::ir::{GraphEdit, GraphId, NewNode, NodeId, Origin, Place, Tensor, TensorType, Use, ValueId};
 use crate::passes::support::{permuted, set_constant};
 use crate::passes::{Outcome, Pass, PassReport, for_each};
 
@@ -112,25 +112,38 @@ fn apply(edit: &mut GraphEdit, graph: GraphId, region: &Region, chosen: &BTreeSe
 /// The value in the region's layout where no moved node makes it: what a Transpose made it from, or a new Transpose.
 fn enter(edit: &mut GraphEdit, graph: GraphId, region: &Region, value: ValueId) -> ValueId {
     let layout = &region.layouts[&value];
-    let (read, perm) = match region.source(edit, value) {
-        Some((_, x, order)) => (x, layout.iter().map(|a| order[*a]).collect()),
+    // Values of the region are still to be found by what they are.
+    let outside =
+        |edit: &GraphEdit, n: &NodeId| edit.node(*n).output(0).is_none_or(|v| !region.layouts.contains_key(&v));
+    let source = region.source(edit, value);
+    let (read, perm) = match &source {
+        Some((x, order)) => (*x, layout.iter().map(|a| order[*a]).collect()),
         None => (value, layout.clone()),
     };
-    if is_identity(&perm) {
-        return read;
-    }
-    let place = match edit.value(value).origin() {
-        Origin::Node { node, .. } if edit.node(node).graph() == graph => Place::After(node),
-        _ => Place::Start(graph),
+    let new = if is_identity(&perm) {
+        read
+    } else {
+        let place = match edit.value(value).origin() {
+            Origin::Node { node, .. } if edit.node(node).graph() == graph => Place::After(node),
+            _ => Place::Start(graph),
+        };
+        let ty = reordered(edit.tensor_type(value), layout);
+        let hint = edit.name(value).to_string();
+        let node = edit.insert(place, transpose(read, &perm).output(hint, Some(ty)));
+        let Some(new) = edit.node(node).output(0) else { return read };
+        // Who has transposed it so before reads the new one.
+        for other in transposes(edit, value) {
+            let twin = order(edit, other).as_ref() == Some(layout) && edit.node(other).graph() == graph;
+            if other != node && twin && outside(edit, &other) {
+                replace(edit, other, new);
+            }
+        }
+        new
     };
-    let ty = reordered(edit.tensor_type(value), layout);
-    let hint = edit.name(value).to_string();
-    let node = edit.insert(place, transpose(read, &perm).output(hint, Some(ty)));
-    let Some(new) = edit.node(node).output(0) else { return read };
-    // Who has transposed it so before reads the new one.
-    for other in transposes(edit, value) {
-        if other != node && edit.node(other).graph() == graph && order(edit, other).as_ref() == Some(layout) {
-            replace(edit, other, new);
+    // A Transpose of a Transpose reads what that reads, which can go then.
+    if let Some((x, back)) = source {
+        for other in transposes(edit, value).into_iter().filter(|n| outside(edit, n)).collect::<Vec<_>>() {
+            reread(edit, other, x, &back);
         }
     }
     new
@@ -140,19 +153,24 @@ fn enter(edit: &mut GraphEdit, graph: GraphId, region: &Region, value: ValueId) 
 fn leave(edit: &mut GraphEdit, old: ValueId, new: ValueId, maker: NodeId, layout: &Layout) {
     let back = inverse(layout);
     for reader in transposes(edit, old) {
-        let Some(order) = order(edit, reader) else { continue };
-        let joint: Layout = order.iter().map(|a| back[*a]).collect();
-        if is_identity(&joint) {
-            replace(edit, reader, new);
-        } else {
-            edit.set_attr(reader, "perm", joint.iter().map(|a| *a as i64).collect::<Vec<_>>());
-            edit.set_input(reader, 0, Some(new));
-        }
+        reread(edit, reader, new, &back);
     }
     if edit.uses(old).is_empty() {
         edit.remove_value(old);
     } else {
         edit.insert(Place::After(maker), transpose(new, &back).output_into(old));
+    }
+}
+
+/// Lets a Transpose of a value read `x`, of which the value is a Transpose by `perm`.
+fn reread(edit: &mut GraphEdit, transpose: NodeId, x: ValueId, perm: &[usize]) {
+    let Some(order) = order(edit, transpose) else { return };
+    let joint: Layout = order.iter().map(|a| perm[*a]).collect();
+    if is_identity(&joint) {
+        replace(edit, transpose, x);
+    } else {
+        edit.set_attr(transpose, "perm", joint.iter().map(|a| *a as i64).collect::<Vec<_>>());
+        edit.set_input(transpose, 0, Some(x));
     }
 }
 
@@ -189,6 +207,18 @@ fn adapt(edit: &mut GraphEdit, node: NodeId, change: &Change, layout: &Layout) {
     match change {
         Change::Attr(name, value) => edit.set_attr(node, name, value.clone()),
         Change::Input(index, tensor) => set_constant(edit, node, *index, tensor.clone()),
+        Change::Listed => {
+            let Some(old) = edit.detach_output(node, 0) else { return };
+            let hint = edit.name(old).to_string();
+            let listed = edit.new_value_like(&hint);
+            edit.attach_output(node, 0, listed);
+            let places: Vec<i64> = inverse(layout).into_iter().map(|a| a as i64).collect();
+            let graph = edit.node(node).graph();
+            let places =
+                edit.add_initializer(graph, &format!("{hint}.order"), Tensor::from_vec([places.len()], places));
+            let gather = NewNode::new("Gather").input(listed).input(places).attr("axis", 0i64).output_into(old);
+            edit.insert(Place::After(node), gather);
+        }
         Change::Operand(index) => {
             let moved = edit.constant_input(node, *index).and_then(|constant| {
                 let mut shape = vec![1; layout.len() - constant.rank()];

@@ -144,10 +144,10 @@ impl Region {
         model.uses(value).iter().filter_map(side).collect()
     }
 
-    /// The Transpose that makes the value from what it is in `layout`, or from something else.
-    pub fn source(&self, model: &Model, value: ValueId) -> Option<(NodeId, ValueId, Layout)> {
+    /// What the value is a Transpose of, and in which order, where one makes it.
+    pub fn source(&self, model: &Model, value: ValueId) -> Option<(ValueId, Layout)> {
         let node = model.producer(value).filter(|n| !self.nodes.contains_key(n))?;
-        Some((node, model.node(node).input(0)?, order(model, node)?))
+        Some((model.node(node).input(0)?, order(model, node)?))
     }
 }
 
