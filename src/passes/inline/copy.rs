@@ -67,6 +67,7 @@ impl Copy<'_> {
     fn graph(&mut self, edit: &mut GraphEdit, from: GraphId) -> GraphId {
         let to = edit.add_graph();
         let old = edit.graph(from).clone();
+        edit.graph_meta(to).name = old.name.clone();
         for input in old.inputs() {
             let (name, declared) = (format!("{}/{}", self.prefix, edit.name(*input)), edit.value(*input).declared());
             let declared = declared.cloned();
@@ -79,6 +80,10 @@ impl Copy<'_> {
         self.nodes(edit, from, Place::End(to));
         for output in old.outputs() {
             if let Some(new) = self.value(*output) {
+                if edit.value(new).declared().is_none() {
+                    let declared = edit.value(*output).declared().cloned();
+                    edit.set_declared(new, declared);
+                }
                 edit.add_graph_output(to, new);
             }
         }
