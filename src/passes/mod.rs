@@ -4,7 +4,7 @@
 //! one node at a time through [`for_each`] and answers with an [`Outcome`]; a refusal has a reason and
 //! reaches the report. To add one: write the file, add its line to [`PASSES`].
 //!
-//! - `inline`: functions and decided branches moved into the graph around them
+//! - `inline`: functions, decided branches and short loops moved into the graph around them
 //! - `branch`: If nodes joined, turned round, and relieved of what is around them
 //! - `tidy`: what is dead, duplicate, constant or without effect
 //! - `algebra`: affine and linear operators folded into each other
@@ -40,6 +40,7 @@ pub static PASSES: &[Pass] = &[
     tidy::hoist_constants::PASS,
     tidy::fold_constants::PASS,
     inline::BRANCHES,
+    inline::LOOPS,
     branch::negated::PASS,
     branch::join::PASS,
     branch::sink::PASS,
@@ -47,11 +48,17 @@ pub static PASSES: &[Pass] = &[
     tidy::zero_states::PASS,
     layout::cast_chain::PASS,
     layout::transpose_chain::PASS,
+    layout::sink_transposes::PASS,
+    layout::transpose_rows::PASS,
     layout::constant_shape::PASS,
     layout::unit_transpose::PASS,
     layout::reshape_chain::PASS,
     layout::unsqueeze_chain::PASS,
     layout::concat_chain::PASS,
+    layout::concat_parts::PASS,
+    layout::concat_slices::PASS,
+    layout::slice_chain::PASS,
+    layout::broadcast_expand::PASS,
     layout::transpose_gemm::PASS,
     fuse::clip::PASS,
     fuse::hard_sigmoid::PASS,

@@ -2,7 +2,15 @@
 
 use super::Outcome;
 use crate::ir::shape::axis_of;
-use crate::ir::{DType, Element, GraphEdit, Model, NodeId, Origin, Tensor, ValueId};
+use crate::ir::{DType, Element, GraphEdit, Model, NamedAttr, Node, NodeId, Origin, Tensor, ValueId};
+use crate::ops;
+
+/// Operators that broadcast their operands element by element.
+#[rustfmt::skip]
+pub(super) const BROADCASTING: &[&str] = &[
+    "Add", "And", "BitShift", "BitwiseAnd", "BitwiseOr", "BitwiseXor", "Div", "Equal", "Greater", "GreaterOrEqual",
+    "Less", "LessOrEqual", "Max", "Mean", "Min", "Mod", "Mul", "Or", "Pow", "Sub", "Sum", "Where", "Xor",
+];
 
 /// Lets everything that reads the node's only live output read `value` instead, and removes the node.
 pub(super) fn bypass(edit: &mut GraphEdit, node: NodeId, value: ValueId) -> Outcome {
@@ -81,6 +89,22 @@ pub(super) fn all_equal(tensor: &Tensor, value: f64) -> bool {
         true => values.iter().all(|v| v.to_bits() == value.to_bits()),
         false => values.iter().all(|v| *v == value),
     }
+}
+
+/// Integers that are an attribute in old opsets and a constant input in new ones.
+pub(super) fn ints_of(model: &Model, node: NodeId, attr: &str, input: usize) -> Option<Vec<i64>> {
+    match model.node(node).ints(attr) {
+        Some(ints) => Some(ints.to_vec()),
+        None => model.constant_input(node, input)?.to_i64(),
+    }
+}
+
+/// The tensor with axis `order[i]` as its axis i; `None` for elements below a byte and for what is no order of its axes.
+pub(super) fn permuted(tensor: &Tensor, order: &[usize]) -> Option<Tensor> {
+    let perm =
+        NamedAttr { name: "perm".into(), value: order.iter().map(|a| *a as i64).collect::<Vec<_>>().into(), doc: None };
+    let node = Node::from_parts(Vec::new(), Vec::new(), vec![perm], String::new());
+    ops::find("", "Transpose")?.fold?(&node, &[Some(tensor)])?.pop()
 }
 
 /// Gives the node `tensor` as its input: in place where only this node reads the present one, else as a

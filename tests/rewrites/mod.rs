@@ -3,8 +3,11 @@
 
 mod algebra;
 mod fuse;
+mod layout;
+mod tidy;
+mod transposes;
 
-use onnxpress::ir::text;
+use onnxpress::ir::{Model, text};
 use onnxpress::passes::{SimplifyOptions, SimplifyReport, simplify};
 use proptest::test_runner::TestCaseError;
 
@@ -40,4 +43,23 @@ pub fn leaves_alone(pass: &str, source: &str) -> Result<(), TestCaseError> {
         true => Ok(()),
         false => Err(TestCaseError::fail(format!("{pass} applied\n{source}"))),
     }
+}
+
+/// What the pass makes of the model, which must apply and compute the same.
+pub fn rewritten(pass: &str, source: &str) -> Result<Model, TestCaseError> {
+    rewrites(pass, source)?;
+    let mut model = text::parse(source).unwrap();
+    let options = SimplifyOptions { only: vec![pass.into()], ..SimplifyOptions::default() };
+    simplify(&mut model, &options).unwrap();
+    Ok(model)
+}
+
+pub fn count(model: &Model, op_type: &str) -> usize {
+    model.all_nodes().into_iter().filter(|n| model.node(*n).is(op_type)).count()
+}
+
+/// Whether tract runs the model as it is: it has no slices that end before they start, and not every shape fits.
+pub fn runs(source: &str) -> bool {
+    let model = text::parse(source).unwrap();
+    compare(&model, &model, 0.0).is_ok()
 }

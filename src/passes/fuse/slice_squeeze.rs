@@ -10,7 +10,7 @@
 use crate::error::Result;
 use crate::ir::shape::axis_of;
 use crate::ir::{GraphEdit, Model, NodeId, Tensor};
-use crate::passes::support::{producer_of, read_elsewhere};
+use crate::passes::support::{ints_of, producer_of, read_elsewhere};
 use crate::passes::{Outcome, Pass, PassReport, for_each};
 
 pub(in crate::passes) const PASS: Pass =
@@ -26,7 +26,7 @@ fn fuse(edit: &mut GraphEdit, squeeze: NodeId) -> Outcome {
         return Outcome::NoMatch;
     };
     let Some((axis, index)) = element(edit, slice) else { return Outcome::NoMatch };
-    let gone = ints(edit, squeeze, "axes", 1);
+    let gone = ints_of(edit, squeeze, "axes", 1);
     let rank = edit.tensor_type(x).rank();
     let same = |a: i64| a == axis || rank.is_some_and(|r| axis_of(a, r).is_some() && axis_of(a, r) == axis_of(axis, r));
     // Gather counts from the end since 11.
@@ -48,25 +48,17 @@ fn fuse(edit: &mut GraphEdit, squeeze: NodeId) -> Outcome {
 
 /// Axis and index, where the Slice takes one element of one axis.
 fn element(model: &Model, slice: NodeId) -> Option<(i64, i64)> {
-    let ([start], [end]) = (&ints(model, slice, "starts", 1)?[..], &ints(model, slice, "ends", 2)?[..]) else {
+    let ([start], [end]) = (&ints_of(model, slice, "starts", 1)?[..], &ints_of(model, slice, "ends", 2)?[..]) else {
         return None;
     };
     let axis = match (model.node(slice).input(3), model.node(slice).ints("axes")) {
         (None, None) => 0,
-        _ => *ints(model, slice, "axes", 3).filter(|a| a.len() == 1)?.first()?,
+        _ => *ints_of(model, slice, "axes", 3).filter(|a| a.len() == 1)?.first()?,
     };
-    let forward = model.node(slice).input(4).is_none() || ints(model, slice, "steps", 4)? == [1];
+    let forward = model.node(slice).input(4).is_none() || ints_of(model, slice, "steps", 4)? == [1];
     let one = match start {
         -1 => *end >= i64::from(i32::MAX),
         _ => start.checked_add(1) == Some(*end),
     };
     (forward && one).then_some((axis, *start))
-}
-
-/// Integers that are an attribute in old opsets and a constant input in new ones.
-fn ints(model: &Model, node: NodeId, attr: &str, input: usize) -> Option<Vec<i64>> {
-    match model.node(node).ints(attr) {
-        Some(ints) => Some(ints.to_vec()),
-        None => model.constant_input(node, input)?.to_i64(),
-    }
 }

@@ -8,8 +8,9 @@
 //! Refuses nothing: an If whose condition is not constant is left alone. A branch that hands through a
 //! value of the outer graph (or a constant) keeps an Identity where the If's output is a graph output.
 
+use super::hand_over;
 use crate::error::Result;
-use crate::ir::{Attr, GraphEdit, GraphId, NewNode, NodeId, Place};
+use crate::ir::{Attr, GraphEdit, GraphId, NodeId};
 
 /// Inlines every decided If, in every graph; returns how many there were.
 pub fn inline_branches(edit: &mut GraphEdit) -> Result<usize> {
@@ -37,15 +38,8 @@ fn taken(edit: &GraphEdit, node: NodeId) -> Option<GraphId> {
 
 fn inline(edit: &mut GraphEdit, node: NodeId, branch: GraphId) {
     let made = edit.inline_graph(branch, node);
-    let outputs = edit.node(node).outputs().to_vec();
-    for (index, (old, new)) in outputs.into_iter().zip(made).enumerate() {
-        let Some(old) = old else { continue };
-        if edit.uses(old).is_empty() || edit.replace_uses(old, new).is_ok() {
-            continue;
-        }
-        let label = edit.node_label(node).to_string();
-        edit.detach_output(node, index);
-        edit.insert(Place::Before(node), NewNode::new("Identity").name(label).input(new).output_into(old));
+    for (index, new) in made.into_iter().enumerate() {
+        hand_over(edit, node, index, new);
     }
     edit.remove_node(node);
 }
@@ -53,7 +47,7 @@ fn inline(edit: &mut GraphEdit, node: NodeId, branch: GraphId) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ir::{DType, Model, Tensor, TensorType, Type, verify};
+    use crate::ir::{DType, Model, NewNode, Place, Tensor, TensorType, Type, verify};
 
     /// If(cond) { x ─► Relu ─► y } else { x }, both branches capturing the outer x.
     fn model(condition: bool) -> Model {

@@ -11,8 +11,10 @@
 
 use std::collections::HashMap;
 
+use super::copy::Copy;
+use super::hand_over;
 use crate::error::{Error, Result};
-use crate::ir::{Attr, Function, GraphEdit, GraphId, Model, NamedAttr, NewNode, Node, NodeId, Place, ValueId};
+use crate::ir::{Function, GraphEdit, Model, NodeId, Place};
 
 /// Calls inside calls go no deeper than this; a deeper one is taken for a function that calls itself.
 const DEEPEST: usize = 64;
@@ -97,110 +99,29 @@ fn inline(edit: &mut GraphEdit, node: NodeId, function: &Function) -> Result<()>
         }
     }
     let call = edit.node(node).clone();
-    let mut copy = Copy { prefix: edit.node_label(node).to_string(), values: HashMap::new(), call: &call, function };
+    let given = |name: &str| {
+        let default = || function.attribute_defaults.iter().find(|d| d.name == name).map(|d| &d.value);
+        call.attr(name).or_else(default).cloned()
+    };
+    let mut copy = Copy { prefix: edit.node_label(node).to_string(), values: HashMap::new(), given: &given };
     let (inputs, outputs) = (edit.graph(function.body).inputs().to_vec(), edit.graph(function.body).outputs().to_vec());
     for (index, input) in inputs.into_iter().enumerate() {
         copy.values.insert(input, call.input(index));
     }
     copy.nodes(edit, function.body, Place::Before(node));
     for (index, output) in outputs.into_iter().enumerate() {
-        let (Some(old), Some(Some(new))) = (call.output(index), copy.values.get(&output).copied()) else { continue };
-        if edit.uses(old).is_empty() || edit.replace_uses(old, new).is_ok() {
-            continue;
+        if let Some(Some(new)) = copy.values.get(&output) {
+            hand_over(edit, node, index, *new);
         }
-        edit.detach_output(node, index);
-        let identity = NewNode::new("Identity").name(copy.prefix.clone()).input(new).output_into(old);
-        edit.insert(Place::Before(node), identity);
     }
     edit.remove_node(node);
     Ok(())
 }
 
-/// A body being copied into the place of one call.
-struct Copy<'a> {
-    prefix: String,
-    /// From values of the body to those of the copy; `None` is an input that the call leaves out.
-    values: HashMap<ValueId, Option<ValueId>>,
-    call: &'a Node,
-    function: &'a Function,
-}
-
-impl Copy<'_> {
-    fn nodes(&mut self, edit: &mut GraphEdit, from: GraphId, place: Place) {
-        for id in edit.graph(from).nodes().to_vec() {
-            let node = edit.node(id).clone();
-            let attrs: Vec<NamedAttr> = node.attrs().iter().filter_map(|a| self.attr(edit, a)).collect();
-            let mut new = NewNode::new(node.op_type.clone()).domain(node.raw_domain()).attrs(attrs);
-            if !node.name.is_empty() {
-                new = new.name(format!("{}/{}", self.prefix, node.name));
-            }
-            new = new.inputs(node.inputs().iter().map(|v| v.and_then(|v| self.value(v))));
-            for output in node.outputs() {
-                new = match output {
-                    Some(v) => new.output(format!("{}/{}", self.prefix, edit.name(*v)), None),
-                    None => new.no_output(),
-                };
-            }
-            let made = edit.insert(place, new);
-            for (old, new) in node.outputs().iter().zip(edit.node(made).outputs().to_vec()) {
-                if let Some(old) = old {
-                    self.values.insert(*old, new);
-                }
-            }
-        }
-    }
-
-    fn value(&self, value: ValueId) -> Option<ValueId> {
-        // What the body does not know is a value of an outer graph, which a function cannot have.
-        self.values.get(&value).copied().unwrap_or(Some(value))
-    }
-
-    /// The attribute with the caller's value, and with its graphs copied; `None` leaves it out.
-    fn attr(&mut self, edit: &mut GraphEdit, attr: &NamedAttr) -> Option<NamedAttr> {
-        let value = match &attr.value {
-            Attr::Ref { name, .. } => {
-                let default = || self.function.attribute_defaults.iter().find(|d| d.name == *name).map(|d| &d.value);
-                self.call.attr(name).or_else(default)?.clone()
-            }
-            Attr::Graph(g) => Attr::Graph(self.graph(edit, *g)),
-            Attr::Graphs(gs) => Attr::Graphs(gs.iter().map(|g| self.graph(edit, *g)).collect()),
-            other => other.clone(),
-        };
-        Some(NamedAttr { name: attr.name.clone(), value, doc: attr.doc.clone() })
-    }
-
-    fn graph(&mut self, edit: &mut GraphEdit, from: GraphId) -> GraphId {
-        let to = edit.add_graph();
-        let old = edit.graph(from).clone();
-        for input in old.inputs() {
-            let (name, declared) = (format!("{}/{}", self.prefix, edit.name(*input)), edit.value(*input).declared());
-            let declared = declared.cloned();
-            let name = edit.fresh_name(&name);
-            let new = edit.new_value(name, declared);
-            edit.add_graph_input(to, new);
-            self.values.insert(*input, Some(new));
-        }
-        for value in old.initializers() {
-            if let Some(tensor) = edit.value(*value).initializer().cloned() {
-                let name = format!("{}/{}", self.prefix, edit.name(*value));
-                let new = edit.add_initializer(to, &name, tensor);
-                self.values.insert(*value, Some(new));
-            }
-        }
-        self.nodes(edit, from, Place::End(to));
-        for output in old.outputs() {
-            if let Some(new) = self.value(*output) {
-                edit.add_graph_output(to, new);
-            }
-        }
-        to
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ir::{DType, OpsetImport, TensorType, Type, verify};
+    use crate::ir::{Attr, DType, NewNode, OpsetImport, TensorType, Type, verify};
 
     /// Functions of which each calls the one before twice, and a call of the last.
     fn doubling(count: usize) -> Model {

@@ -1,12 +1,15 @@
-//! Graphs inside nodes moved into the graph around them: branches that are decided, functions of the model.
+//! Graphs inside nodes moved into the graph around them: branches that are decided, functions of the model, short loops.
 
 mod branches;
+mod copy;
 mod functions;
+mod loops;
 
 pub use branches::inline_branches;
 pub use functions::inline_functions;
 
 use super::{Pass, PassReport};
+use crate::ir::{GraphEdit, NewNode, NodeId, Place, ValueId};
 
 pub(super) const FUNCTIONS: Pass = Pass {
     name: "inline-functions",
@@ -21,3 +24,21 @@ pub(super) const BRANCHES: Pass = Pass {
     run: |edit| Ok(PassReport::applied(inline_branches(edit)?)),
     exact: true,
 };
+
+pub(super) const LOOPS: Pass = Pass {
+    name: "inline-loops",
+    summary: "write the turns of a Loop out where there are few and their number is constant",
+    run: loops::inline_loops,
+    exact: true,
+};
+
+/// Readers of an output of `node` read `value`; a graph output that `value` cannot be is made by an Identity.
+fn hand_over(edit: &mut GraphEdit, node: NodeId, output: usize, value: ValueId) {
+    let Some(old) = edit.node(node).output(output) else { return };
+    if edit.uses(old).is_empty() || edit.replace_uses(old, value).is_ok() {
+        return;
+    }
+    let label = edit.node_label(node).to_string();
+    edit.detach_output(node, output);
+    edit.insert(Place::Before(node), NewNode::new("Identity").name(label).input(value).output_into(old));
+}

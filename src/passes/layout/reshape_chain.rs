@@ -6,13 +6,14 @@
 //! ```
 //!
 //! Reshape, Flatten, Squeeze and Unsqueeze keep the elements in their order, so a Reshape may read what any of
-//! them reads, when its shape does not say "as in the input" (0). Where the result's shape is known but for one
+//! them reads, when its shape says "as in the input" (0) only of sizes that are the same there. Where the result's shape is known but for one
 //! dimension and holds no 0, a pair of any two of them is such a Reshape.
 //!
 //! Refuses when the shape is not constant or copies a dimension that is not known.
 
+use crate::analysis::shape_of;
 use crate::error::Result;
-use crate::ir::{GraphEdit, Model, NodeId, Tensor};
+use crate::ir::{GraphEdit, Model, NodeId, Tensor, ValueId};
 use crate::passes::support::producer_of;
 use crate::passes::{Outcome, Pass, PassReport, for_each};
 
@@ -36,7 +37,7 @@ fn merge(edit: &mut GraphEdit, node: NodeId) -> Outcome {
     }
     let Some(before) = producer_of(edit, node, 0, RESHAPES) else { return Outcome::NoMatch };
     let x = edit.node(before).input(0);
-    if edit.node(node).is("Reshape") && is_absolute(edit, node) {
+    if edit.node(node).is("Reshape") && is_absolute(edit, node, x) {
         edit.set_input(node, 0, x);
         return Outcome::Applied;
     }
@@ -57,11 +58,20 @@ fn merge(edit: &mut GraphEdit, node: NodeId) -> Outcome {
     Outcome::Applied
 }
 
-/// A Reshape to a constant shape that copies no dimension of its input.
-fn is_absolute(model: &Model, node: NodeId) -> bool {
+/// A Reshape to a constant shape that copies no dimension but what `x` has in the same place.
+fn is_absolute(model: &Model, node: NodeId, x: Option<ValueId>) -> bool {
     let zero_means_zero = model.node(node).int_or("allowzero", 0) != 0;
-    let shape = model.constant_input(node, 1).and_then(Tensor::to_i64);
-    shape.is_some_and(|s| !s.contains(&0) || (zero_means_zero && !s.contains(&-1)))
+    let Some(shape) = model.constant_input(node, 1).and_then(Tensor::to_i64) else { return false };
+    let sizes = |value: Option<ValueId>| shape_of(model, value?);
+    let (own, other) = (sizes(model.node(node).input(0)), sizes(x));
+    let same = |i: usize| match (&own, &other) {
+        (Some(own), Some(other)) => own.get(i).is_some_and(|d| other.get(i).is_some_and(|o| d.same(o))),
+        _ => false,
+    };
+    match zero_means_zero {
+        true => !shape.contains(&0) || !shape.contains(&-1),
+        false => shape.iter().enumerate().all(|(i, s)| *s != 0 || same(i)),
+    }
 }
 
 /// The result's shape with −1 for the only dimension that is not known; none may be 0.

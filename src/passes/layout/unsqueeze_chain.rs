@@ -1,4 +1,4 @@
-//! Unsqueeze after Unsqueeze is one, and Squeeze takes back an Unsqueeze of the same axes.
+//! Unsqueeze after Unsqueeze is one, so is Squeeze after Squeeze, and Squeeze takes back an Unsqueeze of the same axes.
 //!
 //! ```text
 //! x ─► Unsqueeze(0) ─► Unsqueeze(2) ─► y        x ─► Unsqueeze(0, 2) ─► y
@@ -10,13 +10,13 @@
 //! the end while the rank is unknown, are no match. Refuses when y is a graph output that x cannot become.
 
 use crate::error::Result;
-use crate::ir::{GraphEdit, Model, NodeId, Tensor};
+use crate::ir::{GraphEdit, Model, NodeId, Tensor, ValueId};
 use crate::passes::support::{bypass, producer_of};
 use crate::passes::{Outcome, Pass, PassReport, for_each};
 
 pub(in crate::passes) const PASS: Pass = Pass {
     name: "merge-unsqueezes",
-    summary: "join consecutive Unsqueezes, drop Squeeze and Unsqueeze of the same axes",
+    summary: "join consecutive Unsqueezes or Squeezes, drop Squeeze and Unsqueeze of the same axes",
     run,
     exact: true,
 };
@@ -38,7 +38,12 @@ fn merge(edit: &mut GraphEdit, node: NodeId) -> Outcome {
         return if first == second { bypass(edit, node, x) } else { Outcome::NoMatch };
     }
     if edit.node(node).is("Squeeze") {
-        return Outcome::NoMatch;
+        // An axis of the second is that place among those that the first has left.
+        let left = |axis: &i64| (0..).filter(|i| !first.contains(i)).nth(usize::try_from(*axis).ok()?);
+        let Some(mut joint) = second.iter().map(left).collect::<Option<Vec<i64>>>() else { return Outcome::NoMatch };
+        joint.extend(&first);
+        set_axes(edit, node, x, joint);
+        return Outcome::Applied;
     }
     // Axes of the result that are new: the second's, and the first's where the second lets them come to stand.
     let mut joint = second.clone();
@@ -52,16 +57,21 @@ fn merge(edit: &mut GraphEdit, node: NodeId) -> Outcome {
         }
         place += 1;
     }
-    joint.sort_unstable();
+    set_axes(edit, node, x, joint);
+    Outcome::Applied
+}
+
+/// Lets the node read `x` and make or drop these axes.
+fn set_axes(edit: &mut GraphEdit, node: NodeId, x: ValueId, mut axes: Vec<i64>) {
+    axes.sort_unstable();
     edit.set_input(node, 0, Some(x));
     if edit.onnx_opset() >= 13 {
         let (graph, hint) = (edit.node(node).graph(), format!("{}.axes", edit.node_label(node)));
-        let axes = edit.add_initializer(graph, &hint, Tensor::from_vec([joint.len()], joint));
+        let axes = edit.add_initializer(graph, &hint, Tensor::from_vec([axes.len()], axes));
         edit.set_input(node, 1, Some(axes));
     } else {
-        edit.set_attr(node, "axes", joint);
+        edit.set_attr(node, "axes", axes);
     }
-    Outcome::Applied
 }
 
 /// Constant axes, counted from the front, in order.

@@ -7,7 +7,7 @@
 //! Identity; Dropout in inference; Cast to the dtype it has; Transpose in the present order; Reshape,
 //! Expand, Tile, Slice, Pad, Flatten, … that keep the shape; Concat, Sum, Max, Min, Mean of one; x·1, x/1,
 //! x − 0, x^1, integer x + 0 and float x + (−0.0), which are x bit for bit (x + 0.0 turns −0.0 into 0.0 and
-//! stays). An Identity of an initializer, which exporters write to share weights, is undone
+//! stays); Where that always chooses the same. An Identity of an initializer, which exporters write to share weights, is undone
 //! the same way: readers read the initializer.
 //!
 //! Refuses when the output is a graph output and the input is not made by a node of the same graph, or
@@ -55,6 +55,7 @@ const RULES: &[(&str, Rule)] = &[
     ("Pow", |m, n| neutral(m, n, 1.0, false)),
     ("And", |m, n| neutral(m, n, 1.0, true)),
     ("Or", |m, n| neutral(m, n, 0.0, true)),
+    ("Where", choice),
 ];
 
 fn run(edit: &mut GraphEdit) -> Result<PassReport> {
@@ -109,12 +110,32 @@ fn transpose(model: &Model, node: NodeId) -> Option<ValueId> {
 
 /// Input and output have certainly the same shape, so that moving nothing is all that can happen.
 fn same_shape(model: &Model, node: NodeId) -> Option<ValueId> {
-    let n = model.node(node);
-    let (x, y) = (n.input(0)?, n.output(0)?);
-    let (a, b) = (shape_of(model, x)?, model.tensor_type(y).shape?);
+    shaped_like_output(model, node, model.node(node).input(0)?)
+}
+
+/// `value`, where the output certainly has its shape.
+fn shaped_like_output(model: &Model, node: NodeId, value: ValueId) -> Option<ValueId> {
+    let (a, b) = (shape_of(model, value)?, model.tensor_type(model.node(node).output(0)?).shape?);
     // The declared type of the output alone proves nothing where a name stands for an unknown size.
     let same = |(a, b): (&Dim, &Dim)| a.same(b);
-    (a.len() == b.len() && a.iter().zip(&b).all(same)).then_some(x)
+    (a.len() == b.len() && a.iter().zip(&b).all(same)).then_some(value)
+}
+
+/// The condition is constant throughout, or both choices are the same value.
+fn choice(model: &Model, node: NodeId) -> Option<ValueId> {
+    let n = model.node(node);
+    let (yes, no) = (n.input(1)?, n.input(2)?);
+    let chosen = if yes == no {
+        yes
+    } else {
+        let flags = model.constant_input(node, 0)?.to_i64()?;
+        match (flags.first()?, flags.windows(2).all(|w| (w[0] != 0) == (w[1] != 0))) {
+            (0, true) => no,
+            (_, true) => yes,
+            _ => return None,
+        }
+    };
+    shaped_like_output(model, node, chosen)
 }
 
 /// A slice that keeps the shape keeps the elements, unless it walks backwards.
