@@ -37,6 +37,12 @@ fn names_are_words_with_a_meaning() {
 }
 
 #[test]
+fn families_are_of_passes_that_there_are() {
+    let families = onnxpress::passes::FAMILIES.iter().flat_map(|(_, passes)| passes.iter());
+    families.for_each(|name| assert!(PASSES.iter().any(|p| p.name == *name), "there is no pass {name}"));
+}
+
+#[test]
 fn the_readme_names_them() {
     let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
     // Algorithms are chosen by the plan, not by a flag yet.

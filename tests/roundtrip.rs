@@ -150,7 +150,7 @@ fn all_round_trip(files: &[PathBuf], write: Write) {
 #[test]
 fn fixtures_come_back() {
     let files = files(&root().join("fixtures"), Some("onnx"));
-    assert_eq!(files.len(), 4);
+    assert_eq!(files.len(), 5);
     all_round_trip(&files, to_file);
 }
 

@@ -29,6 +29,15 @@ pub use simplify::{LeftOut, SimplifyOptions, SimplifyReport, simplify};
 pub(crate) use specialize::drop_shapes;
 pub use specialize::{Specialize, declare_outputs, specialize};
 
+/// Passes that reach the same in several ways: where one is left out, another does its work.
+#[rustfmt::skip]
+pub static FAMILIES: &[(&str, &[&str])] = &[
+    ("affine", &["fold-scale", "fold-bias", "fold-input-affine", "fold-scale-before-shift", "move-affine", "merge-constants"]),
+    ("linear", &["merge-linear", "merge-parallel", "fuse-matmul-add", "fuse-transpose-gemm", "fold-gemm-factors"]),
+    ("transposes", &["merge-transposes", "sink-transposes", "fold-transpose", "reshape-unit-axes"]),
+    ("normalization", &["fuse-layer-norm", "fuse-rms-norm", "fuse-instance-norm", "fuse-group-norm"]),
+];
+
 /// Every pass, in the order in which a round runs them; rounds repeat until nothing changes.
 ///
 /// First what opens the graph (functions, constants), then what needs single readers, and last what makes

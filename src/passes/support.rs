@@ -2,7 +2,7 @@
 
 use super::Outcome;
 use crate::ir::shape::axis_of;
-use crate::ir::{DType, Element, GraphEdit, Model, NamedAttr, Node, NodeId, Origin, Tensor, ValueId};
+use crate::ir::{DType, Dim, Element, GraphEdit, Model, NamedAttr, Node, NodeId, Origin, Tensor, ValueId};
 use crate::ops;
 
 /// Operators that broadcast their operands element by element.
@@ -11,6 +11,14 @@ pub(super) const BROADCASTING: &[&str] = &[
     "Add", "And", "BitShift", "BitwiseAnd", "BitwiseOr", "BitwiseXor", "Div", "Equal", "Greater", "GreaterOrEqual",
     "Less", "LessOrEqual", "Max", "Mean", "Min", "Mod", "Mul", "Or", "Pow", "Sub", "Sum", "Where", "Xor",
 ];
+
+/// Axes of more elements are not gone through one by one: a file can declare any size, and what is made per element must not outgrow it.
+const LONGEST: usize = 1 << 20;
+
+/// A size that things may be made for one by one.
+pub(super) fn length(dim: &Dim) -> Option<usize> {
+    usize::try_from(dim.known()?).ok().filter(|n| *n <= LONGEST)
+}
 
 /// Lets everything that reads the node's only live output read `value` instead, and removes the node.
 pub(super) fn bypass(edit: &mut GraphEdit, node: NodeId, value: ValueId) -> Outcome {

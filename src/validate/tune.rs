@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! all ── without p₁ ── without p₂ ── …      interleaved; gain of leaving p out = time of all ÷ time without p
+//!                                           p a pass, or a family of passes that do each other's work
 //!
 //! largest gain ≥ 1.02 ─► timed again ─► still ≥ 1.02 ─► p is left out, and the others are tried again
 //! in the end: original ÷ result < 0.98 ─► the original stays
@@ -14,7 +15,7 @@ use std::time::Duration;
 use super::latency::{LatencyOptions, Timed, interleaved, quantile};
 use crate::error::Result;
 use crate::ir::{Model, Tensor};
-use crate::passes::{SimplifyOptions, SimplifyReport, simplify};
+use crate::passes::{FAMILIES, SimplifyOptions, SimplifyReport, simplify};
 use crate::progress::Progress;
 use crate::runtime::timing::ratios;
 use crate::runtime::{LoadOptions, Rewrites, Runtime, Session};
@@ -30,7 +31,7 @@ const FINAL: LatencyOptions = LatencyOptions { min_runs: 15, max_runs: 200, budg
 #[derive(Debug, Clone)]
 pub struct Tuned {
     pub runtime: &'static str,
-    /// Passes that were left out, with how much faster the model is without each.
+    /// Passes and families that were left out, with how much faster the model is without each.
     pub without: Vec<(String, f64)>,
     /// Latency of the original ÷ that of the result, and milliseconds of both.
     pub speedup: f64,
@@ -68,25 +69,25 @@ pub fn tune(
     let (mut model, mut report) = made(&chosen)?;
     let mut ready = load(&model)?;
     loop {
-        let open: Vec<String> = report.passes.iter().map(|(name, _)| name.clone()).collect();
+        let open = candidates(&report);
         progress.start("tuning", open.len() as u64);
-        let mut best: Option<(f64, String)> = None;
+        let mut best: Option<(f64, &Candidate)> = None;
         for some in open.chunks(AT_ONCE) {
-            let others = some.iter().map(|name| load(&made(&leaving(&chosen, name))?.0)).collect::<Result<Vec<_>>>()?;
+            let others = some.iter().map(|c| load(&made(&leaving(&chosen, c))?.0)).collect::<Result<Vec<_>>>()?;
             let gains = gains(&ready, &others, &SCREEN)?;
-            best = gains.into_iter().zip(some.iter().cloned()).chain(best).max_by(|a, b| a.0.total_cmp(&b.0));
+            best = gains.into_iter().zip(some).chain(best).max_by(|a, b| a.0.total_cmp(&b.0));
             progress.step(some.len() as u64);
         }
         progress.finish();
-        let Some((_, name)) = best.filter(|(gain, _)| *gain >= GAIN) else { break };
-        let less = leaving(&chosen, &name);
+        let Some((_, left)) = best.filter(|(gain, _)| *gain >= GAIN) else { break };
+        let less = leaving(&chosen, left);
         let (other, other_report) = made(&less)?;
         let other_ready = [load(&other)?];
         let gain = gains(&ready, &other_ready, &FINAL)?[0];
         if gain < GAIN {
             break;
         }
-        without.push((name, gain));
+        without.push((left.0.clone(), gain));
         let [other_ready] = other_ready;
         (chosen, model, report, ready) = (less, other, other_report, other_ready);
     }
@@ -106,9 +107,20 @@ pub fn tune(
 /// A loaded model and what it is fed.
 type Ready = (Box<dyn Session>, Vec<(String, Tensor)>);
 
-fn leaving(options: &SimplifyOptions, pass: &str) -> SimplifyOptions {
+/// A pass or a family by name, and the passes that go with it.
+type Candidate = (String, Vec<String>);
+
+/// Every pass that was applied, and every family of which one was.
+fn candidates(report: &SimplifyReport) -> Vec<Candidate> {
+    let applied = |name: &str| report.passes.iter().any(|(pass, _)| pass == name);
+    let families = FAMILIES.iter().filter(|(_, passes)| passes.iter().any(|p| applied(p)));
+    let families = families.map(|(name, passes)| ((*name).into(), passes.iter().map(ToString::to_string).collect()));
+    report.passes.iter().map(|(name, _)| (name.clone(), vec![name.clone()])).chain(families).collect()
+}
+
+fn leaving(options: &SimplifyOptions, left: &Candidate) -> SimplifyOptions {
     let mut less = options.clone();
-    less.skip.push(pass.to_string());
+    less.skip.extend(left.1.iter().cloned());
     less
 }
 

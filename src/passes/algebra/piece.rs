@@ -117,6 +117,8 @@ impl Piece {
         let n = model.node(node);
         let kernel: Vec<usize> =
             n.ints("kernel_shape")?.iter().map(|k| usize::try_from(*k).ok()).collect::<Option<_>>()?;
+        // A file can declare any kernel.
+        kernel.iter().try_fold(1usize, |taps, k| taps.checked_mul(*k)).filter(|taps| *taps <= MOST_TAPS)?;
         let auto = !matches!(n.str("auto_pad"), None | Some("NOTSET" | "VALID" | ""));
         let pads = n.ints("pads").is_some_and(|p| p.iter().any(|p| *p != 0));
         let counts = !pads || n.int_or("count_include_pad", 0) != 0;
@@ -163,6 +165,9 @@ impl Piece {
         Ok(())
     }
 }
+
+/// Of a pool that is written as a kernel: larger ones grow the file for nothing.
+const MOST_TAPS: usize = 1024;
 
 /// Each channel to itself, the mean over all taps.
 fn diagonal(frame: &Frame, window: Window, taps: usize) -> Piece {

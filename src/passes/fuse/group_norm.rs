@@ -17,7 +17,7 @@ use super::normalization::{Normalized, repeated};
 use super::pattern::{Found, Pattern, fuse_from};
 use crate::error::Result;
 use crate::ir::{Attr, DType, GraphEdit, Model, NodeId, ValueId};
-use crate::passes::support::{all_equal, producer_of};
+use crate::passes::support::{all_equal, length, producer_of};
 use crate::passes::{Pass, PassReport};
 
 pub(in crate::passes) const PASS: Pass = Pass {
@@ -40,7 +40,7 @@ fn find(model: &Model, back: NodeId) -> Found {
     let x = model.node(group).input(0)?;
     let ty = model.tensor_type(x);
     let shape = ty.shape.filter(|s| s.len() >= 3 && ty.dtype == Some(DType::F32))?;
-    let channels = usize::try_from(shape[1].known()?).ok()?;
+    let channels = length(&shape[1])?;
     let grouped = model.tensor_type(model.node(group).output(0)?).shape.filter(|s| s.len() == 3)?;
     let groups = grouped[1].known().filter(|g| *g > 0 && channels as i64 % g == 0)?;
     let batch = grouped[0].same(&shape[0]) || copies_first(model, group);

@@ -10,7 +10,7 @@
 
 use crate::ir::{DType, Model, NodeId, Tensor, ValueId};
 use crate::passes::algebra::affine::{Channels, per_channel};
-use crate::passes::support::{producer_of, reduced_axes, scalar};
+use crate::passes::support::{length, producer_of, reduced_axes, scalar};
 
 pub(super) struct Normalized {
     pub x: ValueId,
@@ -59,7 +59,7 @@ impl Normalized {
 
     /// The size of an axis of x, where it is known.
     pub fn size(&self, model: &Model, axis: usize) -> Option<usize> {
-        usize::try_from(model.tensor_type(self.x).shape?.get(axis)?.known()?).ok()
+        length(model.tensor_type(self.x).shape?.get(axis)?)
     }
 
     /// Takes in the multiplication by γ and the addition of β that follow, as far as they follow: constants of one number for

@@ -7,11 +7,14 @@
 //! Slice, Gather, Split                   the elements that they take; those that they leave keep s = 1, t = 0
 //! ```
 
+use std::collections::HashSet;
+
 use super::super::affine::{Affine, Channels};
 use crate::analysis::shape_of;
 use crate::ir::shape::axis_of;
 use crate::ir::{Dim, Model, NodeId, ValueId};
 use crate::passes::layout::transpose_chain::permutation;
+use crate::passes::support::length;
 
 /// Operators that give other shapes to the same elements in the same order.
 pub const RESHAPES: &[&str] = &["Reshape", "Flatten", "Squeeze", "Unsqueeze"];
@@ -76,7 +79,7 @@ impl Along {
         let (from, to) = (shape_of(model, from)?, shape_of(model, to)?);
         let (n, (behind, symbols)) = (self.affine.scale.len(), elements(from.get(axis + 1..)?)?);
         (0..to.len()).find_map(|other| {
-            let m = usize::try_from(to[other].known()?).ok().filter(|m| *m > 0)?;
+            let m = length(&to[other]).filter(|m| *m > 0)?;
             let (others_behind, others_symbols) = elements(&to[other + 1..])?;
             if symbols != others_symbols {
                 return None;
@@ -152,7 +155,7 @@ impl Along {
         if self.axis.is_some_and(|a| a != joined) {
             return None;
         }
-        let total = usize::try_from(model.tensor_type(y).shape?.get(joined)?.known()?).ok()?;
+        let total = length(model.tensor_type(y).shape?.get(joined)?)?;
         let mut affine = Affine { scale: vec![1.0; total], shift: vec![0.0; total] };
         for i in 0..size {
             (*affine.scale.get_mut(start + i)?, *affine.shift.get_mut(start + i)?) = self.at(i);
@@ -165,7 +168,7 @@ impl Along {
 fn place_in_concat(model: &Model, node: NodeId, input: usize, y: ValueId) -> Option<(usize, usize, usize)> {
     let n = model.node(node);
     let axis = axis_of(n.int("axis")?, model.tensor_type(y).rank()?)?;
-    let size = |v: &Option<ValueId>| usize::try_from(shape_of(model, (*v)?)?.get(axis)?.known()?).ok();
+    let size = |v: &Option<ValueId>| length(shape_of(model, (*v)?)?.get(axis)?);
     let start = n.inputs().get(..input)?.iter().map(size).sum::<Option<usize>>()?;
     Some((axis, start, size(n.inputs().get(input)?).filter(|size| *size > 0)?))
 }
@@ -188,7 +191,7 @@ impl Part {
     fn find(model: &Model, node: NodeId, output: usize) -> Option<Part> {
         let n = model.node(node);
         let shape = shape_of(model, n.input(0)?)?;
-        let size = |axis: usize| usize::try_from(shape[axis].known()?).ok();
+        let size = |axis: usize| length(&shape[axis]);
         let numbers = |input: usize| model.constant_input(node, input)?.to_i64();
         let axis = |axis: i64| axis_of(axis, shape.len());
         match n.op_type.as_str() {
@@ -196,7 +199,7 @@ impl Part {
                 let axis = axis(n.int_or("axis", 0))?;
                 let (size, indices) = (size(axis)?, model.constant_input(node, 1)?);
                 let elements: Vec<usize> = numbers(1)?.into_iter().map(|i| axis_of(i, size)).collect::<Option<_>>()?;
-                let distinct = (0..size).all(|i| elements.iter().filter(|e| **e == i).count() <= 1);
+                let distinct = elements.iter().collect::<HashSet<_>>().len() == elements.len();
                 (indices.rank() <= 1 && distinct).then(|| Part {
                     axis,
                     size,
@@ -217,7 +220,7 @@ impl Part {
             }
             "Split" => {
                 let axis = axis(n.int_or("axis", 0))?;
-                let length = |v: ValueId| usize::try_from(shape_of(model, v)?.get(axis)?.known()?).ok();
+                let length = |v: ValueId| length(shape_of(model, v)?.get(axis)?);
                 let lengths: Vec<usize> = n.outputs().iter().map(|o| length((*o)?)).collect::<Option<_>>()?;
                 let size = size(axis).filter(|s| *s == lengths.iter().sum::<usize>())?;
                 let start: usize = lengths.get(..output)?.iter().sum();
@@ -227,6 +230,9 @@ impl Part {
         }
     }
 }
+
+/// So many that the product with the length of an axis can still be computed.
+const MOST: usize = 1 << 40;
 
 /// How many elements a part of a shape has: a number times these sizes.
 fn elements(dims: &[Dim]) -> Option<(usize, Vec<String>)> {
@@ -238,5 +244,5 @@ fn elements(dims: &[Dim]) -> Option<(usize, Vec<String>)> {
         }
     }
     symbols.sort();
-    Some((count, symbols))
+    (count <= MOST).then_some((count, symbols))
 }
