@@ -120,7 +120,10 @@ fn decide(model: &Model, host: NodeId, own: Term, terms: &[Term]) -> Result<Opti
     };
     let others = terms.iter().filter(|t| **t != own);
     let pieces: Vec<_> = others.filter_map(|t| Some((*t, Piece::of(model, t.value, &frame)?))).collect();
-    let Some(mut sum) = Piece::of_linear(model, host).filter(|_| !pieces.is_empty()) else { return Ok(None) };
+    if pieces.is_empty() {
+        return Ok(None);
+    }
+    let Some(mut sum) = Piece::of_linear(model, host) else { return Ok(None) };
     if let Some(reason) = read_elsewhere(model, own.value) {
         return Err(reason);
     }
