@@ -131,7 +131,7 @@ pub(super) fn quantized_weight(
     let scales = planned_scales(&values, tensor.shape(), plan, w, bias)?;
     // Where a bias needs other scales, what was rounded for these is void.
     if let Some(rounded) = w.rounded.as_ref().filter(|r| r.scales == scales) {
-        return Ok(weights::rounded(rounded, tensor.shape(), w));
+        return Ok(weights::rounded(rounded, w));
     }
     let algorithm = algorithm::find(&plan.options.algorithm)?;
     Ok(weights::quantize(&values, tensor.shape(), w.axis, scales, w.dtype, algorithm))

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::options::QuantOptions;
 use super::params::{QParams, QType};
 use crate::calibrate::Range;
-use crate::ir::{NodeId, ValueId};
+use crate::ir::{NodeId, Tensor, ValueId};
 
 /// Every decision.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
@@ -70,11 +70,11 @@ pub struct WeightPlan {
     pub(super) rounded: Option<Arc<Rounded>>,
 }
 
-/// Integers of a weight, in its order, and its scales.
+/// Integers of a weight and its scales.
 #[derive(Debug)]
 pub(super) struct Rounded {
     pub scales: Vec<f32>,
-    pub values: Vec<i32>,
+    pub values: Tensor,
 }
 
 /// A value that becomes integers.

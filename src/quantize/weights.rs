@@ -179,9 +179,8 @@ pub fn quantize(
 }
 
 /// A weight that was rounded already.
-pub(super) fn rounded(rounded: &Rounded, shape: &[usize], plan: &WeightPlan) -> QuantizedWeight {
-    let values = plan.dtype.tensor(shape, &rounded.values);
-    with_scales(values, plan.axis, plan.dtype, rounded.scales.clone())
+pub(super) fn rounded(rounded: &Rounded, plan: &WeightPlan) -> QuantizedWeight {
+    with_scales(rounded.values.clone(), plan.axis, plan.dtype, rounded.scales.clone())
 }
 
 fn with_scales(values: Tensor, axis: Option<usize>, dtype: QType, scales: Vec<f32>) -> QuantizedWeight {

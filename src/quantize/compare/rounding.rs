@@ -17,7 +17,7 @@ use crate::quantize::QParams;
 use crate::quantize::algorithm::{self, gptq};
 use crate::quantize::apply::planned_scales;
 use crate::quantize::plan::{Decision, QuantPlan, Rounded, WeightPlan};
-use crate::quantize::weights;
+use crate::quantize::weights::{self, QuantizedWeight};
 use crate::second_order::{Compensation, Contraction, Hessian};
 
 /// Rows that a matrix is made of, for each of its own and at least.
@@ -142,28 +142,37 @@ fn rounded_by(model: &Model, plan: &QuantPlan, alike: &Alike, hessian: &Hessian)
     if (hessian.rows as f64) < FEWEST * hessian.depth as f64 {
         return Vec::new();
     }
-    let mut rounded: Vec<Option<Rounded>> = alike.iter().map(|layer| start(model, plan, layer)).collect();
+    let mut all: Vec<Option<QuantizedWeight>> = alike.iter().map(|layer| start(model, plan, layer)).collect();
+    let mut integers: Vec<Vec<i32>> = vec![Vec::new(); alike.len()];
+    for (integers, start) in integers.iter_mut().zip(&all) {
+        let values = start.as_ref().and_then(|q| q.values.to_i64()).unwrap_or_default();
+        *integers = values.into_iter().map(|v| v as i32).collect();
+    }
     for group in 0..alike[0].contraction.groups {
         let Some(compensation) = Compensation::of(hessian.of_group(group), hessian.depth, DAMPING) else { continue };
-        for (layer, rounded) in alike.iter().zip(&mut rounded) {
-            let Some(rounded) = rounded else { continue };
-            round_group(model, layer, group, &compensation, rounded);
+        for ((layer, start), integers) in alike.iter().zip(&all).zip(&mut integers) {
+            if let Some(start) = start {
+                round_group(model, layer, (group, &compensation), &start.scales, integers);
+            }
         }
     }
-    let found = alike.iter().zip(rounded);
-    found.filter_map(|(layer, rounded)| Some((layer.node, Arc::new(rounded?)))).collect()
+    let found = alike.iter().zip(all.iter_mut().map(Option::take)).zip(integers);
+    let rounded = |((layer, start), integers): ((&Layer, Option<QuantizedWeight>), Vec<i32>)| {
+        let start = start?;
+        let values = layer.weight.dtype.tensor(start.values.shape(), &integers);
+        Some((layer.node, Arc::new(Rounded { scales: start.scales, values })))
+    };
+    found.filter_map(rounded).collect()
 }
 
 /// As the rule of the plan rounds.
-fn start(model: &Model, plan: &QuantPlan, layer: &Layer) -> Option<Rounded> {
+fn start(model: &Model, plan: &QuantPlan, layer: &Layer) -> Option<QuantizedWeight> {
     let tensor = model.constant(layer.contraction.weight)?;
     let values = tensor.to_f32()?;
     let scales = planned_scales(&values, tensor.shape(), plan, layer.weight, None).ok()?;
     let algorithm = algorithm::find(&plan.options.algorithm).ok()?;
     let WeightPlan { axis, dtype, .. } = layer.weight;
-    let plain = weights::quantize(&values, tensor.shape(), *axis, scales, *dtype, algorithm);
-    let values = plain.values.to_i64()?.iter().map(|v| *v as i32).collect();
-    Some(Rounded { scales: plain.scales, values })
+    Some(weights::quantize(&values, tensor.shape(), *axis, scales, *dtype, algorithm))
 }
 
 fn params(layer: &Layer, scales: &[f32], channel: usize) -> QParams {
@@ -172,12 +181,18 @@ fn params(layer: &Layer, scales: &[f32], channel: usize) -> QParams {
     QParams { dtype, scale, zero_point: dtype.middle() }
 }
 
-fn round_group(model: &Model, layer: &Layer, group: usize, compensation: &Compensation, rounded: &mut Rounded) {
+fn round_group(
+    model: &Model,
+    layer: &Layer,
+    (group, compensation): (usize, &Compensation),
+    scales: &[f32],
+    integers: &mut [i32],
+) {
     let c = &layer.contraction;
     let Some(values) = model.constant(c.weight).and_then(|t| t.to_f32()) else { return };
     for o in group * c.outputs..(group + 1) * c.outputs {
         let weights: Vec<f32> = (0..c.depth).map(|k| values[c.element(o, k)]).collect();
-        let q = gptq::round(&weights, &params(layer, &rounded.scales, o), compensation);
-        q.into_iter().enumerate().for_each(|(k, q)| rounded.values[c.element(o, k)] = q);
+        let q = gptq::round(&weights, &params(layer, scales, o), compensation);
+        q.into_iter().enumerate().for_each(|(k, q)| integers[c.element(o, k)] = q);
     }
 }
