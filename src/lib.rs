@@ -19,6 +19,7 @@
 //! | [`pipeline`] | the whole story |
 //! | [`report`] | one serializable value → text, JSON, markdown |
 //! | [`validate`], [`quantize`], [`prune`] | proof; integers for weights and activations; zeros for weights |
+//! | [`second_order`] | what an error in a weight costs in its layer's output, and how others make up for it |
 //! | [`calibrate`] | statistics of the values that flow through a model, in one streaming pass |
 //! | [`runtime`] | running models: a prepared copy in tract |
 //! | [`passes`] | rewrites of the graph, one file each |
