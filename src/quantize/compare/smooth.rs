@@ -27,7 +27,7 @@ use super::samples::spread;
 use crate::calibrate::{Range, Ranges};
 use crate::data::Dataset;
 use crate::error::Result;
-use crate::ir::{GraphEdit, Model, NewNode, NodeId, Place, Tensor};
+use crate::ir::{GraphEdit, Model, NewNode, NodeId, Origin, Place, Tensor};
 use crate::progress::Progress;
 use crate::quantize::plan::Decision;
 use crate::quantize::{Granularity, QParams, QType, QuantOptions, Switch, decide};
@@ -315,5 +315,9 @@ fn apply(edit: &mut GraphEdit, group: &Group, scales: &[f32]) {
             edit.add_initializer(graph, &format!("{}_smoothed", edit.name(c.weight)), Tensor::from_vec(shape, values));
         edit.set_input(*node, weight, Some(scaled));
         edit.set_input(*node, index, Some(smoothed));
+        // Else every session would load it too.
+        if edit.uses(c.weight).is_empty() && matches!(edit.value(c.weight).origin(), Origin::Initializer(_)) {
+            edit.remove_value(c.weight);
+        }
     }
 }
