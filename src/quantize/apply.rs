@@ -183,12 +183,8 @@ pub(super) fn home(edit: &GraphEdit, weight: ValueId, node: &NodePlan) -> crate:
 /// Drops initializers and constants that only the float operators read.
 fn remove_unread(edit: &mut GraphEdit) {
     for graph in edit.graphs_under(edit.main()) {
-        let unread: Vec<ValueId> =
-            edit.graph(graph).initializers().iter().copied().filter(|v| edit.uses(*v).is_empty()).collect();
-        for v in unread {
-            if matches!(edit.value(v).origin(), crate::ir::Origin::Initializer(_)) {
-                edit.remove_value(v);
-            }
+        for v in edit.graph(graph).initializers().to_vec() {
+            edit.remove_unread_initializer(v);
         }
         for node in edit.graph(graph).nodes().to_vec() {
             let n = edit.node(node);

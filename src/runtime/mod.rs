@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 pub use deciding::deciding_inputs;
 pub use shaped::Shaped;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::ir::{DType, Model, Tensor};
 
 /// Every runtime that is built in.
@@ -133,6 +133,26 @@ pub trait Runtime: Sync {
 pub trait Session: Send + Sync {
     /// The model's outputs in its order, then the taps in the order asked for, each with its name.
     fn run(&self, inputs: &[(String, Tensor)]) -> Result<Vec<(String, Tensor)>>;
+}
+
+/// A loaded model and what it is fed.
+pub type Ready = (Box<dyn Session>, Vec<(String, Tensor)>);
+
+/// `model` as its file stands where the runtime can take it so, else prepared like everywhere, and those of `inputs` that it has.
+pub fn load_as_it_stands(
+    runtime: &dyn Runtime,
+    model: &Model,
+    inputs: &[(String, Tensor)],
+    rewrites: Rewrites,
+) -> Result<Ready> {
+    let names: Vec<&str> = model.user_inputs().iter().map(|v| model.name(*v)).collect();
+    let own: Vec<_> = inputs.iter().filter(|(name, _)| names.contains(&name.as_str())).cloned().collect();
+    let options = LoadOptions { rewrites, ..LoadOptions::for_run(model, &own) };
+    let session = match runtime.load(model, &options) {
+        Err(e) if e.kind() == ErrorKind::Runtime => runtime.load(model, &LoadOptions::for_run(model, &own))?,
+        session => session?,
+    };
+    Ok((session, own))
 }
 
 #[cfg(test)]

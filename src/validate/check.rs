@@ -7,9 +7,9 @@
 //! Neither model is simplified before it runs, as it is elsewhere for speed: a wrong rewrite would then be done to both.
 
 use crate::data::Dataset;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::ir::{Model, Tensor};
-use crate::runtime::{LoadOptions, Rewrites, Runtime};
+use crate::runtime::{Rewrites, Runtime, load_as_it_stands};
 
 /// More is no rounding: the networks at hand that magnify it most stay below a fifth of this.
 pub const ROUNDING: f64 = 1e-3;
@@ -61,17 +61,8 @@ pub fn check(
     Ok(Checked { runtime: runtime.name(), inputs, outputs: outputs.into_iter().map(relative).collect() })
 }
 
-/// As it stands where the runtime can, else prepared like everywhere.
 fn run(model: &Model, inputs: &[(String, Tensor)], runtime: &dyn Runtime) -> Result<Vec<(String, Tensor)>> {
-    let own: Vec<(String, Tensor)> = {
-        let names: Vec<&str> = model.user_inputs().iter().map(|v| model.name(*v)).collect();
-        inputs.iter().filter(|(name, _)| names.contains(&name.as_str())).cloned().collect()
-    };
-    let options = LoadOptions { rewrites: Rewrites::Least, ..LoadOptions::for_run(model, &own) };
-    let session = match runtime.load(model, &options) {
-        Err(e) if e.kind() == ErrorKind::Runtime => runtime.load(model, &LoadOptions::for_run(model, &own))?,
-        session => session?,
-    };
+    let (session, own) = load_as_it_stands(runtime, model, inputs, Rewrites::Least)?;
     session.run(&own)
 }
 

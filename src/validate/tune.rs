@@ -18,7 +18,7 @@ use crate::ir::{Model, Tensor};
 use crate::passes::{FAMILIES, SimplifyOptions, SimplifyReport, simplify};
 use crate::progress::Progress;
 use crate::runtime::timing::ratios;
-use crate::runtime::{LoadOptions, Rewrites, Runtime, Session};
+use crate::runtime::{Ready, Rewrites, Runtime, load_as_it_stands};
 
 /// More than two runs of one model differ by.
 const GAIN: f64 = 1.02;
@@ -52,14 +52,7 @@ pub fn tune(
     runtime: &'static dyn Runtime,
     progress: &dyn Progress,
 ) -> Result<(Model, SimplifyReport, Tuned)> {
-    let load = |model: &Model| {
-        let names: Vec<&str> = model.user_inputs().iter().map(|v| model.name(*v)).collect();
-        let fed: Vec<_> = inputs.iter().filter(|(name, _)| names.contains(&name.as_str())).cloned().collect();
-        let options = LoadOptions { rewrites: Rewrites::Runtime, ..LoadOptions::for_run(model, &fed) };
-        let session =
-            runtime.load(model, &options).or_else(|_| runtime.load(model, &LoadOptions::for_run(model, &fed)))?;
-        Ok::<Ready, crate::error::Error>((session, fed))
-    };
+    let load = |model: &Model| load_as_it_stands(runtime, model, inputs, Rewrites::Runtime);
     let made = |options: &SimplifyOptions| {
         let mut model = original.clone();
         simplify(&mut model, options).map(|report| (model, report))
@@ -103,9 +96,6 @@ pub fn tune(
     let [original_ms, result_ms] = [0, 1].map(|i| quantile(&times[i], 0.5));
     Ok((model, report, Tuned { runtime: runtime.name(), without, speedup, original_ms, result_ms, kept_original }))
 }
-
-/// A loaded model and what it is fed.
-type Ready = (Box<dyn Session>, Vec<(String, Tensor)>);
 
 /// A pass or a family by name, and the passes that go with it.
 type Candidate = (String, Vec<String>);

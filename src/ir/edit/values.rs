@@ -127,6 +127,16 @@ impl GraphEdit<'_> {
         self.value_mut(value).initializer = None;
     }
 
+    /// Removes an initializer that nothing reads, unless it is a graph input's default; whether it did.
+    pub fn remove_unread_initializer(&mut self, value: ValueId) -> bool {
+        let own = matches!(self.model.value(value).origin, Origin::Initializer(_));
+        let unread = own && self.model.uses(value).is_empty();
+        if unread {
+            self.remove_value(value);
+        }
+        unread
+    }
+
     /// Removes a value that nothing reads: an initializer or an orphan.
     pub fn remove_value(&mut self, value: ValueId) {
         debug_assert!(self.model.uses(value).is_empty(), "{} is still read", self.model.name(value));

@@ -10,7 +10,7 @@
 //! its outputs stay too.
 
 use crate::error::Result;
-use crate::ir::{GraphEdit, GraphId, Origin, ValueId};
+use crate::ir::{GraphEdit, GraphId, ValueId};
 use crate::passes::{Pass, PassReport};
 
 pub(in crate::passes) const PASS: Pass = Pass {
@@ -37,10 +37,6 @@ fn run(edit: &mut GraphEdit) -> Result<PassReport> {
 
 fn sweep_initializers(edit: &mut GraphEdit, graph: GraphId) -> usize {
     let g = edit.graph(graph);
-    let unread = |v: &ValueId| edit.uses(*v).is_empty() && matches!(edit.value(*v).origin(), Origin::Initializer(_));
-    let dead: Vec<ValueId> = g.initializers().iter().chain(g.sparse_initializers()).copied().filter(unread).collect();
-    for v in &dead {
-        edit.remove_value(*v);
-    }
-    dead.len()
+    let all: Vec<ValueId> = g.initializers().iter().chain(g.sparse_initializers()).copied().collect();
+    all.into_iter().filter(|v| edit.remove_unread_initializer(*v)).count()
 }

@@ -31,9 +31,10 @@ use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::ir::{GraphEdit, Model, NodeId, Tensor};
 use crate::progress::Progress;
-use crate::quantize::plan::QuantPlan;
+use crate::quantize::plan::{Decision, QuantPlan, WeightPlan};
 use crate::quantize::{Format, apply};
 use crate::runtime::Runtime;
+use crate::second_order::Contraction;
 
 /// Memory that the values in flight may take, beyond which fewer runs go on at a time.
 const ROOM: usize = 96 << 20;
@@ -68,19 +69,53 @@ impl Ground<'_> {
 
     /// Numbers of `names`, in groups of neighbours whose values together take little memory.
     fn groups(&self, names: &[&str]) -> Vec<Vec<usize>> {
-        let mut groups: Vec<(usize, Vec<usize>)> = Vec::new();
-        for (i, name) in names.iter().enumerate() {
-            let bytes = self.sizes.get(*name).copied().unwrap_or(0);
-            match groups.last_mut() {
-                Some((sum, group)) if *sum + bytes <= GROUP => {
-                    *sum += bytes;
-                    group.push(i);
-                }
-                _ => groups.push((bytes, vec![i])),
-            }
-        }
-        groups.into_iter().map(|(_, group)| group).collect()
+        let bytes = |i: &usize| self.sizes.get(names[*i]).copied().unwrap_or(0);
+        packed((0..names.len()).collect(), bytes, GROUP)
     }
+}
+
+/// Neighbours that take at most `room` bytes together; what takes more is alone.
+fn packed<T>(items: Vec<T>, bytes: impl Fn(&T) -> usize, room: usize) -> Vec<Vec<T>> {
+    let mut packs: Vec<(usize, Vec<T>)> = Vec::new();
+    for item in items {
+        let size = bytes(&item);
+        match packs.last_mut() {
+            Some((sum, pack)) if *sum + size <= room => {
+                *sum += size;
+                pack.push(item);
+            }
+            _ => packs.push((size, vec![item])),
+        }
+    }
+    packs.into_iter().map(|(_, pack)| pack).collect()
+}
+
+/// A quantized contraction whose weight is its own.
+struct Layer<'a> {
+    node: NodeId,
+    contraction: Contraction,
+    weight: &'a WeightPlan,
+}
+
+/// Layers that are fed the same rows.
+type Alike<'a> = Vec<Layer<'a>>;
+
+/// Those of the main graph of `model` that `plan` quantizes with their inputs.
+fn contractions<'a>(model: &Model, plan: &'a QuantPlan) -> Vec<Alike<'a>> {
+    let mut all: Vec<Alike> = Vec::new();
+    for node in &plan.nodes {
+        let Decision::Quantize { weight, input: Some(_), .. } = &node.decision else { continue };
+        let Some(Ok(contraction)) = Contraction::of(model, node.id) else { continue };
+        if model.node(node.id).graph() != model.main() || model.uses(contraction.weight).len() > 1 {
+            continue;
+        }
+        let layer = Layer { node: node.id, contraction, weight };
+        match all.iter_mut().find(|alike| alike[0].contraction.reads_as(&layer.contraction)) {
+            Some(alike) => alike.push(layer),
+            None => all.push(vec![layer]),
+        }
+    }
+    all
 }
 
 /// The model with `plan` applied as Q/DQ, which says the arithmetic of every static form.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::pieces::Original;
-use super::{Ground, ROOM, each};
+use super::{Alike, Ground, Layer, ROOM, contractions, each, packed};
 use crate::error::{Error, Result};
 use crate::ir::{Model, NodeId};
 use crate::progress::Silent;
@@ -18,7 +18,7 @@ use crate::quantize::algorithm::{self, gptq};
 use crate::quantize::apply::planned_scales;
 use crate::quantize::plan::{Decision, QuantPlan, Rounded, WeightPlan};
 use crate::quantize::weights::{self, QuantizedWeight};
-use crate::second_order::{Compensation, Contraction, Hessian};
+use crate::second_order::{Compensation, Hessian};
 
 /// Rows that a matrix is made of, for each of its own and at least.
 const ROWS: usize = 3;
@@ -36,7 +36,9 @@ pub type Weights = BTreeMap<NodeId, Arc<Rounded>>;
 /// What the data or the runtime refuse.
 pub fn round(ground: Ground, plan: &QuantPlan, batches: &[usize]) -> Result<Weights> {
     let mut rounded = Weights::new();
-    for run in runs(layers(ground.model, plan)) {
+    // What does not fit into memory at all is left out.
+    let all = contractions(ground.model, plan).into_iter().filter(|alike| bytes(alike) <= ROOM);
+    for run in packed(all.collect(), bytes, ROOM) {
         let hessians = measure(ground, &run, batches)?;
         let found: Vec<_> = run
             .par_iter()
@@ -59,51 +61,9 @@ pub fn with_weights(plan: &QuantPlan, weights: &Weights) -> QuantPlan {
     plan
 }
 
-struct Layer<'a> {
-    node: NodeId,
-    contraction: Contraction,
-    weight: &'a WeightPlan,
-}
-
-/// Layers that are fed the same rows.
-type Alike<'a> = Vec<Layer<'a>>;
-
-fn layers<'a>(model: &Model, plan: &'a QuantPlan) -> Vec<Alike<'a>> {
-    let mut all: Vec<Alike> = Vec::new();
-    for node in &plan.nodes {
-        let Decision::Quantize { weight, input: Some(_), .. } = &node.decision else { continue };
-        let Some(Ok(contraction)) = Contraction::of(model, node.id) else { continue };
-        if model.node(node.id).graph() != model.main() || model.uses(contraction.weight).len() > 1 {
-            continue;
-        }
-        let layer = Layer { node: node.id, contraction, weight };
-        match all.iter_mut().find(|alike| alike[0].contraction.reads_as(&layer.contraction)) {
-            Some(alike) => alike.push(layer),
-            None => all.push(vec![layer]),
-        }
-    }
-    all
-}
-
 fn bytes(alike: &Alike) -> usize {
     let c = &alike[0].contraction;
     c.groups * c.depth * c.depth * size_of::<f32>()
-}
-
-/// Neighbours whose matrices fit into memory together; what does not fit at all is left out.
-fn runs(all: Vec<Alike>) -> Vec<Vec<Alike>> {
-    let mut runs: Vec<(usize, Vec<Alike>)> = Vec::new();
-    for alike in all.into_iter().filter(|a| bytes(a) <= ROOM) {
-        let size = bytes(&alike);
-        match runs.last_mut() {
-            Some((sum, run)) if *sum + size <= ROOM => {
-                *sum += size;
-                run.push(alike);
-            }
-            _ => runs.push((size, vec![alike])),
-        }
-    }
-    runs.into_iter().map(|(_, run)| run).collect()
 }
 
 fn measure(ground: Ground, run: &[Alike], batches: &[usize]) -> Result<Vec<Hessian>> {

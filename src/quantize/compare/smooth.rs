@@ -20,16 +20,15 @@ use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 use rayon::prelude::*;
 
-use super::ROOM;
 use super::pieces::Original;
 use super::press::{power, press, squared_distance};
 use super::samples::spread;
+use super::{ROOM, contractions, packed};
 use crate::calibrate::{Range, Ranges};
 use crate::data::Dataset;
 use crate::error::Result;
-use crate::ir::{GraphEdit, Model, NewNode, NodeId, Origin, Place, Tensor};
+use crate::ir::{GraphEdit, Model, NewNode, NodeId, Place, Tensor};
 use crate::progress::Progress;
-use crate::quantize::plan::Decision;
 use crate::quantize::{Granularity, QParams, QType, QuantOptions, Switch, decide};
 use crate::runtime::Runtime;
 use crate::second_order::Contraction;
@@ -77,7 +76,7 @@ pub fn smooth(
     let least = if options.smooth == Switch::On { 0.0 } else { PAYS };
     let batches = spread(&(0..dataset.batch_count()).collect::<Vec<_>>(), BATCHES);
     let mut done = Vec::new();
-    for run in runs(groups(model, options)?) {
+    for run in packed(groups(model, options)?, bytes, ROOM) {
         let seen = sample(model, &run, &batches, (dataset, runtime), progress)?;
         let found: Vec<Option<Found>> =
             run.par_iter().zip(&seen).map(|(group, seen)| Search::of(model, options, group, seen)?.best()).collect();
@@ -102,38 +101,14 @@ fn groups(model: &Model, options: &QuantOptions) -> Result<Vec<Group>> {
         ranges.ranges.insert(value, Range::new(-1.0, 1.0));
     }
     let plan = decide::plan(model, Some(&ranges), options)?;
-    let mut groups: Vec<Group> = Vec::new();
-    for node in &plan.nodes {
-        if !matches!(node.decision, Decision::Quantize { input: Some(_), .. }) {
-            continue;
-        }
-        let Some(Ok(c)) = Contraction::of(model, node.id) else { continue };
-        let here = model.node(node.id).graph() == model.main();
-        if !c.is_product() || !here || model.uses(c.weight).len() > 1 || model.constant(c.input).is_some() {
-            continue;
-        }
-        match groups.iter_mut().find(|g| g[0].1.reads_as(&c)) {
-            Some(group) => group.push((node.id, c)),
-            None => groups.push(vec![(node.id, c)]),
-        }
-    }
-    Ok(groups)
+    let products = |c: &Contraction| c.is_product() && model.constant(c.input).is_none();
+    let all = contractions(model, &plan).into_iter().filter(|alike| products(&alike[0].contraction));
+    Ok(all.map(|alike| alike.into_iter().map(|layer| (layer.node, layer.contraction)).collect()).collect())
 }
 
-/// Neighbours whose rows fit into memory together.
-fn runs(groups: Vec<Group>) -> Vec<Vec<Group>> {
-    let mut runs: Vec<(usize, Vec<Group>)> = Vec::new();
-    for group in groups {
-        let bytes = ROWS * group[0].1.depth * size_of::<f32>();
-        match runs.last_mut() {
-            Some((sum, run)) if *sum + bytes <= ROOM => {
-                *sum += bytes;
-                run.push(group);
-            }
-            _ => runs.push((bytes, vec![group])),
-        }
-    }
-    runs.into_iter().map(|(_, run)| run).collect()
+/// Of the rows that are looked at.
+fn bytes(group: &Group) -> usize {
+    ROWS * group[0].1.depth * size_of::<f32>()
 }
 
 /// Of an activation: some rows, with that of the largest value of every batch among them, and the largest magnitude of each channel in all.
@@ -316,8 +291,6 @@ fn apply(edit: &mut GraphEdit, group: &Group, scales: &[f32]) {
         edit.set_input(*node, weight, Some(scaled));
         edit.set_input(*node, index, Some(smoothed));
         // Else every session would load it too.
-        if edit.uses(c.weight).is_empty() && matches!(edit.value(c.weight).origin(), Origin::Initializer(_)) {
-            edit.remove_value(c.weight);
-        }
+        edit.remove_unread_initializer(c.weight);
     }
 }

@@ -82,8 +82,6 @@ pub(super) fn remove_unread(edit: &mut GraphEdit) {
     let main = edit.main();
     edit.remove_unread_nodes(main);
     for value in edit.graph(main).initializers().to_vec() {
-        if edit.uses(value).is_empty() && matches!(edit.value(value).origin(), Origin::Initializer(_)) {
-            edit.remove_value(value);
-        }
+        edit.remove_unread_initializer(value);
     }
 }
