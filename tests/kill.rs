@@ -45,9 +45,13 @@ fn killed(external: bool, old: bool) -> usize {
     emit(&model, &input).unwrap();
     let whole = first_weight(&input).unwrap();
 
-    let begin = Instant::now();
-    assert!(simplify(folder.path()).status().unwrap().success());
-    let takes = begin.elapsed();
+    // The fastest of a few: one that other work slowed would put the kills behind the end.
+    let timed = || {
+        let begin = Instant::now();
+        assert!(simplify(folder.path()).status().unwrap().success());
+        begin.elapsed()
+    };
+    let takes = (0..3).map(|_| timed()).min().unwrap();
     let before = std::fs::read(&out).unwrap();
     let mut early = 0;
     for moment in 0..20 {
