@@ -18,6 +18,7 @@
 //! | [`cli`] | flags and files, no algorithms |
 //! | [`pipeline`] | the whole story |
 //! | [`report`] | one serializable value → text, JSON, markdown |
+//! | [`mixed`] | which nodes stay float so that a promise about the outputs holds |
 //! | [`validate`], [`quantize`], [`prune`] | proof; integers for weights and activations; zeros for weights |
 //! | [`second_order`] | what an error in a weight costs in its layer's output, and how others make up for it |
 //! | [`calibrate`] | statistics of the values that flow through a model, in one streaming pass |
@@ -63,6 +64,7 @@ pub mod data;
 pub mod error;
 pub mod files;
 pub mod ir;
+pub mod mixed;
 pub mod onnx;
 pub mod ops;
 pub mod passes;

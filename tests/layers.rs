@@ -17,6 +17,7 @@ const LAYERS: &[&[&str]] = &[
     &["calibrate", "gradient"],
     &["second_order"],
     &["quantize", "prune", "validate"],
+    &["mixed"],
     &["report"],
     &["pipeline"],
     &["cli"],

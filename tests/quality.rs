@@ -4,6 +4,7 @@
 //! where its library is present, else in tract. The floors lie just below the numbers in the README.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use ndarray::{Array2, Array4, ArrayD, Axis, Slice};
 use ndarray_npy::{NpzReader, NpzWriter};
@@ -50,6 +51,7 @@ fn press(model: &Path, calib: &Path, eval: &Path, output: &Path) -> Report {
         runtime: runtime::closest_to(preset.name),
         validate: ValidateOptions { drift_samples: 0, latency: None, ..ValidateOptions::default() },
         gates: Gates::default(),
+        time_budget: Duration::from_secs(120),
     };
     let data = |model: &Model| {
         Ok(Some(Data { calibration: dataset(calib, model, 4)?, validation: Some(dataset(eval, model, 4)?) }))

@@ -17,6 +17,7 @@ mod large;
 mod layers;
 mod measured;
 mod memory;
+mod mixed;
 mod numerics;
 mod onnx_backend;
 mod onnxruntime;

@@ -1,6 +1,7 @@
 //! Flags that several subcommands share.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
 
@@ -107,6 +108,12 @@ pub struct QuantArgs {
     pub algorithm: Option<String>,
     #[arg(long, value_name = "WHEN", help = one_of("Move the range of large channels into weights", Switch::ALL))]
     pub smooth: Option<Switch>,
+    /// Time every node in the target's runtime; what integers do not make faster stays float
+    #[arg(long, value_name = "latency", value_parser = ["latency"], conflicts_with = "optimize_for")]
+    pub tune: Option<String>,
+    /// latency: what comes out slower than it went in is timed node by node; size: it is taken as it is
+    #[arg(long, value_name = "WHAT", default_value = "latency", value_parser = ["latency", "size"])]
+    pub optimize_for: String,
     #[arg(long, value_name = "C", help = calibrators())]
     pub calibrator: Option<String>,
     /// Nodes whose name matches stay as they are (repeatable)
@@ -136,6 +143,11 @@ impl QuantArgs {
         o.op_types.clone_from(&self.op_types);
         o.min_bytes = self.min_bytes;
         o.smooth = self.smooth.unwrap_or(o.smooth);
+        o.tune = match (&self.tune, self.optimize_for.as_str()) {
+            (Some(_), _) => Switch::On,
+            (None, "size") => Switch::Off,
+            _ => Switch::Auto,
+        };
         o.algorithm = self.algorithm.clone().unwrap_or(o.algorithm);
         Ok(o)
     }
@@ -200,24 +212,49 @@ pub fn range_source<'a>(
     })
 }
 
-/// What the result must reach.
+/// What the outputs must keep.
 #[derive(Args, Clone)]
-pub struct GateArgs {
+pub struct PromiseArgs {
     /// Largest loss of accuracy, as 0.5% or 0.005
     #[arg(long, value_name = "X", value_parser = share, allow_negative_numbers = true)]
     pub max_drop: Option<f64>,
-    /// Smallest speed-up, as 1.2
-    #[arg(long, value_name = "Y", value_parser = number)]
-    pub min_speedup: Option<f64>,
     /// Smallest SQNR of any output, in dB
     #[arg(long, value_name = "DB", value_parser = number, allow_negative_numbers = true)]
     pub min_sqnr: Option<f64>,
 }
 
+/// What the result must reach.
+#[derive(Args, Clone)]
+pub struct GateArgs {
+    #[command(flatten)]
+    promise: PromiseArgs,
+    /// Smallest speed-up, as 1.2
+    #[arg(long, value_name = "Y", value_parser = number)]
+    pub min_speedup: Option<f64>,
+}
+
 impl GateArgs {
     pub fn gates(&self) -> Gates {
-        Gates { max_drop: self.max_drop, min_speedup: self.min_speedup, min_sqnr: self.min_sqnr }
+        let PromiseArgs { max_drop, min_sqnr } = self.promise;
+        Gates { max_drop, min_speedup: self.min_speedup, min_sqnr }
     }
+}
+
+/// How long the search for nodes that stay float may take.
+#[derive(Args, Clone)]
+pub struct BudgetArgs {
+    /// Time that the search for what keeps --max-drop or --min-sqnr may take, as 120s
+    #[arg(long, value_name = "TIME", default_value = "120s", value_parser = seconds)]
+    pub time_budget: Duration,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let (digits, unit) = match text.strip_suffix('m') {
+        Some(minutes) => (minutes, 60.0),
+        None => (text.strip_suffix('s').unwrap_or(text), 1.0),
+    };
+    let time = number(digits.trim()).ok().filter(|x| (0.0..1e9).contains(x));
+    time.map(|x| Duration::from_secs_f64(x * unit)).ok_or_else(|| "it is a time, as 120s or 2m".into())
 }
 
 fn share(text: &str) -> Result<f64, String> {

@@ -11,6 +11,7 @@ mod out;
 mod prune;
 mod quantize;
 mod recipe;
+mod sensitivity;
 mod simplify;
 mod validate;
 
@@ -49,6 +50,8 @@ enum Command {
     Calibrate(calibrate::Args),
     /// Quantize weights and activations
     Quantize(quantize::Args),
+    /// What quantizing each node alone does to the outputs
+    Sensitivity(Box<sensitivity::Args>),
     /// Set weights of low importance to zero
     Prune(prune::Args),
     /// Compare a rewritten model with its original on data
@@ -103,6 +106,7 @@ fn dispatch(cli: Cli) -> Result<Done> {
         Command::Simplify(args) => simplify::run(&args, &bars),
         Command::Calibrate(args) => calibrate::run(&args, &bars).map_err(|e| args.data.explain(e)),
         Command::Quantize(args) => quantize::run(&args, &bars).map_err(|e| args.data.explain(e)),
+        Command::Sensitivity(args) => sensitivity::run(&args, &bars).map_err(|e| args.data.explain(e)),
         Command::Prune(args) => prune::run(&args),
         Command::Validate(args) => validate::run(&args, &bars).map_err(|e| args.data.explain(e)),
         Command::Bench(args) => bench::run(&args),

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::Done;
-use super::args::{DataArgs, GateArgs, QuantArgs, output, positive, range_source};
+use super::args::{BudgetArgs, DataArgs, GateArgs, QuantArgs, output, positive, range_source};
 use super::bars::Bars;
 use super::out::{self, say};
 use super::prune::PruneArgs;
@@ -47,6 +47,8 @@ pub struct Args {
     prune: PruneArgs,
     #[command(flatten)]
     gates: GateArgs,
+    #[command(flatten)]
+    budget: BudgetArgs,
     /// Runtime that calibrates and validates [default: tract, and for the proof the target's own where it is present]
     #[arg(long, value_name = "R")]
     runtime: Option<String>,
@@ -90,6 +92,7 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
         runtime: if args.runtime.is_some() { calibration_runtime } else { runtime::closest_to(&args.quant.target) },
         validate: ValidateOptions { threads: args.threads, ..ValidateOptions::default() },
         gates: args.gates.gates(),
+        time_budget: args.budget.time_budget,
     };
     let open = |model: &crate::ir::Model| {
         // With ranges from a file, the data may be there for the proof alone.

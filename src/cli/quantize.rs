@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 
 use super::Done;
-use super::args::{DataArgs, QuantArgs, output, range_source, runtimes};
+use super::args::{BudgetArgs, DataArgs, PromiseArgs, QuantArgs, output, range_source, runtimes};
 use super::bars::Bars;
 use super::out::{put, say};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::mixed::Promise;
 use crate::pipeline;
-use crate::runtime::RUNTIMES;
+use crate::runtime::{self, RUNTIMES};
 use crate::{onnx, quantize};
 
 #[derive(clap::Args)]
@@ -27,6 +28,10 @@ pub struct Args {
     quant: QuantArgs,
     #[arg(long, value_name = "R", default_value = RUNTIMES[0].name(), help = runtimes("Runtime that calibrates"))]
     runtime: String,
+    #[command(flatten)]
+    promise: PromiseArgs,
+    #[command(flatten)]
+    budget: BudgetArgs,
     /// Print what would be done, and stop
     #[arg(long)]
     plan: bool,
@@ -38,7 +43,16 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
     let (mut model, _) = pipeline::load_simplified(&args.model, &args.quant.simplify()?)?;
     let data = args.data.data.as_ref().map(|spec| args.data.open(spec, &model)).transpose()?;
     let source = range_source(args.ranges.as_ref(), data.as_ref(), &args.runtime, &args.quant)?;
-    let plan = pipeline::decide(&mut model, &options, source, bars)?;
+    let mut plan = pipeline::decide(&mut model, &options, source, bars)?;
+    if let PromiseArgs { max_drop, min_sqnr } = args.promise
+        && max_drop.or(min_sqnr).is_some()
+    {
+        let no_data = || Error::usage("--max-drop and --min-sqnr are measured on --data");
+        let dataset = data.as_ref().ok_or_else(no_data)?;
+        let promise = Promise::Bounds { max_drop, min_sqnr };
+        let ground = (dataset, runtime::closest_to(&args.quant.target), args.budget.time_budget);
+        plan = pipeline::keep(&model, &plan, promise, ground, bars)?;
+    }
     let Some(path) = path else {
         put!("{plan}");
         return Ok(Done::Well);

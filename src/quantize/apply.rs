@@ -7,11 +7,12 @@ use serde::Serialize;
 
 use super::plan::{Decision, NodePlan, QuantPlan, WeightPlan};
 use super::weights::{self, QuantizedWeight};
-use super::{Format, algorithm, integer, product, qdq, qoperator, table, weight_only, write};
+use super::{Format, algorithm, guard, integer, product, qdq, qoperator, table, weight_only, write};
 use crate::error::{Error, Result};
 use crate::ir::{GraphEdit, Model, Tensor, ValueId};
 use crate::ops::{self, QuantRule};
 use crate::passes::opset;
+use crate::target;
 
 /// Q/DQ per axis is of opset 13; everything else that is written here is older.
 const PER_AXIS_OPSET: i64 = 13;
@@ -85,6 +86,7 @@ pub fn apply(model: &mut Model, plan: &QuantPlan) -> Result<QuantReport> {
     }
     if format == Format::Qdq {
         qdq::activations(&mut edit, plan)?;
+        guard::guard(&mut edit, target::find(&plan.options.target)?.quantizes_itself)?;
     }
     remove_unread(&mut edit);
     report.activations = plan.activations.len();

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use rayon::prelude::*;
 
+use super::chain::{Activations, made_quantized, rearranged_from, settled};
 use super::options::{Activations as ActivationType, Filters, Format, Granularity, QuantOptions, Weights};
 use super::params::QParams;
 use super::plan::{ActivationPlan, Decision, NodePlan, QuantPlan, WeightPlan};
@@ -103,8 +104,6 @@ struct Decider<'a> {
     filters: Filters<'a>,
 }
 
-type Activations = BTreeMap<ValueId, ActivationPlan>;
-
 impl Decider<'_> {
     /// `None` for a node that no form of quantization concerns.
     fn node(&self, id: NodeId, activations: &mut Activations) -> Option<Decision> {
@@ -185,7 +184,7 @@ impl Decider<'_> {
             if node.int_or("group", 1) > 1 && self.preset.depthwise == Depthwise::Float {
                 return Err(format!("a grouped convolution is faster in float in {}", self.preset.name));
             }
-            let chained = self.made_quantized(c.x, activations);
+            let chained = made_quantized(self.model, self.preset, c.x, activations);
             if depthwise && self.preset.depthwise == Depthwise::InQuantizedChain && !chained {
                 return Err("a depthwise convolution between float operators".into());
             }
@@ -202,7 +201,7 @@ impl Decider<'_> {
         let x_params = self.params(c.x, activations)?;
         let y_params = if needs_output { Some(self.params(y, activations)?) } else { None };
         // An arithmetic operator of integers gives integers to all; anything else stays float for its float readers.
-        let all = self.made_quantized(c.x, activations);
+        let all = made_quantized(self.model, self.preset, c.x, activations);
         self.record(c.x, x_params, all, activations);
         if let Some(params) = y_params {
             self.record(y, params, true, activations);
@@ -235,7 +234,7 @@ impl Decider<'_> {
         let y = node.output(0).ok_or("has no output")?;
         let output = (format == Format::Qoperator).then(|| self.params(y, activations)).transpose()?;
         for (v, params) in [(a, a_params), (b, b_params)] {
-            let all = self.made_quantized(v, activations);
+            let all = made_quantized(self.model, self.preset, v, activations);
             self.record(v, params, all, activations);
         }
         Ok(Decision::Product { a: Some(a_params), b: Some(b_params), output })
@@ -292,26 +291,6 @@ impl Decider<'_> {
             id: v,
         });
         entry.all_readers |= all_readers;
-    }
-
-    /// Whether `v` comes out of integers: of a quantized contraction, or of arithmetic on such values.
-    fn made_quantized(&self, v: ValueId, activations: &Activations) -> bool {
-        let v = rearranged_from(self.model, v);
-        if activations.get(&v).is_some_and(|a| a.all_readers) {
-            return true;
-        }
-        let Some(producer) = self.model.producer(v) else { return false };
-        let node = self.model.node(producer);
-        match ops::of(node).map(|op| op.quant) {
-            Some(QuantRule::PassThrough { clamp: Some(_), .. }) => {
-                node.input(0).is_some_and(|x| self.made_quantized(x, activations))
-            }
-            Some(QuantRule::Arithmetic) if self.preset.arithmetic.contains(&node.op_type.as_str()) => {
-                let inputs = || node.inputs().iter().flatten();
-                inputs().all(|x| activations.get(&rearranged_from(self.model, *x)).is_some_and(|a| a.all_readers))
-            }
-            _ => false,
-        }
     }
 }
 
@@ -373,26 +352,4 @@ fn operands(model: &Model, id: NodeId) -> Option<(ValueId, ValueId)> {
     let QuantRule::Weighted { input, weight, both_activations: true, .. } = ops::of(node)?.quant else { return None };
     let activation = |v: &ValueId| model.constant(*v).is_none() && model.tensor_type(*v).dtype == Some(DType::F32);
     Some((node.input(input).filter(activation)?, node.input(weight).filter(activation)?))
-}
-
-/// The value behind a Relu or Clip that alone reads `v`; else `v`.
-pub(super) fn settled(model: &Model, v: ValueId) -> ValueId {
-    let clamp = model.single_reader(v).filter(|n| {
-        let rule = ops::of(model.node(*n)).map(|op| op.quant);
-        matches!(rule, Some(QuantRule::PassThrough { clamp: Some(_), .. }))
-    });
-    clamp.and_then(|n| model.node(n).output(0)).unwrap_or(v)
-}
-
-/// The value whose elements `v` holds in another arrangement; `v` itself where it is computed.
-fn rearranged_from(model: &Model, v: ValueId) -> ValueId {
-    let Some(producer) = model.producer(v) else { return v };
-    let node = model.node(producer);
-    match ops::of(node).map(|op| op.quant) {
-        Some(QuantRule::PassThrough { inputs, clamp: None }) => match inputs(node).as_slice() {
-            [one] => node.input(*one).map_or(v, |x| rearranged_from(model, x)),
-            _ => v,
-        },
-        _ => v,
-    }
 }

@@ -16,11 +16,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::decide::settled;
+use super::chain::settled;
 use super::options::Filters;
 use super::plan::{Decision, QuantPlan};
+use super::subset::chain_up;
 use crate::error::Result;
-use crate::ir::{GraphEdit, Model, NodeId, Tensor, TensorType, Type};
+use crate::ir::{GraphEdit, Model, NodeId, Tensor, TensorType, Type, ValueId};
 use crate::ops::{self, QuantRule};
 use crate::progress::Progress;
 use crate::runtime::timing::{LatencyOptions, Timed, interleaved, quantile};
@@ -89,8 +90,7 @@ pub fn measure(
         ));
     }
     whole(model, plan, &gains, inputs, runtime)?;
-    forget_unread(model, plan);
-    Ok(())
+    chain_up(model, plan)
 }
 
 /// Times the model with each of the plans that [`LEAST`] makes of `gains`, the nodes timed and their ratios; the fastest is
@@ -143,9 +143,16 @@ fn whole(
 
 /// The ratio of node `index` by itself, on `x`.
 fn alone(model: &Model, plan: &QuantPlan, index: usize, x: &Tensor, runtime: &dyn Runtime) -> Result<f64> {
-    let float = fragment(model, plan.nodes[index].id, x);
+    let id = plan.nodes[index].id;
+    let (float, fed) = fragment(model, id, x);
     let mut integer = float.clone();
-    super::apply(&mut integer, &QuantPlan { nodes: vec![plan.nodes[index].clone()], ..plan.clone() })?;
+    // Of the values that become integers only those around the node are there, the one it reads under another name.
+    let outer = data_input(model, id).map(|(_, v)| v);
+    let y = model.node(id).output(0).map(|y| settled(model, y));
+    let mut activations: Vec<_> =
+        plan.activations.iter().filter(|a| [outer, y].contains(&Some(a.id))).cloned().collect();
+    activations.iter_mut().filter(|a| Some(a.id) == outer).for_each(|a| a.id = fed.unwrap_or(a.id));
+    super::apply(&mut integer, &QuantPlan { nodes: vec![plan.nodes[index].clone()], activations, ..plan.clone() })?;
     let input = float.user_inputs().first().map(|v| float.name(*v).to_string()).unwrap_or_default();
     Ok(speedups(&[&float, &integer], &[(input, x.clone())], runtime, &PER_NODE)?[0])
 }
@@ -184,7 +191,7 @@ fn values_fed(
 }
 
 /// Index and value of the activation that a contraction reads.
-fn data_input(model: &Model, id: NodeId) -> Option<(usize, crate::ir::ValueId)> {
+fn data_input(model: &Model, id: NodeId) -> Option<(usize, ValueId)> {
     let QuantRule::Weighted { input, .. } = ops::of(model.node(id))?.quant else { return None };
     Some((input, model.node(id).input(input)?))
 }
@@ -198,18 +205,20 @@ fn likeness(model: &Model, id: NodeId, x: &Tensor) -> String {
     format!("{} {:?} {:?} {shapes:?} {y:?}", node.op_type, node.attrs(), x.shape())
 }
 
-/// The node alone, with the Relu or Clip that belongs to it; node ids stay those of `model`.
-fn fragment(model: &Model, id: NodeId, x: &Tensor) -> Model {
+/// The node alone, with the Relu or Clip that belongs to it, and the value that it reads; ids of others stay those of `model`.
+fn fragment(model: &Model, id: NodeId, x: &Tensor) -> (Model, Option<ValueId>) {
     let mut part = model.clone();
     let mut edit = GraphEdit::new(&mut part);
     let main = edit.main();
     edit.clear_graph_outputs(main);
     let outside = edit.user_inputs();
+    let mut fed = None;
     if let Some((index, value)) = data_input(&edit, id) {
         let name = format!("{}_alone", edit.name(value));
         let alone = edit.new_value(name, Some(Type::tensor(&TensorType::new(x.dtype(), x.shape().iter().copied()))));
         edit.add_graph_input(main, alone);
         edit.set_input(id, index, Some(alone));
+        fed = Some(alone);
     }
     if let Some(y) = edit.node(id).output(0).map(|y| settled(&edit, y)) {
         edit.add_graph_output(main, y);
@@ -219,16 +228,5 @@ fn fragment(model: &Model, id: NodeId, x: &Tensor) -> Model {
     for input in outside.into_iter().filter(|v| edit.uses(*v).is_empty()).collect::<Vec<_>>() {
         edit.freeze_input(main, input, Tensor::scalar(0f32));
     }
-    part
-}
-
-/// Drops the activations that no node of the plan reads or makes in integers any more.
-fn forget_unread(model: &Model, plan: &mut QuantPlan) {
-    let mut used = Vec::new();
-    for n in plan.nodes.iter().filter(|n| n.decision.computes()) {
-        // A product of two activations reads them both.
-        used.extend(model.node(n.id).inputs().iter().flatten());
-        used.extend(model.node(n.id).output(0).map(|y| settled(model, y)));
-    }
-    plan.activations.retain(|a| used.contains(&a.id));
+    (part, fed)
 }

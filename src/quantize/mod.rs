@@ -10,9 +10,11 @@
 
 pub mod algorithm;
 mod apply;
+mod chain;
 mod compare;
 mod convolution;
 mod decide;
+mod guard;
 mod integer;
 mod measure;
 mod named;
@@ -22,6 +24,7 @@ mod plan;
 mod product;
 mod qdq;
 mod qoperator;
+mod subset;
 mod table;
 mod weight_only;
 mod weights;
@@ -35,3 +38,4 @@ pub use measure::measure;
 pub use options::{Activations, Format, Granularity, QuantOptions, Switch, Weights};
 pub use params::{QParams, QType};
 pub use plan::{Decision, NodePlan, QuantPlan, WeightPlan};
+pub use subset::{stand_in, without};

@@ -132,6 +132,9 @@ pub struct QuantOptions {
     pub algorithm: String,
     /// Whether the range of large channels is moved into the weights that read them.
     pub smooth: Switch,
+    /// Whether nodes are timed in the target's runtime, and stay float where integers are not faster; `auto`: where the preset wants it, or
+    /// the result is slower than the original.
+    pub tune: Switch,
 }
 
 impl Default for QuantOptions {
@@ -156,6 +159,7 @@ impl QuantOptions {
             min_bytes: 4096,
             algorithm: super::algorithm::ALGORITHMS[0].name.into(),
             smooth: Switch::Auto,
+            tune: Switch::Auto,
         }
     }
 

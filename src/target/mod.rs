@@ -74,6 +74,8 @@ pub struct Preset {
     pub activation_products: bool,
     /// Elementwise operators with integer kernels, taken where everything around them is quantized.
     pub arithmetic: &'static [&'static str],
+    /// Operators that it quantizes by itself where integers come before and after them.
+    pub quantizes_itself: &'static [&'static str],
     /// Whether looked-up tables are stored in 8 bits.
     pub tables: bool,
     /// Whether an integer convolution is faster written as a product of matrices.

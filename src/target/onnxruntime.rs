@@ -40,6 +40,7 @@ pub(super) static PRESET: Preset = Preset {
     depthwise: Depthwise::InQuantizedChain,
     activation_products: false,
     arithmetic: &["Add", "Mul", "GlobalAveragePool", "AveragePool", "Concat"],
+    quantizes_itself: &["Conv", "ConvTranspose", "Gemm"],
     tables: true,
     convolutions_as_products: false,
     sparse_initializers: true,

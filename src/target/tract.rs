@@ -41,6 +41,7 @@ pub(super) static PRESET: Preset = Preset {
     depthwise: Depthwise::Float,
     activation_products: false,
     arithmetic: &[],
+    quantizes_itself: &[],
     tables: false,
     convolutions_as_products: true,
     sparse_initializers: false,

@@ -121,6 +121,21 @@ pub struct Paired {
     pub high: f64,
 }
 
+/// The SQNR of the worst output, in dB.
+pub fn worst_db(outputs: &[OutputDrift]) -> Option<f64> {
+    outputs.iter().map(|o| o.sqnr_db).min_by(f64::total_cmp)
+}
+
+/// The agreement of the worst output.
+pub fn worst_agreement(outputs: &[OutputDrift]) -> Option<f64> {
+    outputs.iter().filter_map(|o| o.agreement).min_by(f64::total_cmp)
+}
+
+/// Loss of top-1 accuracy, without labels of agreement, as a share.
+pub fn drop(task: Option<&TaskAccuracy>, outputs: &[OutputDrift]) -> Option<f64> {
+    task.map(|t| -t.top1.difference).or_else(|| worst_agreement(outputs).map(|a| 1.0 - a))
+}
+
 /// Counts of right (1) and wrong (0) by original and rewritten.
 #[derive(Debug, Clone, Copy, Default)]
 struct Table {

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::accuracy::drop;
 use super::run::Validation;
 use crate::error::{Error, Result};
 
@@ -50,7 +51,7 @@ impl Gates {
 
     pub fn missed(&self, v: &Validation) -> Vec<Missed> {
         let mut missed = Vec::new();
-        let drop = v.task.as_ref().map(|t| -t.top1.difference).or_else(|| v.agreement().map(|a| 1.0 - a));
+        let drop = drop(v.task.as_ref(), &v.outputs);
         if let (Some(wanted), Some(got)) = (self.max_drop, drop)
             && got > wanted + 1e-12
         {

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::accuracy::{Accuracy, EXACT_DB, OutputDrift, TaskAccuracy};
+use super::accuracy::{Accuracy, EXACT_DB, OutputDrift, TaskAccuracy, worst_agreement, worst_db};
 use super::drift::{NodeDrift, drift};
 use super::latency::{Latency, LatencyOptions, compare};
 use crate::data::Dataset;
@@ -51,12 +51,12 @@ pub struct Validation {
 impl Validation {
     /// The worst output's.
     pub fn sqnr_db(&self) -> Option<f64> {
-        self.outputs.iter().map(|o| o.sqnr_db).min_by(f64::total_cmp)
+        worst_db(&self.outputs)
     }
 
     /// The worst output's.
     pub fn agreement(&self) -> Option<f64> {
-        self.outputs.iter().filter_map(|o| o.agreement).min_by(f64::total_cmp)
+        worst_agreement(&self.outputs)
     }
 
     /// Whether no output differs by a bit.

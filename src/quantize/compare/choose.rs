@@ -28,7 +28,7 @@ use crate::error::{Error, Result};
 use crate::ir::{Model, Tensor};
 use crate::progress::Progress;
 use crate::quantize::algorithm::{self, ByData};
-use crate::quantize::decide::settled;
+use crate::quantize::chain::settled;
 use crate::quantize::plan::QuantPlan;
 use crate::quantize::{QuantOptions, plan};
 use crate::runtime::{Runtime, Shaped};

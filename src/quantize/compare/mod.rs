@@ -128,7 +128,7 @@ fn as_qdq(model: &Model, plan: &QuantPlan) -> Result<Model> {
 
 /// As [`as_qdq`], with weights and biases as the floats that their integers stand for: made ready sooner than with operators
 /// that turn the same integers into floats.
-fn as_pressed(model: &Model, plan: &QuantPlan) -> Result<Model> {
+pub(super) fn as_pressed(model: &Model, plan: &QuantPlan) -> Result<Model> {
     let mut model = as_qdq(model, plan)?;
     let mut edit = GraphEdit::new(&mut model);
     for id in edit.graph(edit.main()).nodes().to_vec() {

@@ -1,0 +1,55 @@
+//! `onnxpress sensitivity`: what each node alone costs.
+
+use std::path::PathBuf;
+
+use super::Done;
+use super::args::{DataArgs, QuantArgs, range_source};
+use super::bars::Bars;
+use super::out::{put, say};
+use crate::error::{Error, Result};
+use crate::mixed::{self, Subject};
+use crate::pipeline;
+use crate::report;
+use crate::runtime::{self, RUNTIMES};
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// The model
+    model: PathBuf,
+    #[command(flatten)]
+    pub(super) data: DataArgs,
+    /// Data to measure the damage on, where they differ from those for calibration
+    #[arg(long, value_name = "DATA")]
+    eval: Option<String>,
+    /// Ranges found by calibrate
+    #[arg(long, value_name = "FILE")]
+    ranges: Option<PathBuf>,
+    #[command(flatten)]
+    quant: QuantArgs,
+    /// Runtime that calibrates and measures [default: tract, and for the damage the target's own where it is present]
+    #[arg(long, value_name = "R")]
+    runtime: Option<String>,
+    /// Print the table as text or json
+    #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = ["text", "json"])]
+    report: String,
+}
+
+pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
+    let (mut model, _) = pipeline::load_simplified(&args.model, &args.quant.simplify()?)?;
+    let calibration = args.data.data.as_ref().map(|spec| args.data.open(spec, &model)).transpose()?;
+    let eval = args.eval.as_ref().map(|spec| args.data.open(spec, &model)).transpose()?;
+    let named = args.runtime.as_deref();
+    let calibrates = named.unwrap_or(RUNTIMES[0].name());
+    let source = range_source(args.ranges.as_ref(), calibration.as_ref(), calibrates, &args.quant)?;
+    let plan = pipeline::decide(&mut model, &args.quant.options()?, source, bars)?;
+    let dataset = eval.as_ref().or(calibration.as_ref());
+    let dataset = dataset.ok_or_else(|| Error::usage("the damage is measured on --data or --eval"))?;
+    let measures = named.map_or_else(|| Ok(runtime::closest_to(&args.quant.target)), runtime::find)?;
+    let subject = Subject::new(&model, (dataset, measures), bars)?;
+    let found = mixed::sensitivity(&subject, &plan)?;
+    match args.report.as_str() {
+        "json" => say!("{}", report::json(&found)?),
+        _ => put!("{found}"),
+    }
+    Ok(Done::Well)
+}
