@@ -58,7 +58,7 @@ fn compare(name: &str, model: Model, data: DataOptions) -> onnxpress::Result<()>
     let tract = runtime::find("tract")?;
     let calibrator = onnxpress::calibrate::parse("min-max")?;
     let source = RangeSource::Data(&dataset, tract, calibrator);
-    let plan = decide(&mut model.clone(), &options, Some(source), &Silent)?;
+    let plan = decide(&mut model.clone(), &options, Some(source), &Silent)?.plan;
     let mut integer = model.clone();
     quantize::apply(&mut integer, &plan)?;
 

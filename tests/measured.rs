@@ -80,10 +80,12 @@ impl Session for MadeSession {
 
 fn measured(options: &QuantOptions, runtime: &Made) -> QuantPlan {
     let model = model();
-    let mut plan = plan(&model, options);
+    let plan = plan(&model, options);
     assert_eq!(plan.quantized(), 3);
     let x = Tensor::from_vec([1, 128], vec![0.5f32; 128]);
-    quantize::measure(&model, &mut plan, &[("x".into(), x)], runtime, &Silent).unwrap();
+    let found = quantize::measure(&model, &plan, &[("x".into(), x)], runtime, &Silent).unwrap();
+    let mut plan = found.plan(&model, &plan).unwrap();
+    plan.notes.extend(found.notes);
     plan
 }
 

@@ -38,7 +38,7 @@ fn a_promise_is_kept_with_no_node_too_many() {
     let all = plan.quantized();
     let mut counts = Vec::new();
     for gain in [-1.0, 1.0, 4.0, 100.0] {
-        let mixed = keep(&subject, &plan, bound(gain), Budget::new(LONG)).unwrap();
+        let mixed = keep(&subject, &plan, bound(gain), Budget::new(LONG), &|_| Ok(None)).unwrap();
         let float = floats(&mixed);
         let reached = db(&subject, &mixed);
         println!("{} of {all} in float: {reached:.1} dB for {:.1}", float.len(), before + gain);
@@ -56,7 +56,7 @@ fn a_promise_is_kept_with_no_node_too_many() {
     assert_eq!(counts[3], all, "only the float model reaches it");
     assert!(0 < counts[1] && counts[1] <= counts[2] && counts[2] < all, "{counts:?}");
 
-    let hasty = keep(&subject, &plan, bound(1.0), Budget::new(Duration::ZERO)).unwrap();
+    let hasty = keep(&subject, &plan, bound(1.0), Budget::new(Duration::ZERO), &|_| Ok(None)).unwrap();
     assert_eq!(floats(&hasty).len(), all, "without time what surely holds is taken");
     assert!(hasty.notes.last().unwrap().contains("the time was up"), "{:?}", hasty.notes);
 }

@@ -143,7 +143,7 @@ fn plan(args: &Args, bars: &Bars) -> Result<Done> {
             args.runtime.as_deref().unwrap_or(CALIBRATES),
             &args.quant,
         )?;
-        plan.quantize = Some(pipeline::decide(&mut model, &args.quant.options()?, source, bars)?);
+        plan.quantize = Some(pipeline::decide(&mut model, &args.quant.options()?, source, bars)?.plan);
     }
     if args.report == "json" {
         say!("{}", report::json(&plan)?);

@@ -43,7 +43,8 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
     let (mut model, _) = pipeline::load_simplified(&args.model, &args.quant.simplify()?)?;
     let data = args.data.data.as_ref().map(|spec| args.data.open(spec, &model)).transpose()?;
     let source = range_source(args.ranges.as_ref(), data.as_ref(), &args.runtime, &args.quant)?;
-    let mut plan = pipeline::decide(&mut model, &options, source, bars)?;
+    let decided = pipeline::decide(&mut model, &options, source, bars)?;
+    let mut plan = decided.plan.clone();
     if let PromiseArgs { max_drop, min_sqnr } = args.promise
         && max_drop.or(min_sqnr).is_some()
     {
@@ -51,7 +52,7 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
         let dataset = data.as_ref().ok_or_else(no_data)?;
         let promise = Promise::Bounds { max_drop, min_sqnr };
         let ground = (dataset, runtime::closest_to(&args.quant.target), args.budget.time_budget);
-        plan = pipeline::keep(&model, &plan, promise, ground, bars)?;
+        plan = pipeline::keep(&model, &decided, promise, ground, bars)?;
     }
     let Some(path) = path else {
         put!("{plan}");

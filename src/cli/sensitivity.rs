@@ -41,7 +41,7 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
     let named = args.runtime.as_deref();
     let calibrates = named.unwrap_or(RUNTIMES[0].name());
     let source = range_source(args.ranges.as_ref(), calibration.as_ref(), calibrates, &args.quant)?;
-    let plan = pipeline::decide(&mut model, &args.quant.options()?, source, bars)?;
+    let plan = pipeline::decide(&mut model, &args.quant.options()?, source, bars)?.plan;
     let dataset = eval.as_ref().or(calibration.as_ref());
     let dataset = dataset.ok_or_else(|| Error::usage("the damage is measured on --data or --eval"))?;
     let measures = named.map_or_else(|| Ok(runtime::closest_to(&args.quant.target)), runtime::find)?;

@@ -6,9 +6,10 @@
 //! then from the least of these k on: back to integers where the promise still holds without it
 //! ```
 //!
-//! Each F is a run of the whole model on all data. When the time is up, the fewest known to hold is taken; with all in float
+//! Each F is a run of the whole model on all data, and where that fails another with ranges, corrections and weights fitted anew. When the time is up, the fewest known to hold is taken; with all in float
 //! the outputs are those of the float model, so that something always holds.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::sensitivity::{Float, places, sensitivity};
@@ -34,14 +35,16 @@ impl Budget {
     }
 }
 
+/// Makes the plan anew with these nodes, by name, in float for the reasons given; `None` where nothing was fitted.
+pub type Refit<'a> = &'a dyn Fn(BTreeMap<String, String>) -> Result<Option<QuantPlan>>;
+
 /// `plan` with as few of its nodes in float as `promise` needs on the data of `subject`; itself where it holds already. A note says what
 /// was done.
 ///
 /// # Errors
 /// What the runtime says of the model, or the data of themselves.
-pub fn keep(subject: &Subject, plan: &QuantPlan, promise: Promise, budget: Budget) -> Result<QuantPlan> {
-    let all = subject.batches();
-    let before = subject.measure(plan, &all)?;
+pub fn keep(subject: &Subject, plan: &QuantPlan, promise: Promise, budget: Budget, refit: Refit) -> Result<QuantPlan> {
+    let before = subject.measure(plan, &subject.batches())?;
     if promise.kept_by(&before) || places(plan).is_empty() {
         return Ok(plan.clone());
     }
@@ -53,56 +56,78 @@ pub fn keep(subject: &Subject, plan: &QuantPlan, promise: Promise, budget: Budge
         format!("float for {promise}{alone}")
     };
     let float = |places: &[usize]| -> Float { places.iter().map(|p| (*p, reason(*p))).collect() };
-    let mut checks = 1;
-    let mut held: Option<Accuracy> = None;
-    let mut check = |float: &Float| -> Result<bool> {
-        checks += 1;
-        subject.progress.step(1);
-        let found = subject.measure(&without(subject.model, plan, float)?, &all)?;
-        let holds = promise.kept_by(&found);
-        if holds {
-            held = Some(found);
-        }
-        Ok(holds)
-    };
+    let mut search = Search { subject, plan, promise, budget, refit, checks: 1 };
 
-    subject.progress.start("mixing", 2 * order.len().ilog2() as u64 + 2);
+    subject.progress.start("mixing", 2 * u64::from(order.len().ilog2()) + 2);
+    let mut held: Option<(QuantPlan, Accuracy)> = None;
     let (mut fails, mut holds, mut step) = (0, order.len(), 1);
     while holds - fails > 1 && !budget.is_over() {
         // Doubled until something holds, then halved.
-        let k = if holds == order.len() { (fails + step).min(holds - 1) } else { fails.midpoint(holds) };
+        let k = if held.is_none() { (fails + step).min(holds - 1) } else { fails.midpoint(holds) };
         step *= 2;
-        match check(&float(&order[..k]))? {
-            true => holds = k,
-            false => fails = k,
+        match search.check(&float(&order[..k]))? {
+            Some(found) => (held, holds) = (Some(found), k),
+            None => fails = k,
         }
     }
     let mut chosen = order[..holds].to_vec();
-    for place in order[..holds].iter().rev() {
-        // The last one checked is needed: without it the promise fails.
-        if chosen.len() < 2 || budget.is_over() {
-            break;
-        }
+    // The last one is needed: without it the promise failed.
+    for place in order[..holds - 1].iter().rev().take_while(|_| !budget.is_over()) {
         let fewer: Vec<usize> = chosen.iter().filter(|p| *p != place).copied().collect();
-        if place != &order[holds - 1] && check(&float(&fewer))? {
-            chosen = fewer;
+        if let Some(found) = search.check(&float(&fewer))? {
+            (held, chosen) = (Some(found), fewer);
         }
     }
     subject.progress.finish();
 
-    let mut mixed = without(subject.model, plan, &float(&chosen))?;
-    let gain = match &held {
-        Some(after) => format!("{} ─► {}", words(&before), words(after)),
-        None => format!("{} ─► float", words(&before)),
+    let after = held.as_ref().map_or_else(|| "float".into(), |(_, after)| words(after));
+    let mut mixed = match held {
+        Some((mixed, _)) => mixed,
+        None => without(subject.model, plan, &float(&chosen))?,
     };
     let cut = if budget.is_over() { "; the time was up before fewer were tried (--time-budget)" } else { "" };
     mixed.notes.push(format!(
-        "{} of {} nodes back in float for {promise}: {gain} on {}, {checks} checks{cut}",
+        "{} of {} nodes back in float for {promise}: {} ─► {after} on {}, {} checks{cut}",
         chosen.len(),
         order.len(),
+        words(&before),
         subject.dataset.describe(),
+        search.checks,
     ));
     Ok(mixed)
+}
+
+/// What a check needs.
+struct Search<'a> {
+    subject: &'a Subject<'a>,
+    plan: &'a QuantPlan,
+    promise: Promise,
+    budget: Budget,
+    refit: Refit<'a>,
+    checks: usize,
+}
+
+impl Search<'_> {
+    /// A plan with these nodes in float with which the promise holds: the one at hand, else one that is fitted anew, since what was chosen
+    /// to make up for the errors of these nodes is an error without them.
+    fn check(&mut self, float: &Float) -> Result<Option<(QuantPlan, Accuracy)>> {
+        self.subject.progress.step(1);
+        let at_hand = without(self.subject.model, self.plan, float)?;
+        if let Some(found) = self.measured(at_hand)? {
+            return Ok(Some(found));
+        }
+        if self.budget.is_over() {
+            return Ok(None);
+        }
+        let by_name = float.iter().map(|(place, why)| (self.plan.nodes[*place].node.clone(), why.clone()));
+        (self.refit)(by_name.collect())?.map_or(Ok(None), |fitted| self.measured(fitted))
+    }
+
+    fn measured(&mut self, plan: QuantPlan) -> Result<Option<(QuantPlan, Accuracy)>> {
+        self.checks += 1;
+        let found = self.subject.measure(&plan, &self.subject.batches())?;
+        Ok(self.promise.kept_by(&found).then_some((plan, found)))
+    }
 }
 
 /// The outputs in a few words.

@@ -18,7 +18,7 @@ mod promise;
 mod sensitivity;
 mod subject;
 
-pub use keep::{Budget, keep};
+pub use keep::{Budget, Refit, keep};
 pub use promise::Promise;
 pub use sensitivity::{Sensitivity, sensitivity};
 pub use subject::Subject;

@@ -19,7 +19,7 @@ use std::time::Duration;
 use super::chain::settled;
 use super::options::Filters;
 use super::plan::{Decision, QuantPlan};
-use super::subset::chain_up;
+use super::subset::without;
 use crate::error::Result;
 use crate::ir::{GraphEdit, Model, NodeId, Tensor, TensorType, Type, ValueId};
 use crate::ops::{self, QuantRule};
@@ -35,19 +35,37 @@ const MODEL_GAIN: f64 = 1.05;
 const PER_NODE: LatencyOptions = LatencyOptions { min_runs: 5, max_runs: 40, budget: Duration::from_millis(60) };
 const WHOLE: LatencyOptions = LatencyOptions { min_runs: 11, max_runs: 100, budget: Duration::from_millis(1500) };
 
-/// Times the nodes of `plan` on `inputs` in `runtime` and keeps those float that gain nothing there.
+/// What timing found.
+#[derive(Debug, Clone, Default)]
+pub struct Measured {
+    /// Nodes that stay float, by name, with the reason.
+    pub float: BTreeMap<String, String>,
+    pub notes: Vec<String>,
+}
+
+impl Measured {
+    /// `plan` in which these nodes stay float.
+    ///
+    /// # Errors
+    /// As [`without`].
+    pub fn plan(&self, model: &Model, plan: &QuantPlan) -> Result<QuantPlan> {
+        let reason = |(i, n): (usize, &super::NodePlan)| Some((i, self.float.get(&n.node)?.clone()));
+        without(model, plan, &plan.nodes.iter().enumerate().filter_map(reason).collect())
+    }
+}
+
+/// Times the nodes of `plan` on `inputs` in `runtime`, and tells those that gain nothing there.
 ///
 /// # Errors
 /// What the runtime says of the float model.
 pub fn measure(
     model: &Model,
-    plan: &mut QuantPlan,
+    plan: &QuantPlan,
     inputs: &[(String, Tensor)],
     runtime: &dyn Runtime,
     progress: &dyn Progress,
-) -> Result<()> {
-    let options = plan.options.clone();
-    let filters = Filters::new(&options)?;
+) -> Result<Measured> {
+    let filters = Filters::new(&plan.options)?;
     let open: Vec<usize> = (0..plan.nodes.len())
         .filter(|i| {
             let n = &plan.nodes[*i];
@@ -60,6 +78,7 @@ pub fn measure(
     let fed = values_fed(model, &ids, inputs, runtime)?;
     let mut known: BTreeMap<String, Result<f64, String>> = BTreeMap::new();
     let mut gains: Vec<(usize, f64)> = Vec::new();
+    let mut found = Measured::default();
     progress.start("timing nodes", open.len() as u64);
     for i in &open {
         progress.step(1);
@@ -75,12 +94,12 @@ pub fn measure(
             Ok(ratio) => format!("its integer form runs at {ratio:.2}x in {name}"),
             Err(error) => format!("its integer form cannot be timed: {error}"),
         };
-        plan.nodes[*i].decision = Decision::Keep { reason };
+        found.float.insert(plan.nodes[*i].node.clone(), reason);
     }
     progress.finish();
     let ratios = || known.values().flatten().copied();
     if !open.is_empty() {
-        plan.notes.push(format!(
+        found.notes.push(format!(
             "{} nodes of {} kinds timed alone in {}: integer forms run at {:.2}x to {:.2}x",
             open.len(),
             known.len(),
@@ -89,54 +108,54 @@ pub fn measure(
             ratios().fold(0.0, f64::max),
         ));
     }
-    whole(model, plan, &gains, inputs, runtime)?;
-    chain_up(model, plan)
+    whole(model, plan, &mut found, &gains, (inputs, runtime))?;
+    Ok(found)
 }
 
 /// Times the model with each of the plans that [`LEAST`] makes of `gains`, the nodes timed and their ratios; the fastest is
 /// kept, and given up where it does not pay.
 fn whole(
     model: &Model,
-    plan: &mut QuantPlan,
+    plan: &QuantPlan,
+    found: &mut Measured,
     gains: &[(usize, f64)],
-    inputs: &[(String, Tensor)],
-    runtime: &dyn Runtime,
+    (inputs, runtime): (&[(String, Tensor)], &dyn Runtime),
 ) -> Result<()> {
     let name = runtime.name();
-    let mut candidates: Vec<(QuantPlan, Model)> = Vec::new();
+    let mut candidates: Vec<(Measured, usize, Model)> = Vec::new();
     let mut before = None;
     for least in LEAST {
         let (kept, left): (Vec<_>, Vec<_>) = gains.iter().partition(|(_, gain)| *gain >= least);
         if kept.is_empty() || before.replace(kept.len()) == Some(kept.len()) {
             continue;
         }
-        let mut tried = plan.clone();
-        for (i, gain) in left {
-            let reason = format!("its integer form runs at {gain:.2}x in {name}");
-            tried.nodes[i].decision = Decision::Keep { reason };
-        }
+        let mut tried = found.clone();
+        let reason = |(i, gain): &(usize, f64)| {
+            (plan.nodes[*i].node.clone(), format!("its integer form runs at {gain:.2}x in {name}"))
+        };
+        tried.float.extend(left.into_iter().map(reason));
+        let tried_plan = tried.plan(model, plan)?;
         let mut quantized = model.clone();
-        super::apply(&mut quantized, &tried)?;
-        candidates.push((tried, quantized));
+        super::apply(&mut quantized, &tried_plan)?;
+        candidates.push((tried, tried_plan.quantized(), quantized));
     }
     if candidates.is_empty() {
         return Ok(());
     }
-    let models: Vec<&Model> = std::iter::once(model).chain(candidates.iter().map(|(_, m)| m)).collect();
+    let models: Vec<&Model> = std::iter::once(model).chain(candidates.iter().map(|(.., m)| m)).collect();
     let ratios = speedups(&models, inputs, runtime, &WHOLE)?;
-    for (ratio, (tried, _)) in ratios.iter().zip(&candidates) {
-        let count = tried.quantized();
-        plan.notes.push(format!("the model as a whole runs at {ratio:.2}x in {name} with {count} nodes in integers"));
+    for (ratio, (_, count, _)) in ratios.iter().zip(&candidates) {
+        found.notes.push(format!("the model as a whole runs at {ratio:.2}x in {name} with {count} nodes in integers"));
     }
-    let tried = ratios.into_iter().zip(candidates.into_iter().map(|(plan, _)| plan));
-    let best = tried.max_by(|a, b| a.0.total_cmp(&b.0));
-    let Some((ratio, fastest)) = best else { return Ok(()) };
+    let tried = ratios.into_iter().zip(candidates.into_iter().map(|(tried, ..)| tried));
+    let Some((ratio, fastest)) = tried.max_by(|a, b| a.0.total_cmp(&b.0)) else { return Ok(()) };
     if ratio >= MODEL_GAIN {
-        plan.nodes = fastest.nodes;
+        found.float = fastest.float;
         return Ok(());
     }
     for (i, _) in gains {
-        plan.nodes[*i].decision = Decision::Keep { reason: format!("with it the model runs at {ratio:.2}x in {name}") };
+        let reason = format!("with it the model runs at {ratio:.2}x in {name}");
+        found.float.insert(plan.nodes[*i].node.clone(), reason);
     }
     Ok(())
 }

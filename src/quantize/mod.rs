@@ -34,7 +34,7 @@ pub use algorithm::ALGORITHMS;
 pub use apply::{QuantReport, apply};
 pub use compare::{Smoothed, choose, smooth};
 pub use decide::{plan, values_to_observe};
-pub use measure::measure;
+pub use measure::{Measured, measure};
 pub use options::{Activations, Format, Granularity, QuantOptions, Switch, Weights};
 pub use params::{QParams, QType};
 pub use plan::{Decision, NodePlan, QuantPlan, WeightPlan};

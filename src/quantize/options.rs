@@ -1,5 +1,6 @@
 //! What the user asks of quantization; everything not asked comes from the target's preset.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -135,6 +136,9 @@ pub struct QuantOptions {
     /// Whether nodes are timed in the target's runtime, and stay float where integers are not faster; `auto`: where the preset wants it, or
     /// the result is slower than the original.
     pub tune: Switch,
+    /// Nodes that stay float, by name, with the reason: what was measured adds to it, no flag does.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub float: BTreeMap<String, String>,
 }
 
 impl Default for QuantOptions {
@@ -160,6 +164,7 @@ impl QuantOptions {
             algorithm: super::algorithm::ALGORITHMS[0].name.into(),
             smooth: Switch::Auto,
             tune: Switch::Auto,
+            float: BTreeMap::new(),
         }
     }
 
@@ -193,6 +198,7 @@ pub(super) struct Filters<'a> {
     exclude: Vec<Regex>,
     include: Vec<Regex>,
     op_types: &'a [String],
+    float: &'a BTreeMap<String, String>,
 }
 
 impl<'a> Filters<'a> {
@@ -201,6 +207,7 @@ impl<'a> Filters<'a> {
             exclude: compile("--exclude", &options.exclude)?,
             include: compile("--include", &options.include)?,
             op_types: &options.op_types,
+            float: &options.float,
         })
     }
 
@@ -214,6 +221,9 @@ impl<'a> Filters<'a> {
     pub fn refuses(&self, name: &str, op_type: &str) -> Option<String> {
         if let Some(r) = self.exclude.iter().find(|r| r.is_match(name)) {
             return Some(format!("--exclude {r}"));
+        }
+        if let Some(reason) = self.float.get(name) {
+            return Some(reason.clone());
         }
         if !self.op_types.is_empty() && !self.op_types.iter().any(|t| t == op_type) {
             return Some(format!("{op_type} is not among --op-types"));

@@ -33,7 +33,7 @@ pub fn without(model: &Model, plan: &QuantPlan, float: &BTreeMap<usize, String>)
 }
 
 /// Drops the values that no node reads or makes in integers, and says anew which are integers for every reader.
-pub(super) fn chain_up(model: &Model, plan: &mut QuantPlan) -> Result<()> {
+fn chain_up(model: &Model, plan: &mut QuantPlan) -> Result<()> {
     let preset = target::find(&plan.options.target)?;
     let mut values: BTreeMap<_, _> = plan.activations.drain(..).map(|a| (a.id, a)).collect();
     values.values_mut().for_each(|a| a.all_readers = false);

@@ -1,0 +1,164 @@
+//! Deciding a quantization plan: what is timed, what is calibrated, what is tried.
+//!
+//! ```text
+//! smooth ─► values ─► statistics ─► time nodes, where wanted ─► choose among plans by held-back data ─► plan
+//!                          └──────────────────────────────────────────► again, with more nodes in float ─► plan
+//! ```
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::calibrate::{Calibrator, Ranges, Statistics, collect};
+use crate::data::Dataset;
+use crate::error::{Error, Result};
+use crate::ir::{Model, Tensor};
+use crate::progress::Progress;
+use crate::quantize::algorithm::{self, ByData};
+use crate::quantize::{self, QuantOptions, QuantPlan, Switch};
+use crate::runtime::{self, Runtime};
+use crate::target;
+
+/// Where the ranges of activations come from.
+pub enum RangeSource<'a> {
+    File(&'a Path),
+    Data(&'a Dataset, &'a dyn Runtime, Calibrator),
+}
+
+/// A plan, and what it takes to make another for the same model.
+pub struct Decided<'a> {
+    pub plan: QuantPlan,
+    /// As asked for, with the nodes that timing left float.
+    options: QuantOptions,
+    fitted: Option<Fitted<'a>>,
+}
+
+/// What a plan was fitted to.
+struct Fitted<'a> {
+    statistics: Statistics,
+    dataset: &'a Dataset,
+    runtime: &'a dyn Runtime,
+}
+
+impl Decided<'_> {
+    /// Times the nodes in `runtime` and makes the plan anew without those that integers do not make faster there.
+    ///
+    /// # Errors
+    /// As [`decide`].
+    pub fn tune(
+        &mut self,
+        model: &Model,
+        inputs: &[(String, Tensor)],
+        runtime: &dyn Runtime,
+        progress: &dyn Progress,
+    ) -> Result<()> {
+        let timed = quantize::measure(model, &self.plan, inputs, runtime, progress)?;
+        let notes = timed.notes.clone();
+        self.plan = match self.again(model, timed.float.clone(), progress)? {
+            Some(plan) => plan,
+            None => timed.plan(model, &self.plan)?,
+        };
+        self.options.float.extend(timed.float);
+        self.plan.notes.extend(notes);
+        Ok(())
+    }
+
+    /// The plan fitted anew with these nodes, by name, in float besides: what was chosen to make up for their errors need no longer.
+    /// `None` where nothing is fitted to data.
+    ///
+    /// # Errors
+    /// As [`decide`].
+    pub fn again(
+        &self,
+        model: &Model,
+        float: BTreeMap<String, String>,
+        progress: &dyn Progress,
+    ) -> Result<Option<QuantPlan>> {
+        let Some(f) = &self.fitted else { return Ok(None) };
+        let mut options = self.options.clone();
+        options.float.extend(float);
+        let (mut plan, _) = quantize::choose(model, &options, &f.statistics, (f.dataset, f.runtime), progress)?;
+        plan.notes = [&self.plan.notes[..], &plan.notes].concat();
+        plan.notes.dedup();
+        Ok(Some(plan))
+    }
+}
+
+/// The quantization plan, with ranges from a file or from data where the form needs them. With data, `model` is first made easier
+/// to quantize where that pays ([`quantize::smooth`]), which the plan notes.
+///
+/// # Errors
+/// Usage, for what the form needs and is not there; what the data or the runtime refuse.
+pub fn decide<'a>(
+    model: &mut Model,
+    options: &QuantOptions,
+    source: Option<RangeSource<'a>>,
+    progress: &dyn Progress,
+) -> Result<Decided<'a>> {
+    let smoothed = match &source {
+        Some(RangeSource::Data(dataset, runtime, calibrator)) => {
+            let wanted = options.smooth == Switch::On || calibrator.leaves_choice();
+            let options = QuantOptions { smooth: if wanted { options.smooth } else { Switch::Off }, ..options.clone() };
+            quantize::smooth(model, &options, (dataset, *runtime), progress)?
+        }
+        _ => Vec::new(),
+    };
+    let model = &*model;
+    let mut options = options.clone();
+    let values = quantize::values_to_observe(model, &options);
+    let by_data = matches!(source, Some(RangeSource::Data(..))) && !values.is_empty();
+    if !by_data && algorithm::find(&options.algorithm)?.by_data == ByData::Always {
+        return Err(Error::usage(format!("algorithm {} needs --data and a static form", options.algorithm)));
+    }
+    let mut fitted = None;
+    let mut plan = match source {
+        _ if values.is_empty() => quantize::plan(model, None, &options)?,
+        Some(RangeSource::File(path)) => from_file(model, path, &values, &options)?,
+        Some(RangeSource::Data(dataset, runtime, calibrator)) => {
+            let statistics = collect(model, dataset, runtime, calibrator, &values, progress)?;
+            let mut notes = Vec::new();
+            if let Some(name) = timed_in(&options)? {
+                let first = quantize::plan(model, Some(&statistics.ranges()), &options)?;
+                let timed =
+                    quantize::measure(model, &first, &dataset.batch(0)?.inputs, runtime::find(name)?, progress)?;
+                notes = timed.notes;
+                options.float = timed.float;
+            }
+            let mut plan = quantize::choose(model, &options, &statistics, (dataset, runtime), progress)?.0;
+            plan.notes.extend(notes);
+            fitted = Some(Fitted { statistics, dataset, runtime });
+            plan
+        }
+        None => {
+            let form = options.effective_format();
+            return Err(Error::usage(format!(
+                "the {form} form needs --data or --ranges; dynamic and weight-only need none"
+            )));
+        }
+    };
+    plan.notes.extend(smoothed.iter().map(ToString::to_string));
+    Ok(Decided { plan, options, fitted })
+}
+
+/// The plan with the ranges of a file.
+fn from_file(model: &Model, path: &Path, values: &[String], options: &QuantOptions) -> Result<QuantPlan> {
+    let ranges = Ranges::load(path)?;
+    let missing = values.iter().filter(|v| ranges.get(v).is_none()).count();
+    let plan = quantize::plan(model, Some(&ranges), options)?;
+    if plan.quantized() == 0 && missing > 0 {
+        let all = values.len();
+        let message =
+            format!("lacks the range of {missing} of the {all} values that this model needs: it is another's");
+        return Err(Error::input(message).in_file(path));
+    }
+    Ok(plan)
+}
+
+/// The runtime in which nodes are timed. A form that the user chose against the preset is wanted for something else than its speed there.
+fn timed_in(options: &QuantOptions) -> Result<Option<&'static str>> {
+    let preset = target::find(&options.target)?;
+    Ok(match options.tune {
+        Switch::On => Some(preset.name),
+        Switch::Auto if options.effective_format().name() == preset.format => preset.timed_in,
+        _ => None,
+    })
+}
