@@ -19,6 +19,7 @@ use crate::quantize::{self, QuantOptions, QuantPlan, Switch};
 use crate::report::Report;
 use crate::runtime::Runtime;
 use crate::target;
+use crate::validate::ran::ran;
 use crate::validate::{Gates, ValidateOptions, size, validate};
 use crate::{analysis, onnx};
 
@@ -116,6 +117,10 @@ fn prove(
             o.gates.measured(&proof)?;
             report.missed = o.gates.missed(&proof);
             report.validation = Some(proof);
+            let planned = report.plan.as_ref().map_or(Vec::new(), QuantPlan::in_integers);
+            let inputs = &data.validation().batch(0)?.inputs;
+            let ran = || ran(&written, &planned, inputs, o.runtime);
+            report.ran = (!planned.is_empty()).then(ran).transpose()?;
         }
         Err(e) if e.kind() == ErrorKind::Runtime => report.unproven = Some(e.to_string()),
         Err(e) => return Err(e),

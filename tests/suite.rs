@@ -24,6 +24,7 @@ mod onnxruntime;
 mod prepared;
 mod quality;
 mod quantize;
+mod ran;
 mod registry;
 mod rewrites;
 mod roundtrip;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::options::QuantOptions;
+use super::options::{Format, QuantOptions};
 use super::params::{QParams, QType};
 use crate::calibrate::Range;
 use crate::ir::{NodeId, Tensor, ValueId};
@@ -101,6 +101,17 @@ impl QuantPlan {
     /// How many nodes compute in integers, or store theirs.
     pub fn quantized(&self) -> usize {
         self.nodes.iter().filter(|n| !matches!(n.decision, Decision::Keep { .. })).count()
+    }
+
+    /// Names of the nodes that are to multiply integers: those whose weights alone are stored so are not among them.
+    pub fn in_integers(&self) -> Vec<String> {
+        let format = self.options.effective_format();
+        let computes = |n: &&NodePlan| match &n.decision {
+            Decision::Quantize { input, .. } => format != Format::WeightOnly && (input.is_some() || !format.is_static()),
+            Decision::Product { .. } => true,
+            _ => false,
+        };
+        self.nodes.iter().filter(computes).map(|n| n.node.clone()).collect()
     }
 
     /// Nodes that stay float, with the reason.

@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::passes::SimplifyReport;
 use crate::prune::PruneReport;
 use crate::quantize::{QuantPlan, QuantReport};
+use crate::validate::ran::Ran;
 use crate::validate::size::Size;
 use crate::validate::{Missed, Validation};
 
@@ -35,6 +36,8 @@ pub struct Report {
     /// Before and after.
     pub sizes: Option<(Size, Size)>,
     pub validation: Option<Validation>,
+    /// What of the plan truly runs in integers.
+    pub ran: Option<Ran>,
     /// Why the runtime could not run original and result on the data.
     pub unproven: Option<String>,
     /// Gates that were not met.
@@ -54,6 +57,7 @@ impl Report {
             plan: None,
             sizes: None,
             validation: None,
+            ran: None,
             unproven: None,
             missed: Vec::new(),
         }

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::Report;
 use crate::validate::accuracy::EXACT_DB;
+use crate::validate::ran::Ran;
 use crate::validate::size::Size;
 use crate::validate::{Missed, Validation};
 
@@ -28,6 +29,9 @@ pub fn text(r: &Report) -> String {
                 v.runtime
             );
         }
+    }
+    if let Some(ran) = &r.ran {
+        out += &integers(ran);
     }
     if let Some(why) = &r.unproven {
         let _ = writeln!(out, "    unproven  the file is written, but not compared: {why}");
@@ -63,6 +67,19 @@ pub fn text(r: &Report) -> String {
     if let Some(raised) = r.quantize.as_ref().and_then(|q| q.opset.as_ref()) {
         let _ = writeln!(out, "  {raised}");
     }
+    out
+}
+
+/// What truly runs in integers, and what of the plan does not.
+fn integers(ran: &Ran) -> String {
+    const SHOWN: usize = 4;
+    let mut out = String::new();
+    let count = format!("{} of {}", ran.integers, ran.planned);
+    let others: Vec<String> = ran.others.iter().take(SHOWN).map(|(node, op)| format!("{node} runs as {op}")).collect();
+    let more = ran.others.len().saturating_sub(SHOWN);
+    let more = if more > 0 { format!(", {more} more") } else { String::new() };
+    let rest = if others.is_empty() { String::new() } else { format!("; not {}{more}", others.join(", ")) };
+    let _ = writeln!(out, "    integers  {count:>10}    planned nodes multiply integers in {}{rest}", ran.runtime);
     out
 }
 

@@ -10,6 +10,7 @@
 
 mod convert;
 mod deciding;
+mod kernels;
 #[cfg(feature = "onnxruntime")]
 mod onnxruntime;
 pub mod prepare;
@@ -21,6 +22,7 @@ mod weights;
 use std::collections::BTreeMap;
 
 pub use deciding::deciding_inputs;
+pub use kernels::Kernel;
 pub use shaped::Shaped;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -127,6 +129,12 @@ pub trait Runtime: Sync {
 
     /// Makes a model ready to run. Fails with [`crate::ErrorKind::Runtime`], naming the operator, where it cannot.
     fn load(&self, model: &Model, options: &LoadOptions) -> Result<Box<dyn Session>>;
+
+    /// What it makes of the model's main graph; nothing where it does not tell.
+    fn kernels(&self, model: &Model, options: &LoadOptions) -> Result<Vec<Kernel>> {
+        let _ = (model, options);
+        Ok(Vec::new())
+    }
 }
 
 /// A loaded model. Runs may happen at the same time from several threads.

@@ -3,7 +3,7 @@
 //! The library is looked for when the runtime is first used: `ORT_DYLIB_PATH`, then the Python environment that is
 //! active (the `onnxruntime` wheel carries it), then where the system keeps libraries.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
@@ -15,7 +15,7 @@ use ort::session::builder::GraphOptimizationLevel;
 use ort::value::{DynValue, Tensor as OrtTensor};
 
 use super::convert::{bools, halves, texts};
-use super::{LoadOptions, Rewrites, Runtime, Session};
+use super::{Kernel, LoadOptions, Rewrites, Runtime, Session};
 use crate::error::{Error, Result};
 use crate::ir::{DType, Element, GraphEdit, Model, Tensor, ValueId};
 
@@ -35,12 +35,30 @@ impl Runtime for OnnxRuntime {
         let environment = environment()?;
         let mut model = model.clone();
         let results = with_taps(&mut model, &options.taps);
-        let session = open(environment, &model, options)
+        let session = open(environment, &model, options, None)
             .map_err(|e| Error::runtime(format!("ONNX Runtime cannot run this model: {}", one_line(&e))))?;
         let inputs = session.inputs().iter().map(|i| i.name().to_owned()).collect();
         Ok(Box::new(Loaded { session: Mutex::new(session), inputs, results }))
     }
+
+    fn kernels(&self, model: &Model, options: &LoadOptions) -> Result<Vec<Kernel>> {
+        let no_folder = |e: std::io::Error| Error::runtime(format!("no folder for what ONNX Runtime makes: {e}"));
+        let folder = tempfile::tempdir().map_err(no_folder)?;
+        let path = folder.path().join("optimized.onnx");
+        open(environment()?, model, options, Some(&path))
+            .map_err(|e| Error::runtime(format!("ONNX Runtime cannot run this model: {}", one_line(&e))))?;
+        let optimized = crate::onnx::load(&path)?;
+        let nodes = optimized.graph(optimized.main()).nodes().iter().map(|n| optimized.node(*n));
+        let kernel = |node: &crate::ir::Node| {
+            let integers = INTEGER_KERNELS.iter().any(|mark| node.op_type.contains(mark));
+            Kernel { name: node.name.clone(), op: node.op_type.clone(), integers }
+        };
+        Ok(nodes.map(kernel).collect())
+    }
 }
+
+/// What the names of its contractions of integers contain.
+const INTEGER_KERNELS: [&str; 5] = ["QLinearConv", "QLinearMatMul", "QGemm", "Integer", "DynamicQuantize"];
 
 /// One per process; so is the answer that there is no library.
 fn environment() -> Result<&'static Environment> {
@@ -108,7 +126,13 @@ fn with_taps(model: &mut Model, taps: &[String]) -> Vec<String> {
     results
 }
 
-fn open(environment: &Environment, model: &Model, options: &LoadOptions) -> ort::Result<ort::session::Session> {
+/// Makes a session; where `optimized` is given, what it made of the model is written there.
+fn open(
+    environment: &Environment,
+    model: &Model,
+    options: &LoadOptions,
+    optimized: Option<&Path>,
+) -> ort::Result<ort::session::Session> {
     let level = match options.rewrites {
         Rewrites::Least => GraphOptimizationLevel::Disable,
         _ => GraphOptimizationLevel::All,
@@ -118,6 +142,9 @@ fn open(environment: &Environment, model: &Model, options: &LoadOptions) -> ort:
         .with_intra_threads(options.threads.max(1))?
         .with_inter_threads(1)?
         .with_log_level(LogLevel::Fatal)?;
+    if let Some(path) = optimized {
+        builder = builder.with_optimized_model_path(path)?;
+    }
     if let Ok(bytes) = crate::onnx::to_bytes(model) {
         return builder.commit_from_memory(&bytes);
     }

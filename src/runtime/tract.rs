@@ -11,12 +11,12 @@ use std::sync::Once;
 use tract_onnx::prelude::{
     Framework, InferenceModelExt, IntoRunnable, IntoTValue, TValue, TVec, TractError, TractResult,
 };
-use tract_onnx::tract_hir::tract_core::prelude::TypedModel;
+use tract_onnx::tract_hir::tract_core::prelude::{DatumType, TypedModel, TypedNode};
 
 use super::convert::{from_tract, to_tract};
 use super::prepare::{Source, prepare};
 use super::weights::{put_back, set_aside};
-use super::{LoadOptions, Runtime, Session};
+use super::{Kernel, LoadOptions, Runtime, Session};
 use crate::error::{Error, Result};
 use crate::ir::{Model, Tensor};
 
@@ -34,6 +34,25 @@ impl Runtime for Tract {
         let bytes = crate::onnx::to_bytes(&prepared.model)?;
         let plan = guarded(|| read(bytes, aside)?.into_runnable()).map_err(|e| refusal(&e, &prepared.model))?;
         Ok(Box::new(Loaded { plan, inputs: prepared.inputs, results: prepared.results }))
+    }
+
+    fn kernels(&self, model: &Model, options: &LoadOptions) -> Result<Vec<Kernel>> {
+        let mut prepared = prepare(model, options, &known)?;
+        let aside = set_aside(&mut prepared.model);
+        let bytes = crate::onnx::to_bytes(&prepared.model)?;
+        let typed = guarded(|| read(bytes, aside)).map_err(|e| refusal(&e, &prepared.model))?;
+        let kernel = |node: &TypedNode| {
+            let op = node.op.name().to_string();
+            // Its product of matrices is one operator for all types: the accumulator tells them.
+            let product = ["OptMatMul", "EinSum", "Conv", "MatMul"].iter().any(|p| op.contains(p));
+            let sums = node.outputs.iter().any(|o| o.fact.datum_type == DatumType::I32);
+            let reads = |outlet: &tract_onnx::prelude::OutletId| {
+                typed.outlet_fact(*outlet).is_ok_and(|f| matches!(f.datum_type.size_of(), 1) && f.datum_type.is_integer())
+            };
+            let integers = product && (sums || node.inputs.iter().any(reads));
+            Kernel { name: node.name.clone(), op, integers }
+        };
+        Ok(typed.nodes().iter().map(kernel).collect())
     }
 }
 

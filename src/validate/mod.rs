@@ -3,6 +3,7 @@
 //! - [`accuracy`]: how far the outputs moved, and whether answers changed
 //! - [`drift`]: where inside the model the error is born
 //! - [`latency`]: interleaved timing
+//! - [`ran`]: what of it truly runs in integers
 //! - [`size`]: bytes, parameters, zeros
 //! - [`check`]: whether a clean-up left the outputs as they were
 //! - [`tune`]: which rewrites a model is slower with
@@ -13,6 +14,7 @@ pub mod check;
 pub mod drift;
 pub mod gates;
 pub mod latency;
+pub mod ran;
 mod run;
 pub mod size;
 pub mod tune;

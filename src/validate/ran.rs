@@ -1,0 +1,36 @@
+//! Whether what was planned in integers truly runs in integers: read from what the runtime made of the written file.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::error::Result;
+use crate::ir::{Model, Tensor};
+use crate::runtime::{LoadOptions, Runtime};
+
+/// Of the nodes planned to compute in integers, those that do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Ran {
+    pub runtime: String,
+    pub planned: usize,
+    pub integers: usize,
+    /// The others, with the operator that runs instead; empty where it is not known.
+    pub others: Vec<(String, String)>,
+}
+
+/// Looks up what `runtime` made of `nodes` in `model`, as it is prepared for these inputs.
+///
+/// # Errors
+/// What the runtime says of the model.
+pub fn ran(model: &Model, nodes: &[String], inputs: &[(String, Tensor)], runtime: &dyn Runtime) -> Result<Ran> {
+    let kernels = runtime.kernels(model, &LoadOptions::for_run(model, inputs))?;
+    let mut found = Ran { runtime: runtime.name().into(), planned: nodes.len(), integers: 0, others: Vec::new() };
+    for node in nodes {
+        let mut own = kernels.iter().filter(|k| k.is_of(node));
+        if own.clone().any(|k| k.integers) {
+            found.integers += 1;
+        } else {
+            found.others.push((node.clone(), own.next().map_or(String::new(), |k| k.op.clone())));
+        }
+    }
+    Ok(found)
+}
