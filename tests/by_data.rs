@@ -5,7 +5,7 @@ use std::fmt::Write;
 use onnxpress::data::{DataOptions, Dataset, InputSpec};
 use onnxpress::ir::{Model, text};
 use onnxpress::progress::Silent;
-use onnxpress::prune::{self, PruneOptions};
+use onnxpress::prune::{self, Goal, PruneOptions};
 use onnxpress::quantize::{self, QuantOptions, QuantPlan, Switch};
 
 use crate::quantize::{load, open, sqnr, statistics, tract};
@@ -24,7 +24,7 @@ fn pressed(model: &Model, plan: &QuantPlan) -> Model {
 #[test]
 fn weights_rounded_by_data_keep_their_zeros_and_the_outputs() {
     let mut model = load("digits");
-    let half = prune::plan(&model, &PruneOptions { sparsity: Some(0.5), ..PruneOptions::default() }).unwrap();
+    let half = prune::decide(&model, &PruneOptions::new(Goal::Sparsity(0.5)), None, &Silent).unwrap();
     let _ = prune::apply(&mut model, &half).unwrap();
     let calibration = open(&model, "digits_calib.npz", 200);
     let eval = open(&model, "digits_eval.npz", 200);

@@ -8,7 +8,7 @@ use onnxpress::ir::{self, DType, Model, Tensor};
 use onnxpress::onnx;
 use onnxpress::passes::{SimplifyOptions, simplify};
 use onnxpress::progress::Silent;
-use onnxpress::prune::{self, PruneOptions};
+use onnxpress::prune::{self, Goal, PruneOptions};
 use onnxpress::quantize::{self, ALGORITHMS, Activations, Format, Granularity, QParams, QType, QuantOptions, Weights};
 use onnxpress::runtime::{self, Runtime, Shaped};
 use proptest::prelude::*;
@@ -205,8 +205,7 @@ fn a_quantized_model_is_left_as_it_is() {
 #[test]
 fn zeros_of_a_pruned_model_stay_zero() {
     let mut model = load("digits");
-    let options = PruneOptions { sparsity: Some(0.6), ..PruneOptions::default() };
-    let plan = prune::plan(&model, &options).unwrap();
+    let plan = prune::decide(&model, &PruneOptions::new(Goal::Sparsity(0.6)), None, &Silent).unwrap();
     prune::apply(&mut model, &plan).unwrap();
     let floats: BTreeMap<String, Tensor> = {
         let all = model.graph(model.main()).initializers().iter();

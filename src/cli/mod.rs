@@ -53,7 +53,7 @@ enum Command {
     /// What quantizing each node alone does to the outputs
     Sensitivity(Box<sensitivity::Args>),
     /// Set weights of low importance to zero
-    Prune(prune::Args),
+    Prune(Box<prune::Args>),
     /// Compare a rewritten model with its original on data
     Validate(validate::Args),
     /// Time models side by side
@@ -107,7 +107,7 @@ fn dispatch(cli: Cli) -> Result<Done> {
         Command::Calibrate(args) => calibrate::run(&args, &bars).map_err(|e| args.data.explain(e)),
         Command::Quantize(args) => quantize::run(&args, &bars).map_err(|e| args.data.explain(e)),
         Command::Sensitivity(args) => sensitivity::run(&args, &bars).map_err(|e| args.data.explain(e)),
-        Command::Prune(args) => prune::run(&args),
+        Command::Prune(args) => prune::run(&args, &bars).map_err(|e| args.data.explain(e)),
         Command::Validate(args) => validate::run(&args, &bars).map_err(|e| args.data.explain(e)),
         Command::Bench(args) => bench::run(&args),
         Command::Completions(args) => completions::run(&args),

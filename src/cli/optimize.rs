@@ -6,7 +6,7 @@ use super::Done;
 use super::args::{BudgetArgs, DataArgs, GateArgs, QuantArgs, output, positive, range_source};
 use super::bars::Bars;
 use super::out::{self, say};
-use super::prune::PruneArgs;
+use super::prune::{self as prune_args, PruneArgs, PruneSpec};
 use crate::error::{Error, Result};
 use crate::passes::SimplifyReport;
 use crate::pipeline::{self, Data, Optimize};
@@ -40,11 +40,19 @@ pub struct Args {
     ranges: Option<PathBuf>,
     #[command(flatten)]
     quant: QuantArgs,
+    /// Type of the arithmetic, which is the default
+    #[arg(long = "quantize", value_name = "TYPE", value_parser = ["int8"], conflicts_with = "no_quantize")]
+    _quantize: Option<String>,
     /// Leave the arithmetic in float
     #[arg(long)]
     no_quantize: bool,
+    /// Prune in this pattern and so far: 2:4, unstructured:0.5 (zeros), channel:0.6 (multiply-accumulates that are left)
+    #[arg(long = "prune", value_name = "PATTERN:F")]
+    spec: Option<PruneSpec>,
     #[command(flatten)]
     prune: PruneArgs,
+    #[arg(long, value_name = "A", help = prune_args::algorithms())]
+    prune_algorithm: Option<String>,
     #[command(flatten)]
     gates: GateArgs,
     #[command(flatten)]
@@ -115,7 +123,7 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
 
 /// What to prune; `--exclude` keeps a node from both, pruning and quantization.
 fn prune_options(args: &Args) -> Result<Option<PruneOptions>> {
-    let Some(options) = args.prune.options()? else { return Ok(None) };
+    let Some(options) = args.prune.options(args.spec, args.prune_algorithm.as_ref())? else { return Ok(None) };
     if options.sparse && !args.no_quantize {
         return Err(Error::usage(
             "--sparse is for float weights: 8-bit ones take less room than the 8-byte indices of sparse ones (--no-quantize)",
@@ -130,13 +138,15 @@ fn prune_options(args: &Args) -> Result<Option<PruneOptions>> {
 fn plan(args: &Args, bars: &Bars) -> Result<Done> {
     let (mut model, simplify) = pipeline::load_simplified(&args.model, &args.quant.simplify()?)?;
     let mut plan = Plan { schema_version: report::SCHEMA_VERSION, simplify, prune: None, quantize: None };
+    let data = args.data.data.as_ref().map(|spec| args.data.open(spec, &model)).transpose()?;
     if let Some(options) = prune_options(args)? {
-        let pruned = prune::plan(&model, &options)?;
+        let runtime = runtime::find(args.runtime.as_deref().unwrap_or(CALIBRATES))?;
+        let data = data.as_ref().map(|dataset| prune::Data { dataset, runtime });
+        let pruned = prune::decide(&model, &options, data, bars)?;
         prune::apply(&mut model, &pruned)?;
         plan.prune = Some(pruned);
     }
     if !args.no_quantize {
-        let data = args.data.data.as_ref().map(|spec| args.data.open(spec, &model)).transpose()?;
         let source = range_source(
             args.ranges.as_ref(),
             data.as_ref(),

@@ -1,12 +1,15 @@
 //! `onnxpress prune`: weights of low importance to zero.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use super::Done;
-use super::args::{number, one_of, output};
+use super::args::{DataArgs, number, one_of, output, runtimes};
+use super::bars::Bars;
 use super::out::{put, say};
 use crate::error::{Error, Result};
-use crate::prune::{self, CRITERIA, Pattern, PruneOptions, Scope};
+use crate::prune::{self, ALGORITHMS, CRITERIA, Data, Goal, Pattern, PruneOptions, Recover, Scope, Threshold};
+use crate::runtime::{self, RUNTIMES};
 use crate::{onnx, pipeline};
 
 #[derive(clap::Args)]
@@ -17,7 +20,13 @@ pub struct Args {
     #[arg(short, long, required_unless_present = "plan")]
     output: Option<PathBuf>,
     #[command(flatten)]
+    pub(super) data: DataArgs,
+    #[command(flatten)]
     prune: PruneArgs,
+    #[arg(long, value_name = "A", help = algorithms())]
+    algorithm: Option<String>,
+    #[arg(long, value_name = "R", default_value = RUNTIMES[0].name(), help = runtimes("Runtime that runs the data"))]
+    runtime: String,
     /// Nodes whose name matches keep their weights (repeatable)
     #[arg(long, value_name = "REGEX")]
     exclude: Vec<String>,
@@ -32,56 +41,117 @@ pub struct PruneArgs {
     /// Share of the weights that become zero, as 0.5
     #[arg(long, value_name = "F", value_parser = number, allow_negative_numbers = true)]
     sparsity: Option<f64>,
-    /// Weights that score below this become zero
-    #[arg(long, value_name = "X", conflicts_with = "sparsity", value_parser = number, allow_negative_numbers = true)]
-    threshold: Option<f64>,
-    #[arg(long, value_name = "C", default_value = CRITERIA[0].name, help = criteria())]
-    criterion: String,
-    /// unstructured, or N:M as 2:4
-    #[arg(long, value_name = "P", default_value = "unstructured")]
-    pattern: Pattern,
-    /// global or layer
-    #[arg(long, value_name = "S", default_value = "global")]
-    scope: Scope,
+    /// Weights that score below this become zero: as it stands, or times the mean score as 0.01x-mean
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    threshold: Option<Threshold>,
+    /// Share of the multiply-accumulates that is left
+    #[arg(long, value_name = "F", value_parser = number)]
+    target_macs: Option<f64>,
+    /// Share of the compressed size that is left
+    #[arg(long, value_name = "F", value_parser = number)]
+    target_size: Option<f64>,
+    /// Share of the latency that is left
+    #[arg(long, value_name = "F", value_parser = number)]
+    target_latency: Option<f64>,
+    #[arg(long, value_name = "C", help = criteria())]
+    criterion: Option<String>,
+    /// unstructured, N:M as 2:4, block:RxC, channel or head [default: unstructured]
+    #[arg(long, value_name = "P")]
+    pattern: Option<Pattern>,
+    /// global, layer, or auto: shares by what each layer costs the outputs
+    #[arg(long, value_name = "S")]
+    scope: Option<Scope>,
+    /// Train towards the float model afterwards, as steps=500
+    #[arg(long, value_name = "steps=N")]
+    recover: Option<Recover>,
     /// Store zeros as sparse_initializer where that is smaller
     #[arg(long)]
     sparse: bool,
 }
 
+/// A pattern and how much goes in a word: `2:4`, `unstructured:0.5` (zeros), `channel:0.6` (multiply-accumulates that are left).
+#[derive(Debug, Clone, Copy)]
+pub struct PruneSpec {
+    pattern: Pattern,
+    goal: Goal,
+}
+
+impl FromStr for PruneSpec {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        if let Some((pattern, share)) = text.parse::<Pattern>().ok().and_then(|p| Some((p, p.sparsity()?))) {
+            return Ok(PruneSpec { pattern, goal: Goal::Sparsity(share) });
+        }
+        let wrong = || Error::usage(format!("\"{text}\" is not as 2:4, unstructured:0.5 or channel:0.6"));
+        let (pattern, share) = text.rsplit_once(':').ok_or_else(wrong)?;
+        let (pattern, share) = (pattern.parse::<Pattern>()?, number(share).map_err(|_| wrong())?);
+        Ok(PruneSpec { pattern, goal: if pattern.shrinks() { Goal::Macs(share) } else { Goal::Sparsity(share) } })
+    }
+}
+
 fn criteria() -> String {
-    one_of("How important a weight is", CRITERIA.iter().map(|c| c.name))
+    let names = one_of("How important a weight is", CRITERIA.iter().map(|c| c.name));
+    format!("{names} [default: the best for the data at hand]")
+}
+
+pub(super) fn algorithms() -> String {
+    let names = one_of("What becomes of the weights that stay", ALGORITHMS.iter().map(|a| a.name));
+    format!("{names} [default: the best for the data at hand]")
 }
 
 impl PruneArgs {
     /// `None` where no pruning was asked for.
-    pub fn options(&self) -> Result<Option<PruneOptions>> {
-        let structured = self.pattern != Pattern::Unstructured;
-        if structured && (self.sparsity.is_some() || self.threshold.is_some()) {
-            return Err(Error::usage(format!("the pattern {} fixes the sparsity; leave --sparsity out", self.pattern)));
+    pub fn options(&self, spec: Option<PruneSpec>, algorithm: Option<&String>) -> Result<Option<PruneOptions>> {
+        let goals = [
+            self.sparsity.map(Goal::Sparsity),
+            self.threshold.map(Goal::Threshold),
+            self.target_macs.map(Goal::Macs),
+            self.target_size.map(Goal::Size),
+            self.target_latency.map(Goal::Latency),
+            spec.map(|s| s.goal),
+        ];
+        let pattern = spec.map(|s| s.pattern);
+        if pattern.is_some() && self.pattern.is_some() {
+            return Err(Error::usage("--prune names the pattern; leave --pattern out"));
         }
-        if !structured && self.sparsity.is_none() && self.threshold.is_none() {
-            return Ok(None);
+        let pattern = pattern.or(self.pattern).unwrap_or(Pattern::Unstructured);
+        let mut given = goals.into_iter().flatten();
+        let Some(goal) = given.next().or(pattern.sparsity().map(Goal::Sparsity)) else {
+            return match self.pattern {
+                Some(pattern) => Err(Error::usage(format!("--pattern {pattern} needs --sparsity or a --target"))),
+                None => Ok(None),
+            };
+        };
+        if given.next().is_some() {
+            return Err(Error::usage("give one of --sparsity, --threshold and the --targets"));
         }
-        Ok(Some(PruneOptions {
-            sparsity: self.sparsity,
-            threshold: self.threshold,
+        let options = PruneOptions {
+            pattern,
             criterion: self.criterion.clone(),
-            pattern: self.pattern,
+            algorithm: algorithm.cloned(),
             scope: self.scope,
+            recover: self.recover,
             sparse: self.sparse,
-            ..PruneOptions::default()
-        }))
+            ..PruneOptions::new(goal)
+        };
+        options.check()?;
+        Ok(Some(options))
     }
 }
 
-pub(super) fn run(args: &Args) -> Result<Done> {
+pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
     let path = output(args.output.as_ref(), args.plan)?;
-    let Some(mut options) = args.prune.options()? else {
-        return Err(Error::usage("give --sparsity, --threshold or an N:M --pattern"));
+    let Some(mut options) = args.prune.options(None, args.algorithm.as_ref())? else {
+        return Err(Error::usage("give --sparsity, --threshold, a --target or an N:M --pattern"));
     };
     options.exclude.clone_from(&args.exclude);
+    options.seed = args.data.seed;
     let mut model = pipeline::load(&args.model)?;
-    let plan = prune::plan(&model, &options)?;
+    let dataset = args.data.data.as_ref().map(|spec| args.data.open(spec, &model)).transpose()?;
+    let runtime = runtime::find(&args.runtime)?;
+    let data = dataset.as_ref().map(|dataset| Data { dataset, runtime });
+    let plan = prune::decide(&model, &options, data, bars)?;
     let Some(path) = path else {
         put!("{plan}");
         return Ok(Done::Well);
@@ -89,10 +159,27 @@ pub(super) fn run(args: &Args) -> Result<Done> {
     let report = prune::apply(&mut model, &plan)?;
     onnx::emit(&model, path)?;
     say!("{report}");
+    for note in &plan.notes {
+        say!("  {note}");
+    }
     for t in &plan.tensors {
         if let Some(why) = &t.kept {
             say!("  keep {} ({}): {why}", t.node, t.op_type);
         }
     }
     Ok(Done::Well)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_says_pattern_and_goal() {
+        let of = |text: &str| text.parse::<PruneSpec>().map(|s| (s.pattern.to_string(), s.goal));
+        assert_eq!(of("channel:0.6").unwrap(), ("channel".into(), Goal::Macs(0.6)));
+        assert_eq!(of("2:4").unwrap(), ("2:4".into(), Goal::Sparsity(0.5)));
+        assert_eq!(of("block:4x1:0.7").unwrap(), ("block:4x1".into(), Goal::Sparsity(0.7)));
+        assert_eq!(of("channel").unwrap_err().exit_code(), 2);
+    }
 }

@@ -9,6 +9,7 @@ const DECIDES: QuantRule = QuantRule::Never("compares or decides, does not compu
 pub(super) static OPS: &[OpDef] = &[
     OpDef::new("Add", QuantRule::Arithmetic)
         .takes(2)
+        .adds_up()
         .infers(joint)
         .tells(infer::value::add)
         .folds(fold::arithmetic::add),
@@ -30,7 +31,7 @@ pub(super) static OPS: &[OpDef] = &[
     OpDef::new("Min", QuantRule::Arithmetic).infers(joint).folds(fold::arithmetic::min),
     OpDef::new("Max", QuantRule::Arithmetic).infers(joint).folds(fold::arithmetic::max),
     OpDef::new("Mean", QuantRule::Arithmetic).infers(joint),
-    OpDef::new("Sum", QuantRule::Arithmetic).infers(joint),
+    OpDef::new("Sum", QuantRule::Arithmetic).adds_up().infers(joint),
     OpDef::new("Pow", GROWS).takes(2).infers(joint),
     OpDef::new("Exp", GROWS).infers(same),
     OpDef::new("Log", GROWS).infers(same),

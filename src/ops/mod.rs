@@ -43,6 +43,8 @@ pub struct OpDef {
     pub quant: QuantRule,
     /// Whether equal inputs always give equal outputs.
     pub pure: bool,
+    /// Whether its output is the sum of its inputs.
+    pub sums: bool,
     /// Types of its outputs.
     pub infer: Option<Infer>,
     /// Elements of its output where it computes shapes.
@@ -55,7 +57,18 @@ pub struct OpDef {
 
 impl OpDef {
     const fn new(op_type: &'static str, quant: QuantRule) -> Self {
-        OpDef { op_type, domain: "", inputs: 1, quant, pure: true, infer: None, value: None, fold: None, macs: None }
+        OpDef {
+            op_type,
+            domain: "",
+            inputs: 1,
+            quant,
+            pure: true,
+            sums: false,
+            infer: None,
+            value: None,
+            fold: None,
+            macs: None,
+        }
     }
 
     const fn of_domain(mut self, domain: &'static str) -> Self {
@@ -85,6 +98,11 @@ impl OpDef {
 
     const fn costs(mut self, rule: Macs) -> Self {
         self.macs = Some(rule);
+        self
+    }
+
+    const fn adds_up(mut self) -> Self {
+        self.sums = true;
         self
     }
 

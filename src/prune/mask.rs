@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::options::Pattern;
+use super::Pattern;
 use super::select::Cut;
 use crate::ir::Tensor;
 

@@ -1,15 +1,41 @@
 //! Pruning: decide a [`PrunePlan`], then apply it.
 //!
-//! A criterion scores every weight; the lowest scores become zero, over the whole model or tensor by
-//! tensor, freely or N of every M. Zeros are stored dense, or as `sparse_initializer` where asked and smaller.
+//! ```text
+//! decide(model, options, data) ─► PrunePlan (printable: every tensor, what and why not) ─► apply(model, plan)
+//! ```
+//!
+//! A criterion scores every weight, from the weights alone or from data; the lowest scores become zero, over the whole model
+//! or tensor by tensor, anywhere or in a [`Pattern`]. An algorithm says what becomes of the weights that stay. Zeros are stored
+//! dense, or as `sparse_initializer` where asked and smaller.
 
+pub mod algorithm;
+mod apply;
 pub mod criterion;
+mod decide;
+mod goal;
+mod judge;
+mod layer;
 mod mask;
+mod moments;
 mod options;
+mod pattern;
 mod plan;
+mod recover;
+mod resolve;
 mod select;
+mod sensitivity;
 mod sparse;
+mod statistics;
+mod tensors;
 
+pub use algorithm::ALGORITHMS;
+pub use apply::{PruneReport, apply};
 pub use criterion::CRITERIA;
-pub use options::{Pattern, PruneOptions, Scope};
-pub use plan::{PrunePlan, PruneReport, TensorPlan, apply, plan};
+pub use decide::{Data, decide};
+pub use goal::{Goal, Threshold};
+pub use options::{PruneOptions, Scope};
+pub use pattern::Pattern;
+pub use plan::{PrunePlan, TensorPlan};
+pub use recover::Recover;
+pub use sensitivity::{LayerSensitivity, Level, PruneSensitivity, sensitivity};
+pub use statistics::{Activations, Gradients, Needs, Statistics};

@@ -6,43 +6,8 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::error::Error;
-
-/// Which zeros are allowed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Pattern {
-    Unstructured,
-    /// `keep` of every `of` weights along the summed axis stay, as 2:4 hardware reads them.
-    Of {
-        keep: usize,
-        of: usize,
-    },
-}
-
-impl FromStr for Pattern {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self, Error> {
-        if text == "unstructured" {
-            return Ok(Pattern::Unstructured);
-        }
-        let pair = text.split_once(':').and_then(|(n, m)| Some((n.parse().ok()?, m.parse().ok()?)));
-        match pair {
-            Some((keep, of)) if 0 < keep && keep < of && of <= 64 => Ok(Pattern::Of { keep, of }),
-            _ => Err(Error::usage(format!("pattern \"{text}\" is neither unstructured nor N:M as 2:4"))),
-        }
-    }
-}
-
-impl fmt::Display for Pattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Pattern::Unstructured => f.write_str("unstructured"),
-            Pattern::Of { keep, of } => write!(f, "{keep}:{of}"),
-        }
-    }
-}
+use super::{Goal, Pattern, Recover, algorithm, criterion};
+use crate::error::{Error, Result};
 
 /// Over which weights the lowest scores are sought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
@@ -52,29 +17,44 @@ pub enum Scope {
     Global,
     /// Each tensor alone: all lose the same share.
     Layer,
+    /// Each tensor alone, its share by what losing it costs the outputs, measured on data.
+    Auto,
+}
+
+impl Scope {
+    const ALL: [(&'static str, Scope); 3] = [("global", Scope::Global), ("layer", Scope::Layer), ("auto", Scope::Auto)];
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = Scope::ALL.iter().find(|(_, s)| s == self).map(|(name, _)| *name);
+        f.write_str(name.unwrap_or_default())
+    }
 }
 
 impl FromStr for Scope {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        match text {
-            "global" => Ok(Scope::Global),
-            "layer" => Ok(Scope::Layer),
-            _ => Err(Error::usage(format!("scope \"{text}\" is neither global nor layer"))),
-        }
+        let found = Scope::ALL.iter().find(|(name, _)| *name == text);
+        found
+            .map(|(_, scope)| *scope)
+            .ok_or_else(|| Error::usage(format!("scope \"{text}\" is none of global, layer, auto")))
     }
 }
 
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct PruneOptions {
-    /// Share of the weights that become zero.
-    pub sparsity: Option<f64>,
-    /// Instead of a share: weights that score below this become zero.
-    pub threshold: Option<f64>,
-    pub criterion: String,
+    pub goal: Goal,
     pub pattern: Pattern,
-    pub scope: Scope,
+    /// `None`: the best for the data at hand; magnitude without data.
+    pub criterion: Option<String>,
+    /// `None`: the best for the data at hand; mask without data.
+    pub algorithm: Option<String>,
+    /// `None`: the best for the data at hand; global without data.
+    pub scope: Option<Scope>,
+    /// Training after pruning.
+    pub recover: Option<Recover>,
     /// Nodes whose name one of these matches keep their weights.
     pub exclude: Vec<String>,
     /// Store zeros as `sparse_initializer` where that is smaller.
@@ -82,29 +62,47 @@ pub struct PruneOptions {
     pub seed: u64,
 }
 
-impl Default for PruneOptions {
-    fn default() -> Self {
+impl PruneOptions {
+    /// Everything default but how much goes.
+    pub fn new(goal: Goal) -> Self {
         PruneOptions {
-            sparsity: None,
-            threshold: None,
-            criterion: super::CRITERIA[0].name.into(),
+            goal,
             pattern: Pattern::Unstructured,
-            scope: Scope::Global,
+            criterion: None,
+            algorithm: None,
+            scope: None,
+            recover: None,
             exclude: Vec::new(),
             sparse: false,
             seed: 0,
         }
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn patterns_parse() {
-        assert_eq!("2:4".parse::<Pattern>().unwrap(), Pattern::Of { keep: 2, of: 4 });
-        assert_eq!("4:4".parse::<Pattern>().unwrap_err().exit_code(), 2);
-        assert_eq!("unstructured".parse::<Pattern>().unwrap().to_string(), "unstructured");
+    /// Refuses what contradicts itself or names what does not exist.
+    ///
+    /// # Errors
+    /// Usage, with the flag.
+    pub fn check(&self) -> Result<()> {
+        self.goal.check()?;
+        self.criterion.as_deref().map(criterion::find).transpose()?;
+        self.algorithm.as_deref().map(algorithm::find).transpose()?;
+        match (self.goal, self.pattern.sparsity()) {
+            (Goal::Sparsity(s), Some(fixed)) if (s - fixed).abs() < 1e-9 => {}
+            (_, Some(_)) => {
+                let message = format!("the pattern {} fixes the sparsity; leave --sparsity out", self.pattern);
+                return Err(Error::usage(message));
+            }
+            _ => {}
+        }
+        match (self.goal, self.pattern.shrinks()) {
+            (Goal::Sparsity(_) | Goal::Threshold(_), true) => Err(Error::usage(format!(
+                "--pattern {} takes --target-macs, --target-size or --target-latency, what is left; not what is zero",
+                self.pattern
+            ))),
+            (Goal::Macs(_) | Goal::Latency(_), false) => Err(Error::usage(
+                "zeros change neither multiply-accumulates nor latency of either runtime: --pattern channel does",
+            )),
+            _ => Ok(()),
+        }
     }
 }

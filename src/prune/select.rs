@@ -37,6 +37,11 @@ pub fn lowest<'a, I: Iterator<Item = &'a [f32]>>(scores: impl Fn() -> I, k: usiz
 }
 
 impl Cut {
+    /// What is lower than `score`, and nothing that equals it.
+    pub fn below(score: f32) -> Cut {
+        Cut { bits: score.max(0.0).to_bits(), ties: 0 }
+    }
+
     /// Whether this score goes; to be asked in the order of the scores, once each.
     pub fn takes(&mut self, score: f32) -> bool {
         let bits = score.to_bits();

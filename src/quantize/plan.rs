@@ -107,7 +107,9 @@ impl QuantPlan {
     pub fn in_integers(&self) -> Vec<String> {
         let format = self.options.effective_format();
         let computes = |n: &&NodePlan| match &n.decision {
-            Decision::Quantize { input, .. } => format != Format::WeightOnly && (input.is_some() || !format.is_static()),
+            Decision::Quantize { input, .. } => {
+                format != Format::WeightOnly && (input.is_some() || !format.is_static())
+            }
             Decision::Product { .. } => true,
             _ => false,
         };

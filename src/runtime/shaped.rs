@@ -43,6 +43,13 @@ impl<'a> Shaped<'a> {
         Shaped { runtime, model, taps: taps.to_vec(), threads, deciding, kept, sessions: Mutex::default() }
     }
 
+    /// Makes a session for each value of these inputs, too.
+    #[must_use]
+    pub fn deciding_by(mut self, inputs: Vec<String>) -> Self {
+        self.deciding.extend(inputs);
+        self
+    }
+
     /// Outputs, then taps: see [`Session::run`].
     pub fn run(&self, inputs: &[(String, Tensor)]) -> Result<Vec<(String, Tensor)>> {
         let slot = self.slot(inputs);
@@ -70,7 +77,8 @@ impl<'a> Shaped<'a> {
     }
 
     fn load(&self, inputs: &[(String, Tensor)]) -> Result<Box<dyn Session>> {
-        let options = LoadOptions::for_run(self.model, inputs);
+        let constants = inputs.iter().filter(|(name, _)| self.deciding.contains(name)).cloned().collect();
+        let options = LoadOptions { constants, ..LoadOptions::for_inputs(inputs) };
         self.runtime.load(self.model, &options.with_taps(&self.taps).with_threads(self.threads))
     }
 }

@@ -47,7 +47,9 @@ impl Runtime for Tract {
             let product = ["OptMatMul", "EinSum", "Conv", "MatMul"].iter().any(|p| op.contains(p));
             let sums = node.outputs.iter().any(|o| o.fact.datum_type == DatumType::I32);
             let reads = |outlet: &tract_onnx::prelude::OutletId| {
-                typed.outlet_fact(*outlet).is_ok_and(|f| matches!(f.datum_type.size_of(), 1) && f.datum_type.is_integer())
+                typed
+                    .outlet_fact(*outlet)
+                    .is_ok_and(|f| matches!(f.datum_type.size_of(), 1) && f.datum_type.is_integer())
             };
             let integers = product && (sums || node.inputs.iter().any(reads));
             Kernel { name: node.name.clone(), op, integers }

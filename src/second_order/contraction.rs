@@ -67,6 +67,41 @@ impl Contraction {
         self.window.is_none()
     }
 
+    /// All output channels.
+    pub fn channels(&self) -> usize {
+        self.groups * self.outputs
+    }
+
+    /// Output positions of all samples of `x`.
+    fn positions(&self, x: &[usize]) -> Option<usize> {
+        match &self.window {
+            Some(window) => window.positions(x).map(|(samples, out)| samples * out[0] * out[1]),
+            None => x.iter().product::<usize>().checked_div(self.depth),
+        }
+    }
+
+    /// Numbers `[channels]` of `y`, the output for `x` or what has its shape, at the positions at which [`Contraction::rows`] takes at
+    /// most `most` rows of `x`, one position after the other. `None` where `y` has another shape.
+    pub fn at_rows(&self, y: &Tensor, x: &[usize], most: usize) -> Option<Vec<f32>> {
+        let values = y.to_f32()?;
+        let channels = self.channels();
+        let all = self.positions(x)?;
+        let count = all.min(most);
+        let (axis, inner) = match self.is_product() {
+            true => (y.rank().checked_sub(1)?, 1),
+            false => (1, y.shape().get(2..)?.iter().product::<usize>()),
+        };
+        if y.shape().get(axis) != Some(&channels) || values.len() != all * channels || inner == 0 {
+            return None;
+        }
+        let at = |i: usize| {
+            let p = i * all / count;
+            let begin = p / inner * channels * inner + p % inner;
+            values[begin..].iter().step_by(inner).take(channels)
+        };
+        Some((0..count).flat_map(at).copied().collect())
+    }
+
     /// Whether `other` reads the same rows of the same input.
     pub fn reads_as(&self, other: &Contraction) -> bool {
         let key = |c: &Contraction| (c.input, c.groups, c.depth, c.window.clone());
@@ -124,20 +159,31 @@ impl Window {
         .filter(|w| w.strides.iter().chain(&w.dilations).chain(&w.kernel).all(|s| *s > 0))
     }
 
-    fn rows(&self, values: &[f32], shape: &[usize], groups: usize, most: usize) -> Option<(Vec<f32>, usize)> {
-        let (samples, channels, size) = match *shape {
-            [n, c, h, w] => (n, c, [h, w]),
-            [n, c, w] => (n, c, [1, w]),
+    /// Samples of an input of this shape, and positions of the window in them.
+    fn positions(&self, shape: &[usize]) -> Option<(usize, [usize; 2])> {
+        let (samples, size) = match *shape {
+            [n, _, h, w] => (n, [h, w]),
+            [n, _, w] => (n, [1, w]),
             _ => return None,
         };
-        if channels != self.channels * groups {
-            return None;
-        }
         let out = [0, 1].map(|a| {
             let span = self.dilations[a] * (self.kernel[a] - 1) + 1;
             let padded = size[a] + self.pads[0][a] + self.pads[1][a];
             padded.checked_sub(span).map_or(0, |room| room / self.strides[a] + 1)
         });
+        Some((samples, out))
+    }
+
+    fn rows(&self, values: &[f32], shape: &[usize], groups: usize, most: usize) -> Option<(Vec<f32>, usize)> {
+        let (samples, out) = self.positions(shape)?;
+        let (channels, size) = match *shape {
+            [_, c, h, w] => (c, [h, w]),
+            [_, c, w] => (c, [1, w]),
+            _ => return None,
+        };
+        if channels != self.channels * groups {
+            return None;
+        }
         let all = samples * out[0] * out[1];
         let count = all.min(most);
         let mut rows = Vec::with_capacity(count * channels * self.kernel[0] * self.kernel[1]);

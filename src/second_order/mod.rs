@@ -6,12 +6,19 @@
 //!
 //! - [`contraction`]: which inputs of a layer meet which weights, as rows x
 //! - [`hessian`]: H, added up batch by batch
+//! - [`Moments`]: H and what the rows have in common with wanted outputs, for solving weights anew
+//! - [`walk`]: a model and what becomes of it, run side by side from layer to layer
 //! - [`solve`]: the factor of H⁻¹ that tells how later weights make up for an error in an earlier one
 
 pub mod contraction;
 pub mod hessian;
+pub mod moments;
+mod shelf;
 pub mod solve;
+pub mod walk;
 
 pub use contraction::Contraction;
 pub use hessian::Hessian;
-pub use solve::Compensation;
+pub use moments::Moments;
+pub use solve::{Compensation, inverse_diagonal, least_squares};
+pub use walk::{Order, Walk};

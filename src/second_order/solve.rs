@@ -8,7 +8,7 @@
 //! Stork's optimal brain surgeon, 1993). Weights are taken in the order of falling H_kk: what counts most is fixed while most others are free.
 //! H is damped, H + λ·mean(H_kk)·I, so that inputs that the data hardly excite are not trusted.
 
-use faer::linalg::solvers::{DenseSolveCore, Llt};
+use faer::linalg::solvers::{DenseSolveCore, Llt, Solve};
 use faer::{Mat, Side};
 
 /// The factor of one group.
@@ -23,17 +23,21 @@ pub struct Compensation {
 impl Compensation {
     /// Of `h`, `depth`² numbers; `None` where it cannot be inverted.
     pub fn of(h: &[f32], depth: usize, damping: f64) -> Option<Self> {
-        let diagonal = |k: usize| f64::from(h[k * depth + k]);
-        let mean = (0..depth).map(diagonal).sum::<f64>() / depth as f64;
+        let at = |i: usize, j: usize| f64::from(h[i * depth + j]);
+        let mut order: Vec<usize> = (0..depth).collect();
+        order.sort_by(|a, b| at(*b, *b).total_cmp(&at(*a, *a)));
+        Compensation::in_order(order, at, damping)
+    }
+
+    /// Of the matrix whose elements `h` tells, its weights fixed in this order; `None` where it cannot be inverted.
+    pub fn in_order(order: Vec<usize>, h: impl Fn(usize, usize) -> f64, damping: f64) -> Option<Self> {
+        let depth = order.len();
+        let mean = (0..depth).map(|k| h(k, k)).sum::<f64>() / depth as f64;
         if !(mean.is_finite() && mean > 0.0) {
             return None;
         }
-        let mut order: Vec<usize> = (0..depth).collect();
-        order.sort_by(|a, b| diagonal(*b).total_cmp(&diagonal(*a)));
-        let damped = Mat::from_fn(depth, depth, |i, j| {
-            let (a, b) = (order[i], order[j]);
-            f64::from(h[a * depth + b]) + if i == j { damping * mean } else { 0.0 }
-        });
+        let damped =
+            Mat::from_fn(depth, depth, |i, j| h(order[i], order[j]) + if i == j { damping * mean } else { 0.0 });
         let inverse = Llt::new(damped.as_ref(), Side::Lower).ok()?.inverse();
         let lower = Llt::new(inverse.as_ref(), Side::Lower).ok()?;
         let lower = lower.L();
@@ -41,19 +45,61 @@ impl Compensation {
         Some(Compensation { order, factor })
     }
 
+    /// The part of U's row `i` from the diagonal on, in the order of elimination.
+    pub fn factor(&self, i: usize) -> &[f32] {
+        let depth = self.order.len();
+        let begin = i * depth - i * i.saturating_sub(1) / 2;
+        &self.factor[begin..begin + depth - i]
+    }
+
     /// Fixes the weights one after the other by `fix`, which is given the place of a weight and what it has become by then, and says what
     /// it is to be; the others make up for the difference.
     pub fn fix(&self, weights: &[f32], mut fix: impl FnMut(usize, f32) -> f32) {
-        let depth = self.order.len();
         let mut w: Vec<f32> = self.order.iter().map(|k| weights[*k]).collect();
-        let mut row = 0;
         for (i, k) in self.order.iter().enumerate() {
-            let factor = &self.factor[row..row + depth - i];
-            row += depth - i;
+            let factor = self.factor(i);
             let error = (w[i] - fix(*k, w[i])) / factor[0];
             w[i + 1..].iter_mut().zip(&factor[1..]).for_each(|(w, u)| *w -= error * u);
         }
     }
+}
+
+/// The diagonal of the inverse of `h`, damped by so much of its mean diagonal; `None` where it cannot be inverted.
+pub fn inverse_diagonal(h: faer::MatRef<f64>, damping: f64) -> Option<Vec<f64>> {
+    let n = h.nrows();
+    let mean = (0..n).map(|k| h[(k, k)]).sum::<f64>() / n.max(1) as f64;
+    if !(mean.is_finite() && mean > 0.0) {
+        return None;
+    }
+    let damped = Mat::from_fn(n, n, |i, j| h[(i, j)] + if i == j { damping * mean } else { 0.0 });
+    let inverse = Llt::new(damped.as_ref(), Side::Lower).ok()?.inverse();
+    Some((0..n).map(|k| inverse[(k, k)]).collect())
+}
+
+/// The weights at `support`, the others zero, that come nearest to the wanted outputs of one channel:
+///
+/// ```text
+/// argmin_w  w·H·wᵀ − 2·w·g + μ·‖w − w⁰‖²        (H_SS + μ·I)·w_S = g_S + μ·w⁰_S        μ = damping · mean(H_kk)
+/// ```
+///
+/// `h` is `[depth, depth]`, `g` and `start` (w⁰) are `[depth]`; the result has the order of `support`. `None` where H cannot be inverted.
+pub fn least_squares(
+    h: faer::MatRef<f64>,
+    g: impl Fn(usize) -> f64,
+    start: &[f32],
+    support: &[usize],
+    damping: f64,
+) -> Option<Vec<f64>> {
+    let mean = (0..h.nrows()).map(|k| h[(k, k)]).sum::<f64>() / h.nrows().max(1) as f64;
+    if !(mean.is_finite() && mean > 0.0) {
+        return None;
+    }
+    let mu = damping * mean;
+    let n = support.len();
+    let damped = Mat::from_fn(n, n, |i, j| h[(support[i], support[j])] + if i == j { mu } else { 0.0 });
+    let wanted = Mat::from_fn(n, 1, |i, _| g(support[i]) + mu * f64::from(start[support[i]]));
+    let solved = Llt::new(damped.as_ref(), Side::Lower).ok()?.solve(&wanted);
+    Some((0..n).map(|i| solved[(i, 0)]).collect())
 }
 
 #[cfg(test)]
@@ -74,6 +120,16 @@ mod tests {
         // argmin over v of H₀₀·0.4² − 2·0.4·H₀₁·(v − 0.3) + H₁₁·(v − 0.3)²
         assert_eq!(seen[0], (0, 0.4));
         assert!((seen[1].1 - (0.3 + 0.4 * 9.0 / 9.5)).abs() < 1e-5, "{seen:?}");
+    }
+
+    #[test]
+    fn survivors_take_over_what_the_others_carried() {
+        let h = Mat::from_fn(2, 2, |i, j| [[10.0, 9.0], [9.0, 9.5]][i][j]);
+        // What w = (0.4, 0.3) gives, with the second weight alone.
+        let g = [10.0 * 0.4 + 9.0 * 0.3, 9.0 * 0.4 + 9.5 * 0.3];
+        let w = least_squares(h.as_ref(), |k| g[k], &[0.4, 0.3], &[1], 0.0).unwrap();
+        assert!((w[0] - (0.3 + 0.4 * 9.0 / 9.5)).abs() < 1e-9, "{w:?}");
+        assert!(least_squares(Mat::<f64>::zeros(2, 2).as_ref(), |_| 0.0, &[0.0; 2], &[0], 0.1).is_none());
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! The smallest weights matter least: score = |w|.
 
-use super::Criterion;
+use super::{Criterion, Scored};
+use crate::prune::Needs;
 
-pub(super) const CRITERION: Criterion = Criterion { name: "magnitude", summary: "the smallest weights", score };
+pub(super) const CRITERION: Criterion =
+    Criterion { name: "magnitude", summary: "the smallest weights", needs: Needs::Nothing, score };
 
-fn score(weights: &[f32], _: u64) -> Vec<f32> {
-    weights.iter().map(|w| w.abs()).collect()
+fn score(of: &Scored) -> Vec<f32> {
+    of.weights.iter().map(|w| w.abs()).collect()
 }

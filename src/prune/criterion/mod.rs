@@ -1,23 +1,61 @@
 //! How important a weight is: one file a criterion.
 
+mod hessian;
 mod magnitude;
 mod random;
+mod wanda;
 
+use super::{Needs, Statistics};
 use crate::error::{Error, Result};
+use crate::second_order::moments::Centred;
 
 /// Scores the weights of a tensor; the lowest go first.
 #[derive(Debug)]
 pub struct Criterion {
     pub name: &'static str,
     pub summary: &'static str,
-    /// Scores of the weights, none negative; `seed` for what is random.
-    pub score: fn(&[f32], u64) -> Vec<f32>,
+    /// What of [`Statistics`] it looks at.
+    pub needs: Needs,
+    /// Scores of the weights, none negative.
+    pub score: fn(&Scored) -> Vec<f32>,
 }
 
-/// Every criterion; the first is the default.
-pub static CRITERIA: &[Criterion] = &[magnitude::CRITERION, random::CRITERION];
+/// What is scored.
+#[derive(Debug)]
+pub struct Scored<'a> {
+    /// In the order in which the tensor holds them.
+    pub weights: &'a [f32],
+    /// What the criterion needs is there.
+    pub statistics: &'a Statistics,
+    /// For what is random; another for every tensor.
+    pub seed: u64,
+}
+
+impl Scored<'_> {
+    /// The score of each weight from what is known of the input that it meets: the number of that input, and the moments of its group.
+    fn by_input(&self, score: impl Fn(f64, usize, &Centred) -> f64) -> Vec<f32> {
+        let Some(a) = &self.statistics.activations else { return Vec::new() };
+        let c = &a.contraction;
+        let mut scores = vec![0f32; self.weights.len()];
+        for (g, m) in a.moments.iter().enumerate() {
+            for o in g * c.outputs..(g + 1) * c.outputs {
+                for k in 0..c.depth {
+                    let at = c.element(o, k);
+                    scores[at] = score(f64::from(self.weights[at]), k, m) as f32;
+                }
+            }
+        }
+        scores
+    }
+}
+
+/// Every criterion.
+pub static CRITERIA: &[Criterion] = &[magnitude::CRITERION, wanda::CRITERION, hessian::CRITERION, random::CRITERION];
 
 /// The criterion of that name.
+///
+/// # Errors
+/// Usage, with the names there are.
 pub fn find(name: &str) -> Result<&'static Criterion> {
     CRITERIA.iter().find(|c| c.name == name).ok_or_else(|| {
         let names: Vec<_> = CRITERIA.iter().map(|c| c.name).collect();

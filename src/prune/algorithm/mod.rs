@@ -1,0 +1,50 @@
+//! Which weights go in the end, and what becomes of those that stay: one line an algorithm.
+
+pub(super) mod sparse_gpt;
+
+use crate::error::{Error, Result};
+
+/// What becomes of the weights.
+#[derive(Debug)]
+pub struct Algorithm {
+    pub name: &'static str,
+    pub summary: &'static str,
+    pub kind: Kind,
+}
+
+/// How it goes about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Zeros where the criterion says, and nothing else changes.
+    Mask,
+    /// The same zeros; the weights that stay are solved anew, which takes data.
+    Resolve,
+    /// The criterion says how many zeros each tensor gets; which, is told by the errors of those before and what makes up for them.
+    Sweep,
+}
+
+/// Every algorithm.
+pub static ALGORITHMS: &[Algorithm] = &[
+    Algorithm { name: "mask", summary: "zeros, and nothing else changes", kind: Kind::Mask },
+    Algorithm {
+        name: "least-squares",
+        summary: "zeros; the weights that stay are solved anew layer by layer",
+        kind: Kind::Resolve,
+    },
+    Algorithm {
+        name: "sparse-gpt",
+        summary: "zeros chosen while the weights after them make up for those before, then solved anew",
+        kind: Kind::Sweep,
+    },
+];
+
+/// The algorithm of that name.
+///
+/// # Errors
+/// Usage, with the names there are.
+pub fn find(name: &str) -> Result<&'static Algorithm> {
+    ALGORITHMS.iter().find(|a| a.name == name).ok_or_else(|| {
+        let names: Vec<_> = ALGORITHMS.iter().map(|a| a.name).collect();
+        Error::usage(format!("there is no algorithm \"{name}\"; there are {}", names.join(", ")))
+    })
+}

@@ -1,0 +1,266 @@
+//! Decides which weights go.
+//!
+//! ```text
+//! criterion ─► scores ─► how many of each tensor (scope) ─► which, and what the others become (algorithm) ─► plan
+//! ```
+//!
+//! What the user leaves open is chosen by data: several ways are tried on two thirds of the batches, the outputs that come nearest to the
+//! float ones on the others win, and the way that won is gone once more with all of them.
+
+use super::algorithm::{self, Algorithm, Kind, sparse_gpt};
+use super::criterion::{self, Criterion, Scored};
+use super::judge::Judge;
+use super::layer::Layer;
+use super::options::{PruneOptions, Scope};
+use super::plan::{PrunePlan, TensorPlan};
+use super::resolve::resolve;
+use super::select::{Cut, lowest};
+use super::sensitivity::{damages, shares};
+use super::{Goal, Pattern, mask, statistics, tensors};
+use crate::data::Dataset;
+use crate::error::{Error, Result};
+use crate::ir::Model;
+use crate::progress::Progress;
+use crate::runtime::Runtime;
+use crate::second_order::Order;
+
+/// What decisions are fitted to, and what runs the model on it.
+#[derive(Clone, Copy)]
+pub struct Data<'a> {
+    pub dataset: &'a Dataset,
+    pub runtime: &'a dyn Runtime,
+}
+
+/// Batches that are walked with, at most.
+const WALKED: usize = 2048;
+/// Every so many batches, one is held back while ways are compared.
+const HELD: usize = 3;
+/// Batches that judge.
+const JUDGING: usize = 256;
+
+/// Decides which weights go, from `data` where there are some.
+///
+/// # Errors
+/// Usage, for options that contradict each other, name what does not exist, or need data that are not there; what the data or
+/// the runtime refuse.
+pub fn decide(model: &Model, options: &PruneOptions, data: Option<Data>, progress: &dyn Progress) -> Result<PrunePlan> {
+    options.check()?;
+    unsupported(options)?;
+    let ways = Sought::ways(options, data.is_some())?;
+    let count = data.map_or(0, |d| d.dataset.batch_count());
+    let all = spread(&(0..count).collect::<Vec<_>>(), WALKED);
+    let [way] = &ways[..] else {
+        let Some(data) = data else { return Err(Error::internal("there is a choice without data")) };
+        return choose(model, options, (data, &all), &ways, progress);
+    };
+    way.plan(model, options, data.map(|d| (d, all)), progress)
+}
+
+/// What is parsed, and not built yet.
+fn unsupported(options: &PruneOptions) -> Result<()> {
+    let not_yet = |what: String| Err(Error::usage(format!("{what} is not supported yet")));
+    match options {
+        PruneOptions { pattern: p @ (Pattern::Channel | Pattern::Head | Pattern::Block { .. }), .. } => {
+            not_yet(format!("--pattern {p}"))
+        }
+        PruneOptions { goal: Goal::Size(_), .. } => not_yet("--target-size".into()),
+        PruneOptions { recover: Some(_), .. } => not_yet("--recover".into()),
+        _ => Ok(()),
+    }
+}
+
+/// The way whose outputs come nearest to the float ones on batches held back, gone with all batches.
+fn choose(
+    model: &Model,
+    options: &PruneOptions,
+    (data, all): (Data, &[usize]),
+    ways: &[Sought],
+    progress: &dyn Progress,
+) -> Result<PrunePlan> {
+    // A single batch cannot be split: it is fitted to and judged on.
+    let (judging, fit): (Vec<(usize, usize)>, Vec<(usize, usize)>) =
+        all.iter().copied().enumerate().partition(|(i, _)| all.len() == 1 || i % HELD == HELD - 1);
+    let numbers = |of: Vec<(usize, usize)>| of.into_iter().map(|(_, index)| index).collect::<Vec<_>>();
+    let (judging, fit) = (numbers(judging), if all.len() == 1 { all.to_vec() } else { numbers(fit) });
+    let judge = Judge::new(model, data, spread(&judging, JUDGING))?;
+    let mut tried = Vec::new();
+    for way in ways {
+        let plan = way.plan(model, options, Some((data, fit.clone())), progress)?;
+        let mut pruned = model.clone();
+        super::apply(&mut pruned, &plan)?;
+        let score = judge.score(&pruned)?;
+        tracing::debug!("{way}: {:.2} dB, agreement {:?}", score.sqnr_db, score.agreement);
+        tried.push((way, score.sqnr_db, plan));
+    }
+    let best = tried.into_iter().max_by(|a, b| a.1.total_cmp(&b.1));
+    let Some((way, db, fitted)) = best else { return Err(Error::internal("no way was tried")) };
+    let mut plan = match all.len() == fit.len() {
+        true => fitted,
+        false => way.plan(model, options, Some((data, all.to_vec())), progress)?,
+    };
+    plan.notes.push(format!("{way}: the best of {} ways, {db:.1} dB on batches that were held back", ways.len()));
+    Ok(plan)
+}
+
+/// At most `count` of these, spread evenly.
+fn spread(batches: &[usize], count: usize) -> Vec<usize> {
+    let count = count.min(batches.len());
+    (0..count).map(|i| batches[i * batches.len() / count]).collect()
+}
+
+/// A way to prune.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sought {
+    pub criterion: &'static Criterion,
+    pub algorithm: &'static Algorithm,
+    scope: Scope,
+}
+
+impl std::fmt::Display for Sought {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "criterion {}, algorithm {}, scope {}", self.criterion.name, self.algorithm.name, self.scope)
+    }
+}
+
+/// Criterion, algorithm and scope that are tried where the user names none, the first one where there is no choice.
+const TRIED: [(&str, &str, Scope); 4] = [
+    ("magnitude", "least-squares", Scope::Global),
+    ("magnitude", "least-squares", Scope::Auto),
+    ("hessian", "least-squares", Scope::Global),
+    ("magnitude", "sparse-gpt", Scope::Auto),
+];
+
+impl Sought {
+    /// The ways that `options` leave open.
+    fn ways(options: &PruneOptions, data: bool) -> Result<Vec<Sought>> {
+        let tried = if data { &TRIED[..] } else { &[("magnitude", "mask", Scope::Global)] };
+        let mut ways: Vec<Sought> = Vec::new();
+        for (criterion, algorithm, scope) in tried {
+            // A pattern of groups says how much of each tensor goes.
+            let fixed = options.pattern.sparsity().map(|_| Scope::Layer);
+            let threshold = matches!(options.goal, Goal::Threshold(_)).then_some(Scope::Layer);
+            let way = Sought {
+                criterion: criterion::find(options.criterion.as_deref().unwrap_or(criterion))?,
+                algorithm: algorithm::find(options.algorithm.as_deref().unwrap_or(algorithm))?,
+                scope: fixed.or(threshold).or(options.scope).unwrap_or(*scope),
+            };
+            let same = |w: &Sought| w.to_string() == way.to_string();
+            if !ways.iter().any(same) {
+                ways.push(way);
+            }
+        }
+        if let Some(way) = ways.iter().find(|w| !data && (w.algorithm.kind != Kind::Mask || w.scope == Scope::Auto)) {
+            return Err(Error::usage(format!("{way} is decided by data: give --data")));
+        }
+        Ok(ways)
+    }
+
+    /// The first of them.
+    pub fn first(options: &PruneOptions, data: bool) -> Result<Sought> {
+        Sought::ways(options, data)?.first().copied().ok_or_else(|| Error::internal("there is no way to prune"))
+    }
+
+    fn plan(
+        &self,
+        model: &Model,
+        options: &PruneOptions,
+        data: Option<(Data, Vec<usize>)>,
+        progress: &dyn Progress,
+    ) -> Result<PrunePlan> {
+        let mut tensors = tensors::listed(model, options)?;
+        let only = data.as_ref().map(|(data, _)| *data);
+        let scores = self.scores((model, &tensors), options.seed, only, progress)?;
+        self.mask(model, options, (&mut tensors, &scores), only, progress)?;
+        let mut notes = Vec::new();
+        if let (Some((data, batches)), true) = (data, self.algorithm.kind != Kind::Mask) {
+            let (layers, refused) = Layer::all(model, &Order::of(model), &tensors);
+            resolve(
+                model,
+                (&mut tensors, &layers),
+                (data, &batches),
+                &|known| match self.algorithm.kind {
+                    Kind::Sweep => sparse_gpt::mask(known, options.pattern),
+                    _ => known.plan.mask.clone(),
+                },
+                progress,
+            )?;
+            notes.push(format!(
+                "{} of {} tensors solved anew on {}",
+                layers.len(),
+                tensors.len(),
+                data.dataset.describe()
+            ));
+            notes.extend(refused.into_iter().map(|(i, why)| format!("{} is not solved anew: {why}", tensors[i].node)));
+        }
+        tensors.iter_mut().for_each(|t| t.count(model));
+        Ok(PrunePlan { options: options.clone(), tensors, notes })
+    }
+
+    /// Scores of every tensor; none of one that is kept or of which the criterion knows nothing.
+    pub fn scores(
+        &self,
+        (model, tensors): (&Model, &[TensorPlan]),
+        seed: u64,
+        data: Option<Data>,
+        progress: &dyn Progress,
+    ) -> Result<Vec<Vec<f32>>> {
+        let mut scores = vec![Vec::new(); tensors.len()];
+        statistics::each(self.criterion.needs, (model, tensors), data, progress, |i, statistics| {
+            let weights = tensors[i].numbers(model).filter(|_| tensors[i].kept.is_none());
+            if let Some(weights) = weights {
+                let scored = Scored { weights: &weights, statistics, seed: seed ^ i as u64 };
+                scores[i] = (self.criterion.score)(&scored);
+            }
+        })?;
+        Ok(scores)
+    }
+
+    /// Sets the masks.
+    fn mask(
+        &self,
+        model: &Model,
+        options: &PruneOptions,
+        (tensors, scores): (&mut [TensorPlan], &[Vec<f32>]),
+        data: Option<Data>,
+        progress: &dyn Progress,
+    ) -> Result<()> {
+        let share = if let Goal::Sparsity(share) = options.goal { share } else { 0.0 };
+        match (options.pattern, self.scope, data) {
+            (Pattern::Of { keep, of }, ..) => {
+                for (t, scores) in tensors.iter_mut().zip(scores).filter(|(_, s)| !s.is_empty()) {
+                    t.mask = mask::by_group(scores, &t.shape, t.axis, keep, of);
+                }
+            }
+            (_, Scope::Auto, Some(data)) => {
+                let layers = damages(model, (tensors, scores), self.algorithm.kind, data, progress)?;
+                let zeros = share * scores.iter().map(Vec::len).sum::<usize>() as f64;
+                for (layer, share) in layers.iter().zip(shares(&layers, zeros)) {
+                    let scores = &scores[layer.tensor];
+                    let zeros = (share * scores.len() as f64).round() as usize;
+                    let mut cut = lowest(|| std::iter::once(scores.as_slice()), zeros);
+                    tensors[layer.tensor].mask = mask::by_cut(scores, &mut cut);
+                }
+            }
+            (_, scope, _) => cut(tensors, scores, (options.goal, share), scope == Scope::Global),
+        }
+        Ok(())
+    }
+}
+
+/// Masks by threshold or share, over all tensors or each.
+fn cut(tensors: &mut [TensorPlan], scores: &[Vec<f32>], (goal, share): (Goal, f64), is_global: bool) {
+    let part = |count: usize| (share * count as f64).round() as usize;
+    let total: usize = scores.iter().map(Vec::len).sum();
+    let mut global = lowest(|| scores.iter().map(Vec::as_slice), part(total));
+    for (t, own) in tensors.iter_mut().zip(scores) {
+        let mut local = match goal {
+            Goal::Threshold(threshold) => Cut::below(threshold.of(own)),
+            _ if is_global => global,
+            _ => lowest(|| std::iter::once(own.as_slice()), part(own.len())),
+        };
+        t.mask = mask::by_cut(own, &mut local);
+        if is_global {
+            global = local;
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! How near the outputs of a pruned model come to those of the float one.
+//!
+//! ```text
+//! SQNR = 20·log₁₀ Σ‖y‖ / Σ‖ŷ − y‖ dB      sums over batches; of the worst output        agreement: arg-max of the last axis
+//! ```
+//!
+//! Norms are not squared: a few batches near a border of decision err most by far, and which ones is chance.
+
+use rayon::prelude::*;
+
+use super::Data;
+use crate::error::Result;
+use crate::ir::{Model, Tensor};
+use crate::runtime::Shaped;
+
+/// The float outputs on a few batches.
+pub(super) struct Judge<'a> {
+    data: Data<'a>,
+    batches: Vec<usize>,
+    floats: Vec<Vec<(String, Tensor)>>,
+}
+
+/// How near a model comes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Score {
+    pub sqnr_db: f64,
+    /// Share of positions with the same arg-max, of the first output that has more than one class.
+    pub agreement: Option<f64>,
+}
+
+/// Norms of outputs and of their errors, and positions that agree, of all.
+type Seen = Vec<Option<(f64, f64, u64, u64)>>;
+
+impl<'a> Judge<'a> {
+    pub fn new(model: &Model, data: Data<'a>, batches: Vec<usize>) -> Result<Self> {
+        let session = Shaped::new(data.runtime, model, &[], 1);
+        let run = |index: &usize| session.run(&data.dataset.batch(*index)?.inputs);
+        let floats = batches.par_iter().map(run).collect::<Result<_>>()?;
+        Ok(Judge { data, batches, floats })
+    }
+
+    pub fn score(&self, model: &Model) -> Result<Score> {
+        let session = Shaped::new(self.data.runtime, model, &[], 1);
+        let run = |(index, floats): (&usize, &Vec<(String, Tensor)>)| -> Result<Seen> {
+            let made = session.run(&self.data.dataset.batch(*index)?.inputs)?;
+            Ok(floats.iter().zip(&made).map(|((_, a), (_, b))| compared(a, b)).collect())
+        };
+        let seen: Vec<Seen> = self.batches.par_iter().zip(&self.floats).map(run).collect::<Result<_>>()?;
+        Ok(Score::of(&seen))
+    }
+}
+
+fn compared(a: &Tensor, b: &Tensor) -> Option<(f64, f64, u64, u64)> {
+    let (x, y) = a.to_f32().filter(|_| a.dtype().is_float()).zip(b.to_f32()).filter(|(x, y)| x.len() == y.len())?;
+    let square = |v: f32| f64::from(v) * f64::from(v);
+    let norm = x.iter().map(|v| square(*v)).sum::<f64>().sqrt();
+    let error = x.iter().zip(y.iter()).map(|(x, y)| square(x - y)).sum::<f64>().sqrt();
+    let Some(classes) = a.shape().last().copied().filter(|c| *c > 1 && a.rank() > 1) else {
+        return Some((norm, error, 0, 0));
+    };
+    let best = |row: &[f32]| row.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map(|(i, _)| i);
+    let same = x.chunks(classes).zip(y.chunks(classes)).filter(|(x, y)| best(x) == best(y)).count();
+    Some((norm, error, same as u64, (x.len() / classes) as u64))
+}
+
+impl Score {
+    fn of(seen: &[Seen]) -> Self {
+        let outputs = seen.first().map_or(0, Vec::len);
+        let (mut least, mut agreement) = (f64::INFINITY, None);
+        for o in 0..outputs {
+            let sum = |s: (f64, f64, u64, u64), v: (f64, f64, u64, u64)| (s.0 + v.0, s.1 + v.1, s.2 + v.2, s.3 + v.3);
+            let (y, e, same, all) = seen.iter().filter_map(|batch| batch[o]).fold((0.0, 0.0, 0, 0), sum);
+            if y > 0.0 {
+                least = least.min(y / e.max(f64::MIN_POSITIVE));
+            }
+            if all > 0 && agreement.is_none() {
+                agreement = Some(same as f64 / all as f64);
+            }
+        }
+        Score { sqnr_db: (20.0 * least.log10()).clamp(-200.0, 200.0), agreement }
+    }
+}

@@ -1,0 +1,56 @@
+//! What the user asks of recovery: how many steps of training.
+
+use std::fmt;
+use std::str::FromStr;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::error::Error;
+
+/// How the pruned model is trained towards the float one.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
+pub struct Recover {
+    pub steps: usize,
+    /// Learning rate, where it was given.
+    pub rate: Option<f64>,
+}
+
+impl FromStr for Recover {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let wrong = || Error::usage(format!("recovery \"{text}\" is not as steps=500 or steps=500,lr=0.001"));
+        let (mut steps, mut rate) = (None, None);
+        for part in text.split(',') {
+            match part.split_once('=').ok_or_else(wrong)? {
+                ("steps", n) => steps = n.parse().ok().filter(|n| *n > 0),
+                ("lr", x) => rate = Some(x.parse().ok().filter(|x: &f64| x.is_finite() && *x > 0.0).ok_or_else(wrong)?),
+                _ => return Err(wrong()),
+            }
+        }
+        Ok(Recover { steps: steps.ok_or_else(wrong)?, rate })
+    }
+}
+
+impl fmt::Display for Recover {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "steps={}", self.steps)?;
+        self.rate.map_or(Ok(()), |rate| write!(f, ",lr={rate}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_parses_as_it_prints() {
+        for text in ["steps=500", "steps=20,lr=0.01"] {
+            assert_eq!(text.parse::<Recover>().unwrap().to_string(), text);
+        }
+        for text in ["500", "steps=0", "lr=0.1", "steps=5,lr=-1"] {
+            assert_eq!(text.parse::<Recover>().unwrap_err().exit_code(), 2, "{text}");
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Solves the weights that stay anew, layer by layer, so that the outputs of each layer stay what they were.
+//!
+//! ```text
+//! argmin over Ŵ with the zeros of the mask, and b̂    Σ ‖Ŵ·x̂ + b̂ − t‖² + μ·‖Ŵ − W‖²        t = W·x + b + (s − ŝ)
+//! ```
+//!
+//! x̂ is what the layer is fed in the pruned model, x in the float one; s − ŝ is the error that the other operand of a residual sum has
+//! by then, which this layer makes up for. Each layer sees the pruned ones before it. (Frantar and Alistarh, "SparseGPT", ICML 2023, solve
+//! the same problem for one layer; targets from the float model are those of Hubara et al., "AdaQuant", ICML 2021.)
+
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use super::Data;
+use super::layer::{Layer, steps};
+use super::moments::measure;
+use super::plan::{Fresh, TensorPlan};
+use crate::error::Result;
+use crate::ir::{GraphEdit, Model};
+use crate::progress::Progress;
+use crate::second_order::moments::Centred;
+use crate::second_order::{Order, Walk, least_squares};
+
+const DAMPING: f64 = 1e-3;
+
+/// Masks of the layers of a step: which weights of each go, given what is known of it, as the tensors hold them.
+pub(super) type Masks<'a> = &'a (dyn Fn(&Known) -> Vec<bool> + Sync);
+
+/// What is known of a layer when its turn comes.
+pub(super) struct Known<'a> {
+    pub layer: &'a Layer,
+    pub plan: &'a TensorPlan,
+    /// As the float model holds them.
+    pub weights: &'a [f32],
+    /// Of each group.
+    pub moments: &'a [Centred],
+}
+
+/// Solves `layers` of `tensors` anew, with the zeros that `masks` sets; the other tensors go with the masks that they have.
+///
+/// # Errors
+/// What the data or the runtime refuse.
+pub(super) fn resolve(
+    model: &Model,
+    (tensors, layers): (&mut [TensorPlan], &[Layer]),
+    (data, batches): (Data, &[usize]),
+    masks: Masks,
+    progress: &dyn Progress,
+) -> Result<()> {
+    let order = Order::of(model);
+    let mut changed = model.clone();
+    let solved = |i: usize| layers.iter().any(|l| l.tensor == i);
+    for (_, t) in tensors.iter().enumerate().filter(|(i, t)| t.kept.is_none() && !solved(*i)) {
+        t.write(&mut GraphEdit::new(&mut changed))?;
+    }
+    let mut walk = Walk::new((model, 2), &order, (data.dataset, data.runtime), batches.to_vec())?;
+    let steps = steps(&order, layers);
+    progress.start("solving layers", layers.len() as u64);
+    for step in &steps {
+        // Every layer is in the main graph.
+        let Some(place) = step.iter().filter_map(|l| order.place(l.node)).min() else { continue };
+        walk.advance(&[model, &changed], place)?;
+        let moments = measure(model, &walk, step, true)?;
+        for (layer, moments) in step.iter().zip(moments) {
+            solve(model, (layer, &moments), &mut tensors[layer.tensor], masks);
+            tensors[layer.tensor].write(&mut GraphEdit::new(&mut changed))?;
+            progress.step(1);
+        }
+    }
+    progress.finish();
+    Ok(())
+}
+
+/// The weights of one layer, and its bias.
+fn solve(model: &Model, (layer, moments): (&Layer, &[Centred]), plan: &mut TensorPlan, masks: Masks) {
+    let Some(weights) = plan.numbers(model) else { return };
+    let known = Known { layer, plan, weights: &weights, moments };
+    let mask = masks(&known);
+    let fresh = known.solved(&mask);
+    plan.mask = mask;
+    plan.fresh = fresh.map(Arc::new);
+}
+
+impl Known<'_> {
+    /// The weights that stay under this mask, and the bias, solved anew; `None` where that cannot be.
+    pub fn solved(&self, mask: &[bool]) -> Option<Fresh> {
+        let Known { layer, weights, moments, .. } = self;
+        let c = &layer.contraction;
+        let of = |o: usize| -> Option<(Vec<f32>, f32)> {
+            let m = &moments[o / c.outputs];
+            let column = o % c.outputs;
+            let own: Vec<f32> = (0..c.depth).map(|k| weights[c.element(o, k)]).collect();
+            let support: Vec<usize> = (0..c.depth).filter(|k| !mask[c.element(o, *k)]).collect();
+            let solved = least_squares(m.h.as_ref(), |k| m.g[(k, column)], &own, &support, DAMPING)?;
+            let mut row = vec![0f32; c.depth];
+            support.iter().zip(&solved).for_each(|(k, w)| row[*k] = *w as f32);
+            let bias = m.t[column] - support.iter().zip(&solved).map(|(k, w)| w * m.x[*k]).sum::<f64>();
+            Some((row, bias as f32))
+        };
+        let rows: Vec<(Vec<f32>, f32)> = (0..c.channels()).into_par_iter().map(of).collect::<Option<_>>()?;
+        let mut fresh = weights.to_vec();
+        for (o, (row, _)) in rows.iter().enumerate() {
+            row.iter().enumerate().for_each(|(k, w)| fresh[c.element(o, k)] = *w);
+        }
+        let intercept = layer.intercept.as_ref().map(|i| {
+            let values = i.values.iter().zip(&rows).map(|(b, (_, shift))| b + shift).collect();
+            (i.node, i.input, values)
+        });
+        Some(Fresh { weights: fresh, intercept })
+    }
+}

@@ -1,0 +1,225 @@
+//! What pruning each layer alone costs the outputs, at several sparsities, and the shares of all layers that follow.
+//!
+//! ```text
+//! d_l(s) = ‖ŷ − y‖ / ‖y‖ with layer l alone at sparsity s          shares: argmin Σ_l d_l(s_l)²  with  Σ_l n_l·s_l = s·Σ_l n_l
+//! ```
+//!
+//! Between the sparsities that were measured, log d goes straight with the log of the density. The minimum under the constraint has
+//! one price of a zero for all layers, which is found by halving.
+
+use std::fmt;
+
+use rayon::prelude::*;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::algorithm::Kind;
+use super::decide::{Data, Sought};
+use super::judge::Judge;
+use super::layer::{Layer, steps};
+use super::moments::measure;
+use super::plan::TensorPlan;
+use super::resolve::Known;
+use super::select::lowest;
+use super::{PruneOptions, mask, tensors};
+use crate::error::Result;
+use crate::ir::{GraphEdit, Model};
+use crate::progress::Progress;
+use crate::second_order::{Order, Walk};
+
+/// Sparsities that are tried.
+const LEVELS: [f64; 6] = [0.3, 0.5, 0.7, 0.8, 0.9, 0.95];
+/// Samples on which the damage is measured, as batches; a ranking needs fewer than a promise.
+const BATCHES: usize = 48;
+/// Layers are solved on so many batches.
+const FITTED: usize = 256;
+
+/// The damage of every layer.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct PruneSensitivity {
+    pub runtime: String,
+    pub data: String,
+    pub criterion: String,
+    pub algorithm: String,
+    /// Most sensitive first, at half of the weights gone.
+    pub layers: Vec<LayerSensitivity>,
+    /// Layers that are not pruned, with the reason.
+    pub kept: Vec<(String, String)>,
+}
+
+/// One layer.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct LayerSensitivity {
+    pub node: String,
+    pub op_type: String,
+    pub weights: usize,
+    pub levels: Vec<Level>,
+    #[serde(skip)]
+    pub(super) tensor: usize,
+}
+
+/// What one sparsity of one layer does to the outputs.
+#[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
+pub struct Level {
+    pub sparsity: f64,
+    /// Of the worst output.
+    pub sqnr_db: f64,
+    /// Share of positions with the same arg-max.
+    pub agreement: Option<f64>,
+}
+
+/// Measures what pruning each layer alone costs, by the criterion and algorithm of `options`.
+///
+/// # Errors
+/// Usage, for names that do not exist; what the data or the runtime refuse.
+pub fn sensitivity(
+    model: &Model,
+    options: &PruneOptions,
+    data: Data,
+    progress: &dyn Progress,
+) -> Result<PruneSensitivity> {
+    let tensors = tensors::listed(model, options)?;
+    let sought = Sought::first(options, true)?;
+    let scores = sought.scores((model, &tensors), options.seed, Some(data), progress)?;
+    let mut layers = damages(model, (&tensors, &scores), sought.algorithm.kind, data, progress)?;
+    let at_half = |l: &LayerSensitivity| l.levels.get(1).map_or(f64::INFINITY, |l| l.sqnr_db);
+    layers.sort_by(|a, b| at_half(a).total_cmp(&at_half(b)));
+    let kept = tensors.iter().filter_map(|t| Some((t.node.clone(), t.kept.clone()?)));
+    Ok(PruneSensitivity {
+        runtime: data.runtime.name().into(),
+        data: data.dataset.describe(),
+        criterion: sought.criterion.name.into(),
+        algorithm: sought.algorithm.name.into(),
+        layers,
+        kept: kept.collect(),
+    })
+}
+
+/// Damages of the tensors that are pruned, in the order of the walk.
+pub(super) fn damages(
+    model: &Model,
+    (tensors, scores): (&[TensorPlan], &[Vec<f32>]),
+    kind: Kind,
+    data: Data,
+    progress: &dyn Progress,
+) -> Result<Vec<LayerSensitivity>> {
+    let all = data.dataset.batch_count();
+    let judge = Judge::new(model, data, (0..all.min(BATCHES)).map(|i| i * all / all.min(BATCHES)).collect())?;
+    let order = Order::of(model);
+    let layers = Layer::all(model, &order, tensors).0;
+    let fitted: Vec<usize> = (0..all.min(FITTED)).map(|i| i * all / all.min(FITTED)).collect();
+    let mut walk = Walk::new((model, 1), &order, (data.dataset, data.runtime), fitted)?;
+    let mut found = Vec::new();
+    progress.start("pruning layers alone", layers.len() as u64);
+    for step in steps(&order, &layers) {
+        let Some(place) = step.iter().filter_map(|l| order.place(l.node)).min() else { continue };
+        let mut moments = vec![Vec::new(); step.len()];
+        if kind != Kind::Mask {
+            walk.advance(&[model], place)?;
+            moments = measure(model, &walk, &step, true)?;
+        }
+        for (layer, moments) in step.iter().zip(&moments) {
+            let t = &tensors[layer.tensor];
+            let Some(weights) = t.numbers(model) else { continue };
+            let known = Known { layer, plan: t, weights: &weights, moments };
+            let scores = &scores[layer.tensor];
+            let level = |sparsity: &f64| -> Result<Level> {
+                let mut alone = t.clone();
+                let zeros = (sparsity * scores.len() as f64).round() as usize;
+                alone.mask = mask::by_cut(scores, &mut lowest(|| std::iter::once(scores.as_slice()), zeros));
+                if kind != Kind::Mask {
+                    alone.fresh = known.solved(&alone.mask).map(std::sync::Arc::new);
+                }
+                let mut pruned = model.clone();
+                alone.write(&mut GraphEdit::new(&mut pruned))?;
+                let score = judge.score(&pruned)?;
+                Ok(Level { sparsity: *sparsity, sqnr_db: score.sqnr_db, agreement: score.agreement })
+            };
+            let levels = LEVELS.par_iter().map(level).collect::<Result<_>>()?;
+            let (node, op_type) = (t.node.clone(), t.op_type.clone());
+            found.push(LayerSensitivity { node, op_type, weights: scores.len(), levels, tensor: layer.tensor });
+            progress.step(1);
+        }
+    }
+    progress.finish();
+    Ok(found)
+}
+
+impl LayerSensitivity {
+    /// d² at a sparsity.
+    fn damage(&self, sparsity: f64) -> f64 {
+        let density = |s: f64| (1.0 - s).max(1e-3).ln();
+        // In units of ln d².
+        let log = |l: &Level| -l.sqnr_db * std::f64::consts::LN_10 / 10.0;
+        let after = self.levels.partition_point(|l| l.sparsity < sparsity).clamp(1, self.levels.len() - 1);
+        let (a, b) = (&self.levels[after - 1], &self.levels[after]);
+        let slope = (log(b) - log(a)) / (density(b.sparsity) - density(a.sparsity));
+        // More zeros never cost less.
+        let slope = slope.min(0.0);
+        (log(a) + slope * (density(sparsity) - density(a.sparsity))).exp()
+    }
+
+    /// The sparsity that is best at a price per zero.
+    fn best(&self, price: f64) -> f64 {
+        let cost = |s: f64| self.damage(s) - price * s * self.weights as f64;
+        let tried = (0..198).map(|i| f64::from(i) * 0.005);
+        tried.min_by(|a, b| cost(*a).total_cmp(&cost(*b))).unwrap_or(0.0)
+    }
+}
+
+/// The sparsity of each layer, so that all together have the share `sparsity` of zeros of `total` weights.
+pub(super) fn shares(layers: &[LayerSensitivity], zeros: f64) -> Vec<f64> {
+    let of = |price: f64| -> Vec<f64> { layers.iter().map(|l| l.best(price)).collect() };
+    let count = |shares: &[f64]| layers.iter().zip(shares).map(|(l, s)| l.weights as f64 * s).sum::<f64>();
+    let (mut low, mut high) = (-40f64, 5f64);
+    for _ in 0..60 {
+        let middle = f64::midpoint(low, high);
+        if count(&of(middle.exp())) < zeros { low = middle } else { high = middle }
+    }
+    let mut shares = of(high.exp());
+    // What the grid leaves over is spread evenly.
+    let found = count(&shares);
+    if found > 0.0 {
+        shares.iter_mut().for_each(|s| *s = (*s * zeros / found).min(1.0));
+    }
+    shares
+}
+
+impl fmt::Display for PruneSensitivity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "each layer pruned alone, {} and {}, in {} on {}",
+            self.criterion, self.algorithm, self.runtime, self.data
+        )?;
+        let levels = LEVELS.map(|l| format!("{:>7.0} %", 100.0 * l)).concat();
+        writeln!(f, "{:>10}{levels}   SQNR of the outputs in dB at so many zeros", "weights")?;
+        for l in &self.layers {
+            let levels: String = l.levels.iter().map(|l| format!("{:>9.1}", l.sqnr_db)).collect();
+            writeln!(f, "{:>10}{levels}   {} ({})", l.weights, l.node, l.op_type)?;
+        }
+        self.kept.iter().try_for_each(|(node, why)| writeln!(f, "keep      {node}  {why}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layer(weights: usize, db: [f64; 6]) -> LayerSensitivity {
+        let level = |(sparsity, sqnr_db): (f64, f64)| Level { sparsity, sqnr_db, agreement: None };
+        let levels = LEVELS.into_iter().zip(db).map(level).collect();
+        LayerSensitivity { node: "n".into(), op_type: "Conv".into(), weights, levels, tensor: 0 }
+    }
+
+    #[test]
+    fn what_costs_less_loses_more_and_the_total_is_met() {
+        let layers =
+            [layer(1000, [60.0, 50.0, 40.0, 30.0, 20.0, 10.0]), layer(1000, [40.0, 30.0, 20.0, 10.0, 5.0, 2.0])];
+        for share in [0.3, 0.5, 0.8] {
+            let found = shares(&layers, share * 2000.0);
+            assert!(found[0] > found[1] + 0.02, "{found:?}");
+            assert!((found[0] + found[1] - 2.0 * share).abs() < 0.01, "{found:?}");
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! What data tell of weights, as far as a criterion asks for it.
+
+use super::Data;
+use super::layer::{Layer, steps};
+use super::moments::measure;
+use super::plan::TensorPlan;
+use crate::error::{Error, Result};
+use crate::ir::Model;
+use crate::progress::Progress;
+use crate::second_order::moments::Centred;
+use crate::second_order::{Contraction, Order, Walk};
+
+/// What a criterion looks at besides the weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Needs {
+    Nothing,
+    /// Second moments of what meets the weights.
+    Activations,
+    /// The gradients of a loss by the weights.
+    Gradients,
+}
+
+/// What is known of one weight tensor.
+#[derive(Debug, Clone, Default)]
+pub struct Statistics {
+    pub activations: Option<Activations>,
+    pub gradients: Option<Gradients>,
+}
+
+/// What meets the weights of a contraction.
+#[derive(Debug, Clone)]
+pub struct Activations {
+    /// Which inputs meet which weights.
+    pub contraction: Contraction,
+    /// Of each group.
+    pub moments: Vec<Centred>,
+}
+
+/// Sums over samples of the gradient of a loss by each weight, in the order of the weights.
+#[derive(Debug, Clone, Default)]
+pub struct Gradients {
+    pub samples: u64,
+    /// Σg.
+    pub sum: Vec<f32>,
+    /// Σ|g|.
+    pub absolute: Vec<f32>,
+    /// Σg².
+    pub squared: Vec<f32>,
+}
+
+/// Hands `see` what a criterion needs of each tensor that is pruned, by its place in `tensors`, one at a time. A tensor of which
+/// nothing is known is not seen.
+///
+/// # Errors
+/// Usage where there are no data; what the data or the runtime refuse.
+pub(super) fn each(
+    needs: Needs,
+    (model, tensors): (&Model, &[TensorPlan]),
+    data: Option<Data>,
+    progress: &dyn Progress,
+    mut see: impl FnMut(usize, &Statistics),
+) -> Result<()> {
+    let data = || data.ok_or_else(|| Error::usage("this criterion looks at data: give --data"));
+    match needs {
+        Needs::Nothing => {
+            (0..tensors.len()).for_each(|i| see(i, &Statistics::default()));
+            Ok(())
+        }
+        Needs::Activations => activations((model, tensors), data()?, progress, see),
+        Needs::Gradients => Err(Error::usage("criteria of gradients are not supported yet")),
+    }
+}
+
+fn activations(
+    (model, tensors): (&Model, &[TensorPlan]),
+    data: Data,
+    progress: &dyn Progress,
+    mut see: impl FnMut(usize, &Statistics),
+) -> Result<()> {
+    let order = Order::of(model);
+    let layers: Vec<Layer> = Layer::all(model, &order, tensors).0;
+    let batches = (0..data.dataset.batch_count()).collect();
+    let mut walk = Walk::new((model, 1), &order, (data.dataset, data.runtime), batches)?;
+    progress.start("observing layers", layers.len() as u64);
+    for step in steps(&order, &layers) {
+        let Some(place) = step.iter().filter_map(|l| order.place(l.node)).min() else { continue };
+        walk.advance(&[model], place)?;
+        for (layer, moments) in step.iter().zip(measure(model, &walk, &step, false)?) {
+            let contraction = layer.contraction.clone();
+            let activations = Some(Activations { contraction, moments });
+            see(layer.tensor, &Statistics { activations, gradients: None });
+            progress.step(1);
+        }
+    }
+    progress.finish();
+    Ok(())
+}

@@ -1,0 +1,239 @@
+//! Versions of a model, walked side by side from contraction to contraction, so that every value is computed once.
+//!
+//! ```text
+//! n₀ n₁ n₂ │ n₃ n₄ …        what is made before the bar and read after it waits in a file; a step runs the nodes up to the next bar
+//! ```
+//!
+//! Nodes come in the order of how many contractions lie before them at most, so that the short way around a residual block is done before
+//! the end of the long one. A step of one version is a model of its own: what waits is its input, what will be waiting its output.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use rayon::prelude::*;
+
+use super::shelf::Shelf;
+use crate::data::Dataset;
+use crate::error::{Error, Result};
+use crate::ir::{DType, GraphEdit, Model, NodeId, Tensor, TensorType, Type, Use, ValueId};
+use crate::ops::{self, QuantRule};
+use crate::runtime::{Runtime, Shaped};
+
+/// Integers of at most so many elements are sizes and axes: a session is made for each of their values.
+const SMALL: usize = 64;
+
+/// The nodes of a model in the order in which they are walked, and what each value needs.
+#[derive(Debug)]
+pub struct Order {
+    place: HashMap<NodeId, usize>,
+    /// Values that depend on the inputs of the model, with the place of what makes them (0 for inputs) and of their last reader.
+    spans: BTreeMap<ValueId, (usize, usize)>,
+}
+
+impl Order {
+    pub fn of(model: &Model) -> Self {
+        let nodes = model.graph(model.main()).nodes();
+        let mut levels: HashMap<NodeId, usize> = HashMap::new();
+        for id in nodes {
+            let read = reads(model, *id);
+            let before = read.iter().filter_map(|v| levels.get(&model.producer(*v)?)).max().copied().unwrap_or(0);
+            levels.insert(*id, before + usize::from(is_contraction(model, *id)));
+        }
+        let mut order = nodes.to_vec();
+        order.sort_by_key(|id| levels[id]);
+        // Place 0 is that of the inputs.
+        let place: HashMap<NodeId, usize> = order.iter().enumerate().map(|(i, id)| (*id, i + 1)).collect();
+        let mut spans: BTreeMap<ValueId, (usize, usize)> =
+            model.user_inputs().into_iter().map(|v| (v, (0, 0))).collect();
+        for (i, id) in order.iter().enumerate() {
+            let read = reads(model, *id);
+            let varies = read.iter().any(|v| spans.contains_key(v));
+            for v in read {
+                spans.entry(v).and_modify(|span| span.1 = i + 1);
+            }
+            if varies {
+                spans.extend(model.node(*id).outputs().iter().flatten().map(|v| (*v, (i + 1, 0))));
+            }
+        }
+        Order { place, spans }
+    }
+
+    /// Where a node of the main graph comes.
+    pub fn place(&self, node: NodeId) -> Option<usize> {
+        self.place.get(&node).copied()
+    }
+
+    /// Whether `value` depends on the inputs of the model and is made before `node` runs.
+    pub fn is_there(&self, value: ValueId, node: NodeId) -> bool {
+        let made = self.spans.get(&value).map(|span| span.0);
+        made.zip(self.place(node)).is_some_and(|(made, place)| made < place)
+    }
+
+    /// What is made before `place` and read there or later.
+    fn waiting(&self, place: usize) -> BTreeSet<ValueId> {
+        self.spans.iter().filter(|(_, (made, read))| *made < place && *read >= place).map(|(v, _)| *v).collect()
+    }
+}
+
+/// What a node reads, its subgraphs included.
+fn reads(model: &Model, id: NodeId) -> Vec<ValueId> {
+    let node = model.node(id);
+    let captured = node.subgraphs().flat_map(|(_, g)| model.captures(g));
+    node.inputs().iter().flatten().copied().chain(captured).collect()
+}
+
+fn is_contraction(model: &Model, id: NodeId) -> bool {
+    matches!(ops::of(model.node(id)).map(|op| op.quant), Some(QuantRule::Weighted { .. }))
+}
+
+/// Where the versions are: they differ in weights alone.
+pub struct Walk<'a> {
+    order: &'a Order,
+    dataset: &'a Dataset,
+    runtime: &'a dyn Runtime,
+    /// Numbers of the batches that are walked with.
+    batches: Vec<usize>,
+    waiting: BTreeSet<ValueId>,
+    /// Of each version.
+    shelves: Vec<Shelf>,
+}
+
+/// Values of one batch.
+pub type Values = BTreeMap<ValueId, Tensor>;
+
+impl<'a> Walk<'a> {
+    /// So many versions, at the inputs.
+    ///
+    /// # Errors
+    /// Io, where no temporary file can be made.
+    pub fn new(
+        (model, versions): (&Model, usize),
+        order: &'a Order,
+        (dataset, runtime): (&'a Dataset, &'a dyn Runtime),
+        mut batches: Vec<usize>,
+    ) -> Result<Self> {
+        // Equal shapes one after the other, so that their session is made once.
+        batches.sort_by_cached_key(|index| dataset.shapes(*index).unwrap_or_default());
+        let waiting = model.user_inputs().into_iter().collect();
+        let shelves = (0..versions).map(|_| Shelf::new(batches.len())).collect::<Result<_>>()?;
+        Ok(Walk { order, dataset, runtime, batches, waiting, shelves })
+    }
+
+    /// How many batches are walked with.
+    pub fn batches(&self) -> usize {
+        self.batches.len()
+    }
+
+    /// Runs all versions up to the node at `place`, which lies ahead; its inputs are there then.
+    ///
+    /// # Errors
+    /// What the data or the runtime refuse, and io.
+    pub fn advance(&mut self, versions: &[&Model], place: usize) -> Result<()> {
+        let waiting = self.order.waiting(place);
+        for (shelf, model) in self.shelves.iter_mut().zip(versions) {
+            let step = Step::new(model, &self.waiting, &waiting);
+            let next = Shelf::new(self.batches.len())?;
+            let first = self.batches.first().map(|b| self.dataset.batch(*b)).transpose()?;
+            let Some(first) = first else { continue };
+            let fed = step.fed(&shelf.get(0)?, &first.inputs)?;
+            let small =
+                |(_, t): &&(String, Tensor)| !t.dtype().is_float() && t.len() <= SMALL && t.dtype() != DType::String;
+            let constants = fed.iter().filter(small).map(|(name, _)| name.clone()).collect();
+            let session = Shaped::new(self.runtime, &step.model, &[], 1).deciding_by(constants);
+            let run = |(i, batch): (usize, &usize)| -> Result<()> {
+                let had = shelf.get(i)?;
+                let made = match step.made.is_empty() {
+                    true => Vec::new(),
+                    false => session.run(&step.fed(&had, &self.dataset.batch(*batch)?.inputs)?)?,
+                };
+                let mut made: HashMap<String, Tensor> = made.into_iter().collect();
+                let kept = had.into_iter().filter(|(v, _)| waiting.contains(v));
+                let new = step.made.iter().map(|(v, name)| {
+                    let missing = || Error::runtime(format!("value \"{name}\" was not made"));
+                    Ok((*v, made.remove(name).ok_or_else(missing)?))
+                });
+                let all: Result<BTreeMap<ValueId, Tensor>> = kept.map(Ok).chain(new).collect();
+                next.put(i, &all?)
+            };
+            self.batches.par_iter().enumerate().try_for_each(run)?;
+            drop(session);
+            *shelf = next;
+        }
+        self.waiting = waiting;
+        Ok(())
+    }
+
+    /// What waits of batch `i` in each version, the inputs of the model among it.
+    ///
+    /// # Errors
+    /// What the data refuse, and io.
+    pub fn values(&self, i: usize, model: &Model) -> Result<Vec<Values>> {
+        let inputs = self.dataset.batch(self.batches[i])?.inputs;
+        let of = |shelf: &Shelf| -> Result<Values> {
+            let mut values = shelf.get(i)?;
+            for v in model.user_inputs().into_iter().filter(|v| self.waiting.contains(v)) {
+                let fed = inputs.iter().find(|(name, _)| name == model.name(v));
+                values.extend(fed.map(|(_, t)| (v, t.clone())));
+            }
+            Ok(values)
+        };
+        self.shelves.iter().map(of).collect()
+    }
+}
+
+/// The nodes between two bars.
+struct Step {
+    model: Model,
+    /// The inputs that feed it what waited.
+    inputs: Vec<(ValueId, String)>,
+    /// What it makes.
+    made: Vec<(ValueId, String)>,
+}
+
+impl Step {
+    fn new(model: &Model, have: &BTreeSet<ValueId>, want: &BTreeSet<ValueId>) -> Self {
+        let mut copy = model.clone();
+        let mut edit = GraphEdit::new(&mut copy);
+        let main = edit.main();
+        edit.clear_graph_outputs(main);
+        let own = edit.user_inputs();
+        let mut inputs = Vec::new();
+        for v in have.iter().filter(|v| !own.contains(v)) {
+            let name = edit.fresh_name(&format!("{}_waiting", model.name(*v)));
+            let ty = edit.tensor_type(*v);
+            let input = edit.new_value(&name, Some(Type::tensor(&TensorType { dtype: ty.dtype, shape: ty.shape })));
+            for u in edit.uses(*v).to_vec() {
+                if let Use::Node { node, input: index } = u {
+                    edit.set_input(node, index, Some(input));
+                }
+            }
+            edit.add_graph_input(main, input);
+            inputs.push((*v, input, name));
+        }
+        let made: Vec<(ValueId, String)> =
+            want.difference(have).filter(|v| !own.contains(v)).map(|v| (*v, model.name(*v).to_string())).collect();
+        for (v, _) in &made {
+            edit.add_graph_output(main, *v);
+        }
+        edit.remove_unread_nodes(main);
+        for v in edit.user_inputs().into_iter().filter(|v| edit.uses(*v).is_empty()).collect::<Vec<_>>() {
+            // As a constant it need not be fed, and can go.
+            edit.freeze_input(main, v, Tensor::scalar(0f32));
+            edit.remove_value(v);
+        }
+        let left = |(v, input, name): (ValueId, ValueId, String)| copy.is_live_value(input).then_some((v, name));
+        let inputs = inputs.into_iter().filter_map(left).collect();
+        Step { model: copy, inputs, made }
+    }
+
+    /// What it is fed of what waits and of the inputs of the whole model.
+    fn fed(&self, waiting: &BTreeMap<ValueId, Tensor>, inputs: &[(String, Tensor)]) -> Result<Vec<(String, Tensor)>> {
+        let of = |(v, name): &(ValueId, String)| {
+            let missing = || Error::runtime(format!("value \"{name}\" was not kept"));
+            Ok((name.clone(), waiting.get(v).ok_or_else(missing)?.clone()))
+        };
+        let fed: Result<Vec<_>> = self.inputs.iter().map(of).collect();
+        let names: Vec<&str> = self.model.user_inputs().into_iter().map(|v| self.model.name(v)).collect();
+        let own = inputs.iter().filter(|(name, _)| names.contains(&name.as_str())).cloned();
+        Ok(fed?.into_iter().chain(own).collect())
+    }
+}
