@@ -152,9 +152,9 @@ impl QuantArgs {
         Ok(o)
     }
 
-    /// The rewrites that the target wants.
+    /// The rewrites that the target wants before quantization.
     pub fn simplify(&self) -> Result<SimplifyOptions> {
-        Ok(SimplifyOptions::for_target(target::find(&self.target)?))
+        Ok(SimplifyOptions::before_quantization(target::find(&self.target)?))
     }
 
     /// Refuses a calibrator beside ranges that are there already.

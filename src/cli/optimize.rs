@@ -8,7 +8,7 @@ use super::bars::Bars;
 use super::out::{self, say};
 use super::prune::{self as prune_args, PruneArgs, PruneSpec};
 use crate::error::{Error, Result};
-use crate::passes::SimplifyReport;
+use crate::passes::{SimplifyOptions, SimplifyReport};
 use crate::pipeline::{self, Data, Optimize};
 use crate::prune::{self, PruneOptions, PrunePlan};
 use crate::quantize::QuantPlan;
@@ -91,7 +91,7 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
     let job = Optimize {
         model: &args.model,
         output: path,
-        simplify: args.quant.simplify()?,
+        simplify: simplify_options(args)?,
         prune: prune_options(args)?,
         quantize: if args.no_quantize { None } else { Some(args.quant.options()?) },
         calibrator: args.quant.calibrator()?,
@@ -121,6 +121,13 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
     })
 }
 
+fn simplify_options(args: &Args) -> Result<SimplifyOptions> {
+    match args.no_quantize {
+        true => Ok(SimplifyOptions::for_target(target::find(&args.quant.target)?)),
+        false => args.quant.simplify(),
+    }
+}
+
 /// What to prune; `--exclude` keeps a node from both, pruning and quantization.
 fn prune_options(args: &Args) -> Result<Option<PruneOptions>> {
     let Some(options) = args.prune.options(args.spec, args.prune_algorithm.as_ref())? else { return Ok(None) };
@@ -136,7 +143,7 @@ fn prune_options(args: &Args) -> Result<Option<PruneOptions>> {
 }
 
 fn plan(args: &Args, bars: &Bars) -> Result<Done> {
-    let (mut model, simplify) = pipeline::load_simplified(&args.model, &args.quant.simplify()?)?;
+    let (mut model, simplify) = pipeline::load_simplified(&args.model, &simplify_options(args)?)?;
     let mut plan = Plan { schema_version: report::SCHEMA_VERSION, simplify, prune: None, quantize: None };
     let data = args.data.data.as_ref().map(|spec| args.data.open(spec, &model)).transpose()?;
     if let Some(options) = prune_options(args)? {

@@ -26,8 +26,8 @@ pub(super) static OPS: &[OpDef] = &[
     OpDef::new("Expand", REARRANGES).takes(2).infers(infer::layout::expand).folds(fold::layout::expand),
     OpDef::new("Tile", REARRANGES).takes(2).infers(infer::layout::tile).folds(fold::layout::tile),
     OpDef::new("Pad", REARRANGES).infers(infer::layout::pad),
-    OpDef::new("DepthToSpace", REARRANGES),
-    OpDef::new("SpaceToDepth", REARRANGES),
+    OpDef::new("DepthToSpace", REARRANGES).infers(infer::layout::depth_to_space),
+    OpDef::new("SpaceToDepth", REARRANGES).infers(infer::layout::space_to_depth),
     OpDef::new("GatherElements", REARRANGES).takes(2),
     OpDef::new("GatherND", REARRANGES).takes(2),
     OpDef::new("Identity", REARRANGES)

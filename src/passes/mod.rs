@@ -32,11 +32,14 @@ pub use specialize::{Specialize, declare_outputs, specialize};
 /// Passes that reach the same in several ways: where one is left out, another does its work.
 #[rustfmt::skip]
 pub static FAMILIES: &[(&str, &[&str])] = &[
-    ("affine", &["fold-scale", "fold-bias", "fold-input-affine", "fold-scale-before-shift", "move-affine", "merge-constants"]),
+    ("affine", &["fold-scale", "fold-bias", "fold-input-affine", "fold-scale-before-shift", "move-affine", "join-affines", "merge-constants"]),
     ("linear", &["merge-linear", "merge-parallel", "fuse-matmul-add", "fuse-transpose-gemm", "fold-gemm-factors"]),
     ("transposes", &["merge-transposes", "sink-transposes", "fold-transpose", "reshape-unit-axes"]),
     ("normalization", &["fuse-layer-norm", "fuse-rms-norm", "fuse-instance-norm", "fuse-group-norm"]),
 ];
+
+/// Passes for one runtime, run where its preset has them on, and in float alone: what they write cuts chains of integers.
+pub static TARGETED: &[&str] = &["affine-as-batch-norm"];
 
 /// Every pass, in the order in which a round runs them; rounds repeat until nothing changes.
 ///
@@ -97,7 +100,9 @@ pub static PASSES: &[Pass] = &[
     algebra::linear_chain::PASS,
     algebra::parallel::PASS,
     algebra::path::PASS,
+    algebra::concat_equals::PASS,
     fuse::matmul_add::PASS,
+    algebra::as_batch_norm::PASS,
     tidy::dead_nodes::PASS,
     tidy::merge_initializers::PASS,
     tidy::common_subexpressions::PASS,

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::{PASSES, Pass, Refusal};
+use super::{PASSES, Pass, Refusal, TARGETED};
 use crate::error::{Error, Result};
 use crate::ir::{GraphEdit, Model};
 use crate::target::Preset;
@@ -21,7 +21,7 @@ pub struct SimplifyOptions {
     /// Only passes that keep every bit of the outputs.
     pub bit_exact: bool,
     /// Where the model will run: passes that are off in its preset are left out, unless they are in `only`. With no
-    /// target nothing is.
+    /// target only those of [`TARGETED`] are.
     pub target: Option<&'static Preset>,
 }
 
@@ -31,8 +31,15 @@ impl SimplifyOptions {
         SimplifyOptions { target: Some(target), ..SimplifyOptions::default() }
     }
 
+    /// The same, for a model that is to be quantized then.
+    pub fn before_quantization(target: &'static Preset) -> Self {
+        let skip = TARGETED.iter().map(|name| (*name).to_string()).collect();
+        SimplifyOptions { skip, ..SimplifyOptions::for_target(target) }
+    }
+
     fn is_off(&self, pass: &Pass) -> bool {
-        self.target.is_some_and(|t| t.left_out().any(|choice| choice.pass == pass.name))
+        let choice = self.target.and_then(|t| t.passes.iter().find(|choice| choice.pass == pass.name));
+        choice.map_or(TARGETED.contains(&pass.name), |choice| !choice.on)
     }
 }
 

@@ -221,6 +221,28 @@ pub fn pad(c: &Context) -> Option<Vec<TensorType>> {
     one(c.dtype(0), Some(shape))
 }
 
+/// `blocksize`² channels become a block of rows and columns.
+pub fn depth_to_space(c: &Context) -> Option<Vec<TensorType>> {
+    blocks(c, |channels, side, block| (channels / (block * block), side.checked_mul(block)))
+}
+
+/// A block of rows and columns becomes `blocksize`² channels.
+pub fn space_to_depth(c: &Context) -> Option<Vec<TensorType>> {
+    blocks(c, |channels, side, block| (channels * block * block, Some(side / block)))
+}
+
+/// Batch, and what `f` makes of channels and of either side; sizes that do not divide are left unknown.
+fn blocks(c: &Context, f: fn(i64, i64, i64) -> (i64, Option<i64>)) -> Option<Vec<TensorType>> {
+    const LARGEST: i64 = 1 << 20;
+    let [batch, channels, height, width] = c.shape(0)? else { return None };
+    let block = c.node.int("blocksize").filter(|b| (1..LARGEST).contains(b))?;
+    let sized = |d: &Dim| d.known().filter(|n| (0..1 << 22).contains(n));
+    let size = |n: Option<i64>| n.map_or(Dim::Unknown, Dim::Known);
+    let depth = size(sized(channels).map(|n| f(n, 0, block).0));
+    let side = |d: &Dim| size(sized(d).and_then(|n| f(0, n, block).1));
+    one(c.dtype(0), Some(vec![batch.clone(), depth, side(height), side(width)]))
+}
+
 pub fn expand(c: &Context) -> Option<Vec<TensorType>> {
     one(c.dtype(0), Some(broadcast(c.shape(0)?, c.value(1)?)))
 }

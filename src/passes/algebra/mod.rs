@@ -5,8 +5,10 @@
 //! once, to the weight's dtype; [`constants`] are decided before any is set.
 
 pub(super) mod affine;
+pub(super) mod as_batch_norm;
 pub(super) mod batch_norm;
 pub(super) mod bias;
+pub(super) mod concat_equals;
 mod constants;
 mod fold;
 mod gelu;

@@ -29,6 +29,8 @@ const STEPS: &[(&str, bool)] = &[
     ("m = Slice (h, one, three, two)", true),
     ("m = Resize <mode = \"linear\", coordinate_transformation_mode = \"half_pixel\"> (h, , twice)", true),
     ("u = Relu (h) v = MaxPool <kernel_shape = [2,2]> (u) m = LeakyRelu <alpha = 0.5> (v)", false),
+    ("u = Pad (h, pads) m = Relu (u)", false),
+    ("u = Pad <mode = \"reflect\"> (h, pads) m = MaxPool <kernel_shape = [2,2]> (u)", true),
 ];
 
 /// What the affine is, by a number or per channel; the last two are shifts.
@@ -58,7 +60,7 @@ fn weights() -> Vec<String> {
         "float[4] z = {0,0,0,0}".into(),
         weight("slope", &[4, 1, 1], 8),
         "int64[1] two = {2}, int64[1] one = {1}, int64[1] three = {3}, int64[2] parts = {1,3}".into(),
-        "int64[4] halves = {-1,2,12,6}, int64[4] whole = {-1,4,6,6}, float[4] twice = {1,1,2,2}".into(),
+        "int64[8] pads = {0,0,1,0,0,0,0,2}, int64[4] halves = {-1,2,12,6}, int64[4] whole = {-1,4,6,6}, float[4] twice = {1,1,2,2}".into(),
     ]
 }
 
@@ -183,6 +185,44 @@ proptest! {
     }
 
     #[test]
+    fn a_normalization_takes_what_comes_before_it(which in 0..AFFINES.len(), step: bool) {
+        let step = if step { "m = MaxPool <kernel_shape = [2,2]> (a)" } else { "m = Transpose <perm = [0,1,3,2]> (a)" };
+        let mut weights = weights();
+        weights.extend([weight("g", &[4], 20), weight("o", &[4], 21), weight("mu", &[4], 22), positive("v", &[4], 23)]);
+        rewrites("move-affine", &model("float[N,4,6,6] x", "float[N,4,P,Q] y", &weights, &format!(
+            "{} {step} n = BatchNormalization (m, g, o, mu, v) y = Sigmoid (n)", affine(which, "x", "a"),
+        )))?;
+    }
+
+    #[test]
+    fn what_is_done_to_all_parts_is_done_once_to_the_whole(
+        op in prop::sample::select(vec!["Mul (_, c)", "Add (c, _)", "Sub (_, c)", "Sub (c, _)", "Div (_, c)"]), axis in 1..4usize, of in 0..3usize, same: bool,
+    ) {
+        let shape: &[usize] = [&[][..], &[6, 1], &[1, 6]][of];
+        // Equal along the joined axis, or not at all the same.
+        let even = shape.iter().rev().nth(3 - axis).is_none_or(|d| *d == 1);
+        let sums = |x: &str, y: &str, c: &str| format!("{y} = {}", op.replace('_', x).replace('c', c));
+        let nodes = format!("{} {} y = Concat <axis = {axis}> (m, n)", sums("x", "m", "c"), sums("z", "n", if same { "c" } else { "d" }));
+        let source = model("float[N,4,6,6] x, float[N,4,6,6] z", "float[N,A,B,C] y", &[positive("c", shape, 1), positive("d", shape, 2)], &nodes);
+        if even && same { rewrites("join-affines", &source)? } else { leaves_alone("join-affines", &source)? }
+    }
+
+    #[test]
+    fn between_convolutions_it_is_a_normalization(which in 0..AFFINES.len(), act in 0..3usize, between: bool, pool: bool) {
+        let act = ["m = HardSwish (h)", "m = Relu (h)", "m = Identity (h)"][act];
+        let affine = affine(which, if act.contains("Identity") { "h" } else { "m" }, "a");
+        let end = match (between, pool) {
+            (true, true) => "y = GlobalAveragePool (a)",
+            (true, false) => "y = Conv <pads = [1,1,1,1]> (a, k, kb)",
+            _ => "y = Sigmoid (a)",
+        };
+        let source = model("float[N,4,6,6] x", "float[N,C,P,Q] y", &weights(), &format!("h = Conv (x, w, b) {act} {affine} {end}"));
+        // That one is it already.
+        let says = between && !AFFINES[which].starts_with("Batch");
+        if says { rewrites("affine-as-batch-norm", &source)? } else { leaves_alone("affine-as-batch-norm", &source)? }
+    }
+
+    #[test]
     fn a_gate_lets_the_factor_of_what_it_weighs_pass(shift: bool, channels: bool) {
         let s = if channels { positive("s", &[4, 1, 1], 1) } else { positive("s", &[1], 1) };
         let add = if shift { "h = Add (m, t)" } else { "h = Mul (m, t)" };
@@ -193,7 +233,7 @@ proptest! {
     }
 
     #[test]
-    fn near_misses_stay(which in 0..12usize) {
+    fn near_misses_stay(which in 0..14usize) {
         let (nodes, outputs) = [
             // A negative factor and a shift do not pass Relu; what others read and outputs are not changed.
             ("h = Conv (x, w) m = Relu (h) y = Mul (m, minus)", ""),
@@ -208,6 +248,9 @@ proptest! {
             ("a = Add (x, c) h = Conv (a, w) e = Conv <pads = [1,1,1,1]> (a, k) y = Add (h, e)", ""),
             // A constant that broadens.
             ("h = Conv (x, w) m = Relu (h) y = Mul (m, broad)", ""),
+            // Zeros of the padding are not shifted, other fillings not scaled.
+            ("h = Conv (x, w) m = Pad (h, none) a = Add (m, c) y = Relu (a)", ""),
+            ("h = Conv (x, w) m = Pad (h, none, half) a = Mul (m, c) y = Relu (a)", ""),
             // Along another axis than the channels.
             ("h = Conv (x, w) m = Relu (h) y = Mul (m, columns)", ""),
             ("h = Conv (x, w) m = Relu (h) t = Constant <value = bool {1}> () i = If (t) <then_branch = t () => (float[N,4,6,6] u) { u = Neg (m) }, \
@@ -216,7 +259,7 @@ proptest! {
         let y = if which == 9 { "float[2,N,4,6,6] y" } else { "float[N,4,6,6] y" };
         leaves_alone("move-affine", &model("float[N,4,6,6] x", &format!("{y}{outputs}"), &[
             weight("w", &[4, 4, 1, 1], 1), weight("k", &[4, 4, 3, 3], 2), positive("c", &[4, 1, 1], 3), positive("columns", &[6], 4),
-            positive("broad", &[2, 1, 1, 1, 1], 5), "float minus = {-0.5}, float zero = {0}, float tiny = {1e-30}".into(),
+            positive("broad", &[2, 1, 1, 1, 1], 5), "int64[8] none = {0,0,0,0,0,0,0,0}, float half = {0.5}".into(), "float minus = {-0.5}, float zero = {0}, float tiny = {1e-30}".into(),
         ], nodes))?;
     }
 

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! Conv, ConvTranspose, Gemm, MatMul by a constant   end: weight and bias; a shift goes on after MatMul, which has no bias
+//! BatchNormalization                                end: γ' = s·γ, μ' = (μ − t)/s
 //! x·c, x/c, c/x                                     end: c, for a scale
 //! x + c, x − c, c − x                               c takes the shift and 1/s; end, or the scale goes on
 //! x·b, x/b, MatMul(x, b)                            a scale goes on
@@ -18,6 +19,7 @@ use super::along::{Along, PARTS};
 use super::through::{onto, through};
 use super::{Plan, Stop};
 use crate::ir::{NodeId, Use, ValueId};
+use crate::passes::support::{from_f64, has_side_outputs};
 
 impl Plan<'_> {
     /// Lets `value` be x where it was what `along` makes of x: all who read it make up for it.
@@ -45,6 +47,9 @@ impl Plan<'_> {
             let linear = linear.map_err(|reason| self.far(reason))?;
             return self.linear_ahead(node, linear, y, along);
         }
+        if n.is("BatchNormalization") && input == 0 {
+            return self.batch_norm_ahead(node, along);
+        }
         if n.is_one_of(PARTS) && input == 0 {
             for (output, value) in n.outputs().iter().enumerate() {
                 let Some(value) = value else { continue };
@@ -67,6 +72,27 @@ impl Plan<'_> {
             }
             _ => Err(None),
         }
+    }
+
+    /// γ·(s·x + t − μ)/√(σ² + ε) = s·γ·(x − (μ − t)/s)/√(σ² + ε)
+    fn batch_norm_ahead(&mut self, node: NodeId, along: &Along) -> Result<(), Stop> {
+        let n = self.model.node(node);
+        let infers = n.int_or("training_mode", 0) == 0 && n.int_or("spatial", 1) != 0;
+        if !infers || has_side_outputs(self.model, node) || along.axis.is_some_and(|axis| axis != 1) {
+            return Err(None);
+        }
+        let affine = &along.affine;
+        let at = |i: usize| if along.axis.is_some() { i } else { 0 };
+        let mut change = |input: usize, f: &dyn Fn(f64, f64, f64) -> f64| -> Result<(), Stop> {
+            let old = self.model.constant_input(node, input).ok_or(None)?;
+            let values = old.to_f64().filter(|v| along.axis.is_none() || v.len() == affine.scale.len()).ok_or(None)?;
+            let new = values.iter().enumerate().map(|(i, v)| f(*v, affine.scale_of(at(i)), affine.shift_of(at(i))));
+            let new = from_f64(old.dtype(), old.shape(), &new.collect::<Vec<f64>>());
+            self.constants.add(node, input, new.ok_or_else(|| Some("a statistic overflows".into()))?);
+            Ok(())
+        };
+        change(1, &|gamma, s, _| gamma * s)?;
+        change(3, &|mean, s, t| (mean - t) / s)
     }
 
     fn linear_ahead(&mut self, node: NodeId, linear: Linear, y: ValueId, along: &Along) -> Result<(), Stop> {

@@ -6,6 +6,7 @@
 //! AveragePool                                            a scale; a shift where no zeros of the padding are counted
 //! GlobalAveragePool, ReduceMean, Resize (not cubic)      both: the weights of their means sum to 1
 //! ReduceSum                                              a scale
+//! Pad                                                    a scale where it fills with zeros; both where it repeats what is there
 //! Transpose, Reshape, Flatten, Squeeze, Unsqueeze        both; DepthToSpace, SpaceToDepth, Expand, Tile: one number
 //! ```
 
@@ -36,6 +37,7 @@ pub fn through(model: &Model, node: NodeId, along: &Along, back: bool) -> Option
         "AveragePool" => affine.is_scale_only() || !counts_zeros(model, node),
         "GlobalAveragePool" | "ReduceMean" => true,
         "ReduceSum" => affine.is_scale_only(),
+        "Pad" => pads_alike(model, node, affine.is_scale_only()),
         "DepthToSpace" | "SpaceToDepth" | "Expand" | "Tile" => along.axis.is_none(),
         "Resize" | "Upsample" => {
             let means = matches!(n.str("mode"), None | Some("nearest" | "linear" | "bilinear"));
@@ -44,10 +46,24 @@ pub fn through(model: &Model, node: NodeId, along: &Along, back: bool) -> Option
         }
         _ => false,
     };
-    // Batch and channels stay where they are in all but reductions.
+    // Batch and channels stay where they are in all but reductions; a padded axis has another size, which `onto` sees.
     let axis_stays = along.axis.is_none_or(|a| a <= 1 && !n.op_type.starts_with("Reduce"));
     let elementwise = n.is_one_of(&["Relu", "LeakyRelu", "PRelu", "Abs"]);
     if passes && (axis_stays || elementwise) { onto(model, along, from, to) } else { None }
+}
+
+/// Whether what a Pad puts around its input is scaled, or else shifted, with it: zeros, or elements of the input.
+fn pads_alike(model: &Model, pad: NodeId, scale_only: bool) -> bool {
+    let n = model.node(pad);
+    let zero = match n.input(2) {
+        Some(_) => model.constant_input(pad, 2).and_then(|t| t.to_f64()).is_some_and(|v| v == [0.0]),
+        None => n.float_or("value", 0.0) == 0.0,
+    };
+    match n.str("mode") {
+        None | Some("constant") => scale_only && zero,
+        Some("edge" | "reflect" | "wrap") => true,
+        Some(_) => false,
+    }
 }
 
 /// Whether zeros of the padding are in the means.
