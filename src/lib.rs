@@ -21,7 +21,7 @@
 //! | [`mixed`] | which nodes stay float so that a promise about the outputs holds |
 //! | [`validate`], [`quantize`], [`prune`] | proof; integers for weights and activations; zeros for weights |
 //! | [`second_order`] | what an error in a weight costs in its layer's output, and how others make up for it |
-//! | [`calibrate`] | statistics of the values that flow through a model, in one streaming pass |
+//! | [`calibrate`], [`gradient`] | statistics of the values that flow through a model, and of the gradients of its weights, in one streaming pass |
 //! | [`runtime`] | running models: a prepared copy in tract |
 //! | [`passes`] | rewrites of the graph, one file each |
 //! | [`analysis`] | shapes and small constants, found through the graph |
@@ -63,6 +63,7 @@ pub mod cli;
 pub mod data;
 pub mod error;
 pub mod files;
+pub mod gradient;
 pub mod ir;
 pub mod mixed;
 pub mod onnx;

@@ -11,6 +11,7 @@ mod data;
 mod emit;
 mod fixtures;
 mod golden;
+mod gradient;
 mod integer_forms;
 mod kill;
 mod large;

@@ -25,12 +25,14 @@ mod npz;
 mod pixels;
 mod preprocess;
 mod random;
+mod rng;
 mod safetensors;
 mod source;
 
 use std::path::PathBuf;
 
 pub use preprocess::Preprocess;
+pub(crate) use rng::Rng;
 
 use crate::error::Result;
 use crate::ir::{Model, Tensor, TensorType};

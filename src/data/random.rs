@@ -9,7 +9,7 @@ use half::{bf16, f16};
 
 use super::convert::is_convertible;
 use super::feed::declared;
-use super::{Batch, DataOptions, InputSpec, Source};
+use super::{Batch, DataOptions, InputSpec, Rng, Source};
 use crate::error::{Error, Result};
 use crate::ir::tensor::element_count;
 use crate::ir::{DType, Dim, Tensor};
@@ -207,36 +207,5 @@ fn open_size(dims: &[Dim], axis: usize) -> usize {
         (5, 1) => 3,
         (5, _) => 16,
         _ => SEQUENCE,
-    }
-}
-
-/// SplitMix64 (Steele, Lea and Flood 2014): small, and its streams are fixed by the seed.
-struct Rng(u64);
-
-impl Rng {
-    fn new(seeds: &[u64]) -> Self {
-        let mut rng = Rng(0x9e37_79b9_7f4a_7c15);
-        for seed in seeds {
-            rng.0 ^= *seed;
-            rng.0 = rng.next();
-        }
-        rng
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// In (0, 1].
-    fn uniform(&mut self) -> f64 {
-        ((self.next() >> 11) + 1) as f64 / (1u64 << 53) as f64
-    }
-
-    /// Mean 0, deviation 1 (Box and Muller).
-    fn normal(&mut self) -> f64 {
-        (-2.0 * self.uniform().ln()).sqrt() * (std::f64::consts::TAU * self.uniform()).cos()
     }
 }

@@ -1,7 +1,7 @@
 //! Convolutions: weight `[M, C/group, k…]`, transposed `[C, M/group, k…]`.
 
 use super::rule::CONVOLUTION;
-use super::{IntegerForm, OpDef, QuantRule, cost, infer};
+use super::{IntegerForm, OpDef, QuantRule, cost, infer, vjp};
 
 const fn convolution(channel_axis: usize, integer: Option<IntegerForm>) -> QuantRule {
     let axis: fn(&crate::ir::Node, usize) -> usize = if channel_axis == 0 { |_, _| 0 } else { |_, _| 1 };
@@ -9,8 +9,13 @@ const fn convolution(channel_axis: usize, integer: Option<IntegerForm>) -> Quant
 }
 
 pub(super) static OPS: &[OpDef] = &[
-    OpDef::new("Conv", convolution(0, Some(CONVOLUTION))).takes(2).infers(infer::window::conv).costs(cost::conv),
+    OpDef::new("Conv", convolution(0, Some(CONVOLUTION)))
+        .backward(vjp::convolution::conv)
+        .takes(2)
+        .infers(infer::window::conv)
+        .costs(cost::conv),
     OpDef::new("ConvTranspose", convolution(1, None))
+        .backward(vjp::convolution::conv_transpose)
         .takes(2)
         .infers(infer::window::conv_transpose)
         .costs(cost::conv_transpose),

@@ -1,59 +1,90 @@
 //! Operators that move, select or describe values.
 
 use super::rule::{JOINS, REARRANGES};
-use super::{OpDef, QuantRule, fold, infer};
+use super::{OpDef, QuantRule, fold, infer, vjp};
 
 const DESCRIBES: QuantRule = QuantRule::Never("carries shapes, indices or types");
 const INTERPOLATES: QuantRule = QuantRule::Never("interpolates at computed positions");
 
 pub(super) static OPS: &[OpDef] = &[
     OpDef::new("Reshape", REARRANGES)
+        .backward(vjp::layout::reshape)
         .infers(infer::layout::reshape)
         .tells(infer::value::first)
         .folds(fold::layout::reshape),
-    OpDef::new("Flatten", REARRANGES).infers(infer::layout::flatten).folds(fold::layout::flatten),
-    OpDef::new("Transpose", REARRANGES).infers(infer::layout::transpose).folds(fold::layout::transpose),
+    OpDef::new("Flatten", REARRANGES)
+        .backward(vjp::layout::reshape)
+        .infers(infer::layout::flatten)
+        .folds(fold::layout::flatten),
+    OpDef::new("Transpose", REARRANGES)
+        .backward(vjp::layout::transpose)
+        .infers(infer::layout::transpose)
+        .folds(fold::layout::transpose),
     OpDef::new("Squeeze", REARRANGES)
+        .backward(vjp::layout::reshape)
         .infers(infer::layout::squeeze)
         .tells(infer::value::first)
         .folds(fold::layout::squeeze),
     OpDef::new("Unsqueeze", REARRANGES)
+        .backward(vjp::layout::reshape)
         .infers(infer::layout::unsqueeze)
         .tells(infer::value::first)
         .folds(fold::layout::unsqueeze),
-    OpDef::new("Slice", REARRANGES).infers(infer::layout::slice).tells(infer::value::slice).folds(fold::layout::slice),
-    OpDef::new("Split", REARRANGES).infers(infer::layout::split),
-    OpDef::new("Expand", REARRANGES).takes(2).infers(infer::layout::expand).folds(fold::layout::expand),
-    OpDef::new("Tile", REARRANGES).takes(2).infers(infer::layout::tile).folds(fold::layout::tile),
-    OpDef::new("Pad", REARRANGES).infers(infer::layout::pad),
-    OpDef::new("DepthToSpace", REARRANGES).infers(infer::layout::depth_to_space),
-    OpDef::new("SpaceToDepth", REARRANGES).infers(infer::layout::space_to_depth),
+    OpDef::new("Slice", REARRANGES)
+        .backward(vjp::layout::slice)
+        .infers(infer::layout::slice)
+        .tells(infer::value::slice)
+        .folds(fold::layout::slice),
+    OpDef::new("Split", REARRANGES).backward(vjp::layout::split).infers(infer::layout::split),
+    OpDef::new("Expand", REARRANGES)
+        .backward(vjp::layout::expand)
+        .takes(2)
+        .infers(infer::layout::expand)
+        .folds(fold::layout::expand),
+    OpDef::new("Tile", REARRANGES)
+        .backward(vjp::layout::tile)
+        .takes(2)
+        .infers(infer::layout::tile)
+        .folds(fold::layout::tile),
+    OpDef::new("Pad", REARRANGES).backward(vjp::layout::pad).infers(infer::layout::pad),
+    OpDef::new("DepthToSpace", REARRANGES).infers(infer::layout::depth_to_space).backward(vjp::layout::depth_to_space),
+    OpDef::new("SpaceToDepth", REARRANGES).infers(infer::layout::space_to_depth).backward(vjp::layout::space_to_depth),
     OpDef::new("GatherElements", REARRANGES).takes(2),
     OpDef::new("GatherND", REARRANGES).takes(2),
     OpDef::new("Identity", REARRANGES)
+        .backward(vjp::layout::reshape)
         .infers(infer::elementwise::same)
         .tells(infer::value::first)
         .folds(fold::layout::same),
-    OpDef::new("Dropout", REARRANGES).infers(infer::elementwise::same),
+    OpDef::new("Dropout", REARRANGES).backward(vjp::layout::reshape).infers(infer::elementwise::same),
     OpDef::new("Compress", REARRANGES).takes(2),
     OpDef::new("ReverseSequence", REARRANGES).takes(2).infers(infer::elementwise::same),
-    OpDef::new("Concat", JOINS).infers(infer::layout::concat).tells(infer::value::concat).folds(fold::layout::concat),
+    OpDef::new("Concat", JOINS)
+        .backward(vjp::layout::concat)
+        .infers(infer::layout::concat)
+        .tells(infer::value::concat)
+        .folds(fold::layout::concat),
     OpDef::new("Gather", QuantRule::Table { table: 0 })
+        .backward(vjp::layout::gather)
         .takes(2)
         .infers(infer::layout::gather)
         .tells(infer::value::gather)
         .folds(fold::layout::gather),
-    OpDef::new("Resize", QuantRule::Arithmetic),
+    OpDef::new("Resize", QuantRule::Arithmetic).infers(infer::layout::resize).backward(vjp::resize::resize),
     OpDef::new("Upsample", QuantRule::Arithmetic),
-    OpDef::new("Shape", DESCRIBES).infers(infer::layout::shape).tells(infer::value::shape),
-    OpDef::new("Size", DESCRIBES).infers(infer::layout::size).tells(infer::value::size),
+    OpDef::new("Shape", DESCRIBES).backward(vjp::nothing).infers(infer::layout::shape).tells(infer::value::shape),
+    OpDef::new("Size", DESCRIBES).backward(vjp::nothing).infers(infer::layout::size).tells(infer::value::size),
     OpDef::new("Constant", DESCRIBES).takes(0),
     OpDef::new("ConstantOfShape", DESCRIBES)
         .infers(infer::layout::constant_of_shape)
         .folds(fold::make::constant_of_shape),
     OpDef::new("Range", DESCRIBES).takes(3).infers(infer::layout::range).folds(fold::make::range),
     OpDef::new("NonZero", DESCRIBES),
-    OpDef::new("Cast", DESCRIBES).infers(infer::elementwise::cast).tells(infer::value::first).folds(fold::make::cast),
+    OpDef::new("Cast", DESCRIBES)
+        .backward(vjp::elementwise::cast)
+        .infers(infer::elementwise::cast)
+        .tells(infer::value::first)
+        .folds(fold::make::cast),
     OpDef::new("CastLike", DESCRIBES).takes(2).infers(infer::elementwise::like_second),
     OpDef::new("TopK", DESCRIBES),
     OpDef::new("ArgMax", DESCRIBES).infers(infer::reduce::arg),

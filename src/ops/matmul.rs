@@ -1,7 +1,7 @@
 //! Matrix products: MatMul `[…, K, N]`, Gemm `[K, N]` or `[N, K]` with transB.
 
 use super::rule::PRODUCT;
-use super::{OpDef, QuantRule, cost, infer};
+use super::{OpDef, QuantRule, cost, infer, vjp};
 
 pub(super) static OPS: &[OpDef] = &[
     OpDef::new(
@@ -15,6 +15,7 @@ pub(super) static OPS: &[OpDef] = &[
             integer: Some(PRODUCT),
         },
     )
+    .backward(vjp::product::matmul)
     .infers(infer::product::matmul)
     .costs(cost::matmul),
     OpDef::new(
@@ -28,6 +29,7 @@ pub(super) static OPS: &[OpDef] = &[
             integer: Some(PRODUCT),
         },
     )
+    .backward(vjp::product::gemm)
     .infers(infer::product::gemm)
     .costs(cost::gemm),
     OpDef::new("Einsum", QuantRule::Never("no integer operator for Einsum")),

@@ -18,6 +18,7 @@ mod random;
 mod recurrent;
 mod reduce;
 mod rule;
+pub mod vjp;
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -28,6 +29,7 @@ pub use fold::Fold;
 pub(crate) use fold::from_i64;
 pub use infer::{Context, Infer, InferValue};
 pub use rule::{Bounds, IntegerForm, QuantRule};
+pub use vjp::Vjp;
 
 use crate::ir::Node;
 
@@ -53,6 +55,8 @@ pub struct OpDef {
     pub fold: Option<Fold>,
     /// Multiply-accumulates of one run; none where there is no rule.
     pub macs: Option<Macs>,
+    /// Gradients of its inputs from those of its outputs.
+    pub vjp: Option<Vjp>,
 }
 
 impl OpDef {
@@ -68,6 +72,7 @@ impl OpDef {
             value: None,
             fold: None,
             macs: None,
+            vjp: None,
         }
     }
 
@@ -103,6 +108,11 @@ impl OpDef {
 
     const fn adds_up(mut self) -> Self {
         self.sums = true;
+        self
+    }
+
+    const fn backward(mut self, rule: Vjp) -> Self {
+        self.vjp = Some(rule);
         self
     }
 

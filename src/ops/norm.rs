@@ -1,17 +1,17 @@
 //! Normalizations.
 
 use super::infer::elementwise::same;
-use super::{OpDef, QuantRule};
+use super::{OpDef, QuantRule, vjp};
 
 const NORMALIZES: QuantRule = QuantRule::Never("normalization is computed in float");
 const ATTENDS: QuantRule = QuantRule::Never("attention is computed in float");
 
 pub(super) static OPS: &[OpDef] = &[
-    OpDef::new("BatchNormalization", NORMALIZES).takes(5).infers(same),
-    OpDef::new("LayerNormalization", NORMALIZES).takes(2).infers(same),
-    OpDef::new("InstanceNormalization", NORMALIZES).takes(3).infers(same),
-    OpDef::new("GroupNormalization", NORMALIZES).takes(3).infers(same),
-    OpDef::new("RMSNormalization", NORMALIZES).takes(2).infers(same),
+    OpDef::new("BatchNormalization", NORMALIZES).backward(vjp::norm::batch).takes(5).infers(same),
+    OpDef::new("LayerNormalization", NORMALIZES).backward(vjp::norm::layer).takes(2).infers(same),
+    OpDef::new("InstanceNormalization", NORMALIZES).backward(vjp::norm::instance).takes(3).infers(same),
+    OpDef::new("GroupNormalization", NORMALIZES).backward(vjp::norm::group).takes(3).infers(same),
+    OpDef::new("RMSNormalization", NORMALIZES).backward(vjp::norm::rms).takes(2).infers(same),
     OpDef::new("LpNormalization", NORMALIZES).infers(same),
     OpDef::new("LRN", NORMALIZES).infers(same),
     OpDef::new("MeanVarianceNormalization", NORMALIZES).infers(same),

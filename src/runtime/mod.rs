@@ -117,6 +117,14 @@ impl LoadOptions {
     }
 }
 
+/// The copy of `model` that a runtime is given: see [`prepare`].
+///
+/// # Errors
+/// Runtime, for an input of which neither `options` nor the model tell the type, and for what cannot be inlined.
+pub fn prepared(model: &Model, options: &LoadOptions) -> Result<prepare::Prepared> {
+    prepare::prepare(model, options, &tract::known)
+}
+
 /// Something that runs models.
 pub trait Runtime: Sync {
     /// As the command line names it.
@@ -129,6 +137,11 @@ pub trait Runtime: Sync {
 
     /// Makes a model ready to run. Fails with [`crate::ErrorKind::Runtime`], naming the operator, where it cannot.
     fn load(&self, model: &Model, options: &LoadOptions) -> Result<Box<dyn Session>>;
+
+    /// Whether runs of one session from several threads go on at the same time, or one after the other.
+    fn shares_sessions(&self) -> bool {
+        true
+    }
 
     /// What it makes of the model's main graph; nothing where it does not tell.
     fn kernels(&self, model: &Model, options: &LoadOptions) -> Result<Vec<Kernel>> {

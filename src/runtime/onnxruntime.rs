@@ -41,6 +41,10 @@ impl Runtime for OnnxRuntime {
         Ok(Box::new(Loaded { session: Mutex::new(session), inputs, results }))
     }
 
+    fn shares_sessions(&self) -> bool {
+        false
+    }
+
     fn kernels(&self, model: &Model, options: &LoadOptions) -> Result<Vec<Kernel>> {
         let no_folder = |e: std::io::Error| Error::runtime(format!("no folder for what ONNX Runtime makes: {e}"));
         let folder = tempfile::tempdir().map_err(no_folder)?;

@@ -70,7 +70,7 @@ fn read(bytes: Vec<u8>, aside: Vec<(String, Tensor)>) -> TractResult<TypedModel>
 }
 
 /// The outputs that tract finds to be constant.
-fn known(model: &Model) -> Result<Vec<Option<Tensor>>> {
+pub(super) fn known(model: &Model) -> Result<Vec<Option<Tensor>>> {
     let bytes = crate::onnx::to_bytes(model)?;
     let typed = guarded(|| read(bytes, Vec::new())).map_err(|e| Error::runtime(one_line(&e)))?;
     let constant = |index| {

@@ -65,6 +65,15 @@ impl<'m> GraphEdit<'m> {
         name
     }
 
+    /// `hint`, or `hint_`, `hint__`, … : the first with which no value's name begins.
+    pub fn fresh_prefix(&self, hint: &str) -> String {
+        let mut prefix = hint.to_string();
+        while self.model.values.iter().flatten().any(|v| v.name.starts_with(&prefix)) {
+            prefix.push('_');
+        }
+        prefix
+    }
+
     pub fn rename_value(&mut self, value: ValueId, name: &str) {
         if let Some(names) = &mut self.names {
             names.insert(name.to_string());
