@@ -19,7 +19,7 @@ const ALL: [&str; 19] = [
     "Elu",
     "Elu<alpha = 0.7>",
     "Selu",
-    "Celu<alpha = 1.3>",
+    "Celu",
     "ThresholdedRelu<alpha = 0.5>",
     "Softmax",
     "Softmax<axis = 0>",
