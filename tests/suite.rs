@@ -3,6 +3,7 @@
 mod bad_input;
 mod bare;
 mod by_data;
+mod channels;
 mod check;
 mod cli;
 mod common;

@@ -10,6 +10,12 @@ use crate::ops::Shapes;
 ///
 /// Of the branches of a node the dearest counts.
 pub fn macs(model: &Model, inputs: &[(String, Vec<usize>)]) -> Option<u64> {
+    let model = concrete(model, inputs);
+    of_graph(&model, model.main())
+}
+
+/// The model with the sizes of all its values, as far as these shapes of its inputs tell them.
+fn concrete(model: &Model, inputs: &[(String, Vec<usize>)]) -> Model {
     let mut model = model.clone();
     let mut edit = GraphEdit::new(&mut model);
     for value in edit.user_inputs() {
@@ -22,7 +28,45 @@ pub fn macs(model: &Model, inputs: &[(String, Vec<usize>)]) -> Option<u64> {
         edit.set_inferred(value, Some(TensorType { dtype: declared.dtype, shape: Some(shape) }));
     }
     infer(&mut edit);
-    of_graph(&model, model.main())
+    model
+}
+
+/// The MACs of a model for other sizes of some of its axes, without making the model that has them.
+#[derive(Debug)]
+pub struct Costs {
+    model: Model,
+    /// Nodes of the main graph with a rule; what others cost does not depend on the axes.
+    nodes: Vec<NodeId>,
+    others: u64,
+}
+
+impl Costs {
+    /// As [`macs`].
+    pub fn of(model: &Model, inputs: &[(String, Vec<usize>)]) -> Option<Costs> {
+        let model = concrete(model, inputs);
+        let has_rule = |n: &NodeId| ops::of(model.node(*n)).is_some_and(|op| op.macs.is_some());
+        let (nodes, others): (Vec<NodeId>, Vec<NodeId>) =
+            model.graph(model.main()).nodes().iter().partition(|n| has_rule(n));
+        let others = others.iter().try_fold(0u64, |sum, n| sum.checked_add(of_node(&model, *n)?))?;
+        let costs = Costs { model, nodes, others };
+        costs.macs(&|_, _| None)?;
+        Some(costs)
+    }
+
+    /// MACs where `size` tells what an axis of a value has become; `None` where it is as it was.
+    pub fn macs(&self, size: &dyn Fn(ValueId, usize) -> Option<usize>) -> Option<u64> {
+        self.nodes.iter().try_fold(self.others, |sum, n| sum.checked_add(self.node(*n, size)?))
+    }
+
+    /// The nodes whose MACs depend on sizes.
+    pub fn nodes(&self) -> &[NodeId] {
+        &self.nodes
+    }
+
+    /// MACs of one of [`Self::nodes`].
+    pub fn node(&self, node: NodeId, size: &dyn Fn(ValueId, usize) -> Option<usize>) -> Option<u64> {
+        with_rule(&self.model, node, size)
+    }
 }
 
 fn of_graph(model: &Model, graph: GraphId) -> Option<u64> {
@@ -38,9 +82,19 @@ fn of_node(model: &Model, id: NodeId) -> Option<u64> {
         [macs] => return (*macs == 0).then_some(0),
         branches => return branches.iter().copied().max(),
     }
+    with_rule(model, id, &|_, _| None)
+}
+
+fn with_rule(model: &Model, id: NodeId, size: &dyn Fn(ValueId, usize) -> Option<usize>) -> Option<u64> {
+    let node = model.node(id);
     let Some(rule) = ops::of(node).and_then(|op| op.macs) else { return Some(0) };
     let shape = |v: &Option<ValueId>| -> Option<Vec<u64>> {
-        model.tensor_type((*v)?).shape?.iter().map(|d| d.known()?.try_into().ok()).collect()
+        let dims = model.tensor_type((*v)?).shape?.into_iter().enumerate();
+        let known = |(axis, d): (usize, Dim)| match size((*v)?, axis) {
+            Some(n) => Some(n as u64),
+            None => d.known()?.try_into().ok(),
+        };
+        dims.map(known).collect()
     };
     let output = node.outputs().first().and_then(shape);
     rule(&Shapes { node, inputs: node.inputs().iter().map(shape).collect(), output })

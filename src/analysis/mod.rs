@@ -2,8 +2,9 @@
 
 mod arity;
 mod cost;
+pub mod dependency;
 mod infer;
 
 pub use arity::arity;
-pub use cost::macs;
+pub use cost::{Costs, macs};
 pub use infer::{Values, infer, shape_of};

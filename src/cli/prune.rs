@@ -8,6 +8,7 @@ use super::args::{DataArgs, number, one_of, output, runtimes};
 use super::bars::Bars;
 use super::out::{put, say};
 use crate::error::{Error, Result};
+use crate::passes::SimplifyOptions;
 use crate::prune::{self, ALGORITHMS, CRITERIA, Data, Goal, Pattern, PruneOptions, Recover, Scope, Threshold};
 use crate::runtime::{self, RUNTIMES};
 use crate::{onnx, pipeline};
@@ -61,6 +62,9 @@ pub struct PruneArgs {
     /// global, layer, or auto: shares by what each layer costs the outputs
     #[arg(long, value_name = "S")]
     scope: Option<Scope>,
+    /// Leave the layers after channels that went as they are: to see what solving them anew brings
+    #[arg(long)]
+    no_compensation: bool,
     /// Train towards the float model afterwards, as steps=500
     #[arg(long, value_name = "steps=N")]
     recover: Option<Recover>,
@@ -131,6 +135,7 @@ impl PruneArgs {
             criterion: self.criterion.clone(),
             algorithm: algorithm.cloned(),
             scope: self.scope,
+            compensate: !self.no_compensation,
             recover: self.recover,
             sparse: self.sparse,
             ..PruneOptions::new(goal)
@@ -147,7 +152,11 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
     };
     options.exclude.clone_from(&args.exclude);
     options.seed = args.data.seed;
-    let mut model = pipeline::load(&args.model)?;
+    // Channels hang together through operators that a clean graph says in their shortest form.
+    let mut model = match options.pattern.shrinks() {
+        true => pipeline::load_simplified(&args.model, &SimplifyOptions::default())?.0,
+        false => pipeline::load(&args.model)?,
+    };
     let dataset = args.data.data.as_ref().map(|spec| args.data.open(spec, &model)).transpose()?;
     let runtime = runtime::find(&args.runtime)?;
     let data = dataset.as_ref().map(|dataset| Data { dataset, runtime });

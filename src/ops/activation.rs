@@ -2,7 +2,7 @@
 
 use super::infer::elementwise::same;
 use super::rule::clamps;
-use super::{OpDef, QuantRule, vjp};
+use super::{OpDef, QuantRule, channels, vjp};
 use crate::ir::{Model, NodeId};
 
 /// Constant bounds of a Clip, given as inputs or, in older opsets, as attributes.
@@ -16,34 +16,89 @@ pub fn clip_bounds(model: &Model, node: NodeId) -> Option<(f32, f32)> {
 }
 
 pub(super) static OPS: &[OpDef] = &[
-    OpDef::new("Relu", clamps(|_, _| Some((0.0, f32::INFINITY)))).backward(vjp::activation::relu).infers(same),
-    OpDef::new("Clip", clamps(clip_bounds)).backward(vjp::activation::clip).infers(same),
-    OpDef::new("Sigmoid", QuantRule::FixedRange { min: 0.0, max: 1.0 }).backward(vjp::activation::sigmoid).infers(same),
-    OpDef::new("Softmax", QuantRule::FixedRange { min: 0.0, max: 1.0 }).backward(vjp::activation::softmax).infers(same),
+    OpDef::new("Relu", clamps(|_, _| Some((0.0, f32::INFINITY))))
+        .backward(vjp::activation::relu)
+        .infers(same)
+        .couples(channels::elementwise::SAME),
+    OpDef::new("Clip", clamps(clip_bounds))
+        .backward(vjp::activation::clip)
+        .infers(same)
+        .couples(channels::elementwise::SAME),
+    OpDef::new("Sigmoid", QuantRule::FixedRange { min: 0.0, max: 1.0 })
+        .backward(vjp::activation::sigmoid)
+        .infers(same)
+        .couples(channels::elementwise::SAME),
+    OpDef::new("Softmax", QuantRule::FixedRange { min: 0.0, max: 1.0 })
+        .backward(vjp::activation::softmax)
+        .infers(same)
+        .couples(channels::norm::SOFTMAX),
     OpDef::new("HardSigmoid", QuantRule::FixedRange { min: 0.0, max: 1.0 })
         .backward(vjp::activation::hard_sigmoid)
-        .infers(same),
-    OpDef::new("Tanh", QuantRule::FixedRange { min: -1.0, max: 1.0 }).backward(vjp::activation::tanh).infers(same),
+        .infers(same)
+        .couples(channels::elementwise::SAME),
+    OpDef::new("Tanh", QuantRule::FixedRange { min: -1.0, max: 1.0 })
+        .backward(vjp::activation::tanh)
+        .infers(same)
+        .couples(channels::elementwise::SAME),
     OpDef::new("Softsign", QuantRule::FixedRange { min: -1.0, max: 1.0 })
         .backward(vjp::activation::softsign)
-        .infers(same),
-    OpDef::new("LeakyRelu", QuantRule::Arithmetic).backward(vjp::activation::leaky_relu).infers(same),
-    OpDef::new("PRelu", QuantRule::Arithmetic).backward(vjp::activation::prelu).takes(2).infers(same),
-    OpDef::new("HardSwish", QuantRule::Arithmetic).backward(vjp::activation::hard_swish).infers(same),
-    OpDef::new("Elu", QuantRule::Arithmetic).backward(vjp::activation::elu).infers(same),
-    OpDef::new("Selu", QuantRule::Arithmetic).backward(vjp::activation::selu).infers(same),
-    OpDef::new("Celu", QuantRule::Arithmetic).backward(vjp::activation::celu).infers(same),
-    OpDef::new("Gelu", QuantRule::Arithmetic).backward(vjp::activation::gelu).infers(same),
-    OpDef::new("Mish", QuantRule::Arithmetic).backward(vjp::activation::mish).infers(same),
-    OpDef::new("Softplus", QuantRule::Arithmetic).backward(vjp::activation::softplus).infers(same),
-    OpDef::new("ThresholdedRelu", QuantRule::Arithmetic).backward(vjp::activation::thresholded_relu).infers(same),
-    OpDef::new("Swish", QuantRule::Arithmetic).backward(vjp::activation::swish).infers(same),
-    OpDef::new("Gelu", QuantRule::Arithmetic).of_domain("com.microsoft"),
-    OpDef::new("FastGelu", QuantRule::Arithmetic).of_domain("com.microsoft"),
-    OpDef::new("QuickGelu", QuantRule::Arithmetic).of_domain("com.microsoft"),
-    OpDef::new("BiasGelu", QuantRule::Arithmetic).of_domain("com.microsoft"),
+        .infers(same)
+        .couples(channels::elementwise::SAME),
+    OpDef::new("LeakyRelu", QuantRule::Arithmetic)
+        .backward(vjp::activation::leaky_relu)
+        .infers(same)
+        .couples(channels::elementwise::SAME),
+    OpDef::new("PRelu", QuantRule::Arithmetic)
+        .backward(vjp::activation::prelu)
+        .takes(2)
+        .infers(same)
+        .couples(channels::elementwise::JOINT),
+    OpDef::new("HardSwish", QuantRule::Arithmetic)
+        .backward(vjp::activation::hard_swish)
+        .infers(same)
+        .couples(channels::elementwise::SAME),
+    OpDef::new("Elu", QuantRule::Arithmetic)
+        .backward(vjp::activation::elu)
+        .infers(same)
+        .couples(channels::elementwise::SAME),
+    OpDef::new("Selu", QuantRule::Arithmetic)
+        .backward(vjp::activation::selu)
+        .infers(same)
+        .couples(channels::elementwise::SAME),
+    OpDef::new("Celu", QuantRule::Arithmetic)
+        .backward(vjp::activation::celu)
+        .infers(same)
+        .couples(channels::elementwise::SAME),
+    OpDef::new("Gelu", QuantRule::Arithmetic)
+        .backward(vjp::activation::gelu)
+        .infers(same)
+        .couples(channels::elementwise::SAME),
+    OpDef::new("Mish", QuantRule::Arithmetic)
+        .backward(vjp::activation::mish)
+        .infers(same)
+        .couples(channels::elementwise::SAME),
+    OpDef::new("Softplus", QuantRule::Arithmetic)
+        .backward(vjp::activation::softplus)
+        .infers(same)
+        .couples(channels::elementwise::SAME),
+    OpDef::new("ThresholdedRelu", QuantRule::Arithmetic)
+        .backward(vjp::activation::thresholded_relu)
+        .infers(same)
+        .couples(channels::elementwise::SAME),
+    OpDef::new("Swish", QuantRule::Arithmetic)
+        .backward(vjp::activation::swish)
+        .infers(same)
+        .couples(channels::elementwise::SAME),
+    OpDef::new("Gelu", QuantRule::Arithmetic).of_domain("com.microsoft").couples(channels::elementwise::SAME),
+    OpDef::new("FastGelu", QuantRule::Arithmetic).of_domain("com.microsoft").couples(channels::elementwise::SAME),
+    OpDef::new("QuickGelu", QuantRule::Arithmetic).of_domain("com.microsoft").couples(channels::elementwise::SAME),
+    OpDef::new("BiasGelu", QuantRule::Arithmetic).of_domain("com.microsoft").couples(channels::elementwise::JOINT),
     OpDef::new("LogSoftmax", QuantRule::Never("its values are logarithms"))
         .backward(vjp::activation::log_softmax)
-        .infers(same),
-    OpDef::new("Hardmax", QuantRule::Never("it outputs zeros and ones")).backward(vjp::nothing).infers(same),
+        .infers(same)
+        .couples(channels::norm::SOFTMAX),
+    OpDef::new("Hardmax", QuantRule::Never("it outputs zeros and ones"))
+        .backward(vjp::nothing)
+        .infers(same)
+        .couples(channels::norm::SOFTMAX),
 ];

@@ -1,7 +1,7 @@
 //! Convolutions: weight `[M, C/group, k…]`, transposed `[C, M/group, k…]`.
 
 use super::rule::CONVOLUTION;
-use super::{IntegerForm, OpDef, QuantRule, cost, infer, vjp};
+use super::{IntegerForm, OpDef, QuantRule, channels, cost, infer, vjp};
 
 const fn convolution(channel_axis: usize, integer: Option<IntegerForm>) -> QuantRule {
     let axis: fn(&crate::ir::Node, usize) -> usize = if channel_axis == 0 { |_, _| 0 } else { |_, _| 1 };
@@ -13,11 +13,13 @@ pub(super) static OPS: &[OpDef] = &[
         .backward(vjp::convolution::conv)
         .takes(2)
         .infers(infer::window::conv)
-        .costs(cost::conv),
+        .costs(cost::conv)
+        .couples(channels::window::CONV),
     OpDef::new("ConvTranspose", convolution(1, None))
         .backward(vjp::convolution::conv_transpose)
         .takes(2)
         .infers(infer::window::conv_transpose)
-        .costs(cost::conv_transpose),
+        .costs(cost::conv_transpose)
+        .couples(channels::window::CONV_TRANSPOSE),
     OpDef::new("DeformConv", QuantRule::Never("sampling at fractional positions needs floats")).takes(3),
 ];

@@ -1,7 +1,7 @@
 //! Matrix products: MatMul `[…, K, N]`, Gemm `[K, N]` or `[N, K]` with transB.
 
 use super::rule::PRODUCT;
-use super::{OpDef, QuantRule, cost, infer, vjp};
+use super::{OpDef, QuantRule, channels, cost, infer, vjp};
 
 pub(super) static OPS: &[OpDef] = &[
     OpDef::new(
@@ -17,7 +17,8 @@ pub(super) static OPS: &[OpDef] = &[
     )
     .backward(vjp::product::matmul)
     .infers(infer::product::matmul)
-    .costs(cost::matmul),
+    .costs(cost::matmul)
+    .couples(channels::product::MATMUL),
     OpDef::new(
         "Gemm",
         QuantRule::Weighted {
@@ -31,6 +32,7 @@ pub(super) static OPS: &[OpDef] = &[
     )
     .backward(vjp::product::gemm)
     .infers(infer::product::gemm)
-    .costs(cost::gemm),
+    .costs(cost::gemm)
+    .couples(channels::product::GEMM),
     OpDef::new("Einsum", QuantRule::Never("no integer operator for Einsum")),
 ];

@@ -3,6 +3,7 @@
 //! Engines (shape inference, quantization, pruning) read these and name no operator themselves.
 
 mod activation;
+pub mod channels;
 mod control;
 mod conv;
 mod cost;
@@ -24,6 +25,7 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 pub use activation::clip_bounds;
+pub use channels::ChannelRule;
 pub use cost::{Macs, Shapes};
 pub use fold::Fold;
 pub(crate) use fold::from_i64;
@@ -57,6 +59,8 @@ pub struct OpDef {
     pub macs: Option<Macs>,
     /// Gradients of its inputs from those of its outputs.
     pub vjp: Option<Vjp>,
+    /// How channels pass through it; where there is no rule, all axes of what it reads and makes keep their sizes.
+    pub channels: Option<ChannelRule>,
 }
 
 impl OpDef {
@@ -73,6 +77,7 @@ impl OpDef {
             fold: None,
             macs: None,
             vjp: None,
+            channels: None,
         }
     }
 
@@ -113,6 +118,11 @@ impl OpDef {
 
     const fn backward(mut self, rule: Vjp) -> Self {
         self.vjp = Some(rule);
+        self
+    }
+
+    const fn couples(mut self, rule: ChannelRule) -> Self {
+        self.channels = Some(rule);
         self
     }
 

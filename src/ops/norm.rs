@@ -1,17 +1,33 @@
 //! Normalizations.
 
 use super::infer::elementwise::same;
-use super::{OpDef, QuantRule, vjp};
+use super::{OpDef, QuantRule, channels, vjp};
 
 const NORMALIZES: QuantRule = QuantRule::Never("normalization is computed in float");
 const ATTENDS: QuantRule = QuantRule::Never("attention is computed in float");
 
 pub(super) static OPS: &[OpDef] = &[
-    OpDef::new("BatchNormalization", NORMALIZES).backward(vjp::norm::batch).takes(5).infers(same),
-    OpDef::new("LayerNormalization", NORMALIZES).backward(vjp::norm::layer).takes(2).infers(same),
-    OpDef::new("InstanceNormalization", NORMALIZES).backward(vjp::norm::instance).takes(3).infers(same),
+    OpDef::new("BatchNormalization", NORMALIZES)
+        .backward(vjp::norm::batch)
+        .takes(5)
+        .infers(same)
+        .couples(channels::norm::BATCH_NORM),
+    OpDef::new("LayerNormalization", NORMALIZES)
+        .backward(vjp::norm::layer)
+        .takes(2)
+        .infers(same)
+        .couples(channels::norm::LAYER_NORM),
+    OpDef::new("InstanceNormalization", NORMALIZES)
+        .backward(vjp::norm::instance)
+        .takes(3)
+        .infers(same)
+        .couples(channels::norm::INSTANCE_NORM),
     OpDef::new("GroupNormalization", NORMALIZES).backward(vjp::norm::group).takes(3).infers(same),
-    OpDef::new("RMSNormalization", NORMALIZES).backward(vjp::norm::rms).takes(2).infers(same),
+    OpDef::new("RMSNormalization", NORMALIZES)
+        .backward(vjp::norm::rms)
+        .takes(2)
+        .infers(same)
+        .couples(channels::norm::LAYER_NORM),
     OpDef::new("LpNormalization", NORMALIZES).infers(same),
     OpDef::new("LRN", NORMALIZES).infers(same),
     OpDef::new("MeanVarianceNormalization", NORMALIZES).infers(same),

@@ -1,20 +1,47 @@
 //! Reductions.
 
-use super::{OpDef, QuantRule, fold, infer, vjp};
+use super::{OpDef, QuantRule, channels, fold, infer, vjp};
 
 const SUMS: QuantRule = QuantRule::Never("sums are kept in float");
 const SELECTS: QuantRule = QuantRule::Never("a reduction with no integer operator");
 
 pub(super) static OPS: &[OpDef] = &[
-    OpDef::new("ReduceMean", SUMS).backward(vjp::reduce::mean).infers(infer::reduce::reduce),
-    OpDef::new("ReduceSum", SUMS).backward(vjp::reduce::sum).infers(infer::reduce::reduce),
-    OpDef::new("ReduceProd", SUMS).infers(infer::reduce::reduce).folds(fold::arithmetic::reduce_prod),
-    OpDef::new("ReduceL1", SUMS).backward(vjp::reduce::l1).infers(infer::reduce::reduce),
-    OpDef::new("ReduceL2", SUMS).backward(vjp::reduce::l2).infers(infer::reduce::reduce),
-    OpDef::new("ReduceLogSum", SUMS).infers(infer::reduce::reduce),
-    OpDef::new("ReduceLogSumExp", SUMS).backward(vjp::reduce::log_sum_exp).infers(infer::reduce::reduce),
-    OpDef::new("ReduceSumSquare", SUMS).backward(vjp::reduce::sum_square).infers(infer::reduce::reduce),
+    OpDef::new("ReduceMean", SUMS)
+        .backward(vjp::reduce::mean)
+        .infers(infer::reduce::reduce)
+        .couples(channels::reduce::REDUCE),
+    OpDef::new("ReduceSum", SUMS)
+        .backward(vjp::reduce::sum)
+        .infers(infer::reduce::reduce)
+        .couples(channels::reduce::REDUCE),
+    OpDef::new("ReduceProd", SUMS)
+        .infers(infer::reduce::reduce)
+        .folds(fold::arithmetic::reduce_prod)
+        .couples(channels::reduce::REDUCE),
+    OpDef::new("ReduceL1", SUMS)
+        .backward(vjp::reduce::l1)
+        .infers(infer::reduce::reduce)
+        .couples(channels::reduce::REDUCE),
+    OpDef::new("ReduceL2", SUMS)
+        .backward(vjp::reduce::l2)
+        .infers(infer::reduce::reduce)
+        .couples(channels::reduce::REDUCE),
+    OpDef::new("ReduceLogSum", SUMS).infers(infer::reduce::reduce).couples(channels::reduce::REDUCE),
+    OpDef::new("ReduceLogSumExp", SUMS)
+        .backward(vjp::reduce::log_sum_exp)
+        .infers(infer::reduce::reduce)
+        .couples(channels::reduce::REDUCE),
+    OpDef::new("ReduceSumSquare", SUMS)
+        .backward(vjp::reduce::sum_square)
+        .infers(infer::reduce::reduce)
+        .couples(channels::reduce::REDUCE),
     OpDef::new("Det", SUMS),
-    OpDef::new("ReduceMax", SELECTS).backward(vjp::reduce::extreme).infers(infer::reduce::reduce),
-    OpDef::new("ReduceMin", SELECTS).backward(vjp::reduce::extreme).infers(infer::reduce::reduce),
+    OpDef::new("ReduceMax", SELECTS)
+        .backward(vjp::reduce::extreme)
+        .infers(infer::reduce::reduce)
+        .couples(channels::reduce::REDUCE),
+    OpDef::new("ReduceMin", SELECTS)
+        .backward(vjp::reduce::extreme)
+        .infers(infer::reduce::reduce)
+        .couples(channels::reduce::REDUCE),
 ];

@@ -5,8 +5,9 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::channel::ChannelReport;
 use super::plan::PrunePlan;
-use super::sparse;
+use super::{channel, sparse};
 use crate::error::Result;
 use crate::ir::{GraphEdit, Model};
 
@@ -18,6 +19,7 @@ pub struct PruneReport {
     pub zeros: usize,
     /// Tensors stored as `sparse_initializer`.
     pub sparse: usize,
+    pub channels: Option<ChannelReport>,
 }
 
 /// Sets the zeros.
@@ -25,8 +27,9 @@ pub struct PruneReport {
 /// # Errors
 /// Internal, where the plan is for another model.
 pub fn apply(model: &mut Model, plan: &PrunePlan) -> Result<PruneReport> {
+    let channels = plan.channels.as_ref().map(|plan| channel::apply(model, plan)).transpose()?;
     let mut edit = GraphEdit::new(model);
-    let mut report = PruneReport::default();
+    let mut report = PruneReport { channels, ..PruneReport::default() };
     for t in &plan.tensors {
         report.weights += t.shape.iter().product::<usize>();
         report.zeros += t.zeros;
@@ -51,6 +54,9 @@ pub fn apply(model: &mut Model, plan: &PrunePlan) -> Result<PruneReport> {
 
 impl fmt::Display for PruneReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(channels) = &self.channels {
+            return write!(f, "{channels}");
+        }
         let percent = 100.0 * self.zeros as f64 / self.weights.max(1) as f64;
         write!(f, "{} of {} weights are zero ({percent:.1} %) in {} tensors", self.zeros, self.weights, self.tensors)?;
         match self.sparse {

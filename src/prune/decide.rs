@@ -16,7 +16,7 @@ use super::plan::{PrunePlan, TensorPlan};
 use super::resolve::resolve;
 use super::select::{Cut, lowest};
 use super::sensitivity::{damages, shares};
-use super::{Goal, Pattern, mask, statistics, tensors};
+use super::{Goal, Pattern, channel, mask, statistics, tensors};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::ir::Model;
@@ -45,6 +45,10 @@ const JUDGING: usize = 256;
 /// the runtime refuse.
 pub fn decide(model: &Model, options: &PruneOptions, data: Option<Data>, progress: &dyn Progress) -> Result<PrunePlan> {
     options.check()?;
+    if options.pattern.shrinks() {
+        let channels = Some(channel::decide(model, options, data, progress)?);
+        return Ok(PrunePlan { options: options.clone(), tensors: Vec::new(), channels, notes: Vec::new() });
+    }
     unsupported(options)?;
     let ways = Sought::ways(options, data.is_some())?;
     let count = data.map_or(0, |d| d.dataset.batch_count());
@@ -60,9 +64,7 @@ pub fn decide(model: &Model, options: &PruneOptions, data: Option<Data>, progres
 fn unsupported(options: &PruneOptions) -> Result<()> {
     let not_yet = |what: String| Err(Error::usage(format!("{what} is not supported yet")));
     match options {
-        PruneOptions { pattern: p @ (Pattern::Channel | Pattern::Head | Pattern::Block { .. }), .. } => {
-            not_yet(format!("--pattern {p}"))
-        }
+        PruneOptions { pattern: p @ Pattern::Block { .. }, .. } => not_yet(format!("--pattern {p}")),
         PruneOptions { goal: Goal::Size(_), .. } => not_yet("--target-size".into()),
         PruneOptions { recover: Some(_), .. } => not_yet("--recover".into()),
         _ => Ok(()),
@@ -193,7 +195,7 @@ impl Sought {
             notes.extend(refused.into_iter().map(|(i, why)| format!("{} is not solved anew: {why}", tensors[i].node)));
         }
         tensors.iter_mut().for_each(|t| t.count(model));
-        Ok(PrunePlan { options: options.clone(), tensors, notes })
+        Ok(PrunePlan { options: options.clone(), tensors, channels: None, notes })
     }
 
     /// Scores of every tensor; none of one that is kept or of which the criterion knows nothing.

@@ -10,6 +10,7 @@
 
 pub mod algorithm;
 mod apply;
+pub mod channel;
 pub mod criterion;
 mod decide;
 mod goal;
@@ -24,6 +25,7 @@ mod recover;
 mod resolve;
 mod select;
 mod sensitivity;
+pub mod shrink;
 mod sparse;
 mod statistics;
 mod tensors;

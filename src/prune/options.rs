@@ -53,6 +53,8 @@ pub struct PruneOptions {
     pub algorithm: Option<String>,
     /// `None`: the best for the data at hand; global without data.
     pub scope: Option<Scope>,
+    /// Whether layers after channels that went are solved anew.
+    pub compensate: bool,
     /// Training after pruning.
     pub recover: Option<Recover>,
     /// Nodes whose name one of these matches keep their weights.
@@ -71,6 +73,7 @@ impl PruneOptions {
             criterion: None,
             algorithm: None,
             scope: None,
+            compensate: true,
             recover: None,
             exclude: Vec::new(),
             sparse: false,

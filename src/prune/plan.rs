@@ -1,5 +1,6 @@
 //! Which weights go, tensor by tensor: what is decided before it is applied.
 
+use super::channel::ChannelPlan;
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
@@ -16,6 +17,8 @@ use crate::ir::{GraphEdit, Model, NodeId, Tensor, ValueId};
 pub struct PrunePlan {
     pub options: PruneOptions,
     pub tensors: Vec<TensorPlan>,
+    /// The channels that leave the graph, where the pattern is of that kind.
+    pub channels: Option<ChannelPlan>,
     /// What was chosen by data, and what could not be done.
     pub notes: Vec<String>,
 }
@@ -112,6 +115,9 @@ impl TensorPlan {
 
 impl fmt::Display for PrunePlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(channels) = &self.channels {
+            write!(f, "{channels}")?;
+        }
         for t in &self.tensors {
             let count: usize = t.shape.iter().product();
             let percent = 100.0 * t.zeros as f64 / count.max(1) as f64;

@@ -130,6 +130,26 @@ impl Contraction {
             }
         }
     }
+
+    /// What the node's output `y` holds at the positions that [`Self::rows`] takes: `[groups·outputs]` a row, and how many rows.
+    /// `None` where `y` has another shape.
+    pub fn targets(&self, y: &Tensor, most: usize) -> Option<(Vec<f32>, usize)> {
+        let (values, shape, width) = (y.to_f32()?, y.shape(), self.groups * self.outputs);
+        let axis = if self.is_product() { shape.len().checked_sub(1)? } else { 1 };
+        if shape.get(axis) != Some(&width) {
+            return None;
+        }
+        // Positions of one sample follow each other, a channel's numbers `places` apart.
+        let places: usize = shape[axis + 1..].iter().product();
+        let all = values.len() / width.max(1);
+        let count = all.min(most);
+        let row = |i: usize| {
+            let p = i * all / count;
+            let first = p / places * places * width + p % places;
+            (0..width).map(move |channel| first + channel * places)
+        };
+        Some(((0..count).flat_map(row).map(|at| values[at]).collect(), count))
+    }
 }
 
 impl Window {

@@ -1,0 +1,164 @@
+//! How many channels of which group go.
+
+use std::collections::BTreeMap;
+
+use rayon::prelude::*;
+use regex::Regex;
+
+use super::allocate::{Choice, alignment};
+use super::budget::Budget;
+use super::compensate::compensate;
+use super::layer::Layer;
+use super::order::{self, Consumer, Gram, Order, of_group};
+use super::target::counts;
+use super::{ChannelPlan, Cut, Ground, GroupPlan, cut, prepare, rows, scores, sensitivity};
+use crate::analysis::dependency::{self, Group};
+use crate::error::{Error, Result};
+use crate::ir::{Model, NodeId};
+use crate::progress::Progress;
+use crate::prune::shrink::{kept, shrink};
+use crate::prune::{Data, Pattern, PruneOptions, criterion};
+use crate::second_order::LeastSquares;
+
+/// Decides for a simplified model, without data by the weights alone.
+///
+/// # Errors
+/// Usage, where MACs cannot be told or the goal cannot be reached; what the data or the runtime refuse.
+pub fn decide(
+    model: &Model,
+    options: &PruneOptions,
+    data: Option<Data>,
+    progress: &dyn Progress,
+) -> Result<ChannelPlan> {
+    let mut model = model.clone();
+    prepare(&mut model);
+    let model = &model;
+    let ground = data.map(|data| Ground::new(data, progress));
+    let groups = dependency::groups(model);
+    let refused = refusals(model, &groups, options)?;
+    let criterion = options.criterion.as_deref().filter(|c| *c != RECONSTRUCTION).map(criterion::find).transpose()?;
+    let scores = criterion.map(|c| scores::of_channels(model, &groups, (c, options), data, progress)).transpose()?;
+    let (orders, damage) = measured(model, &groups, &refused, scores.as_deref(), ground)?;
+
+    let shapes = ground.map(|g| g.shapes()).transpose()?.unwrap_or_default();
+    let steps: Vec<&[usize]> = orders.iter().map(|o| o.channels.as_slice()).collect();
+    let unknown =
+        || Error::usage("the multiply-accumulates of this model cannot be told: some size is found only by running it");
+    let budget = Budget::of(model, &shapes, &groups, &steps).ok_or_else(unknown)?;
+    let choice = |g: usize| Choice {
+        order: &orders[g],
+        damage: &damage[g],
+        total: groups[g].stays.len(),
+        align: alignment(model, &groups[g]),
+    };
+    let choices: Vec<Choice> = (0..groups.len()).map(choice).collect();
+    let counts = counts(model, &groups, (&choices, &budget), options.goal, ground)?;
+    let none = vec![0; groups.len()];
+    let group = |g: usize| GroupPlan {
+        node: groups[g].name.clone(),
+        channels: groups[g].stays.len(),
+        gone: counts[g],
+        damage: counts[g].checked_sub(1).map_or(0.0, |last| damage[g][last]),
+        kept: refused[g].clone().or_else(|| orders[g].channels.is_empty().then(|| UNREAD.into())),
+    };
+    let samples = shapes.first().and_then(|(_, s)| s.first()).copied().unwrap_or(1).max(1) as u64;
+    let each = |gone: &[usize]| budget.macs(gone) as u64 / samples;
+    let mut plan = ChannelPlan {
+        groups: (0..groups.len()).map(group).collect(),
+        macs: (each(&none), each(&counts)),
+        parameters: (budget.parameters(&none), budget.parameters(&counts)),
+        solved: 0,
+        unsolved: Vec::new(),
+        cut: Cut { gone: cut(&groups, &choices, &counts), weights: Vec::new(), groups: groups.clone() },
+    };
+    if let Some(ground) = ground.filter(|_| options.compensate) {
+        solve(model, &mut plan, ground)?;
+    }
+    Ok(plan)
+}
+
+/// The criterion that looks at what the layers after a channel lose.
+const RECONSTRUCTION: &str = "hessian";
+const UNREAD: &str = "no layer that reads them can be solved for";
+
+/// The order of every group that is not refused, and what each step costs the outputs; without data what it costs the weights.
+fn measured(
+    model: &Model,
+    groups: &[Group],
+    refused: &[Option<String>],
+    scores: Option<&[Vec<f64>]>,
+    ground: Option<Ground>,
+) -> Result<(Vec<Order>, Vec<Vec<f64>>)> {
+    let nodes = model.graph(model.main()).nodes();
+    let layers: Vec<Layer> = nodes.iter().filter_map(|n| Layer::of(model, *n)?.ok()).collect();
+    let places: BTreeMap<NodeId, usize> = layers.iter().enumerate().map(|(i, l)| (l.node, i)).collect();
+    let consumers = groups.iter().zip(refused).map(|(group, refused)| match refused {
+        Some(_) => Vec::new(),
+        None => of_group(model, group, &places, &layers),
+    });
+    let consumers: Vec<Vec<Consumer>> = consumers.collect();
+    let is_read = |i: &usize| consumers.iter().flatten().any(|c| c.layer == *i);
+    let read: Vec<usize> = (0..layers.len()).filter(is_read).collect();
+    let wanted: Vec<Layer> = read.iter().map(|i| layers[*i].clone()).collect();
+    let mut grams: Vec<Vec<Gram>> = (0..layers.len()).map(|_| Vec::new()).collect();
+    match ground {
+        Some(ground) => {
+            let found = rows::inputs(model, &wanted, ground)?;
+            let gram = |sums: Vec<LeastSquares>| sums.into_iter().map(|s| Gram(s.into_gram())).collect();
+            read.iter().zip(found).for_each(|(i, sums)| grams[*i] = gram(sums));
+        }
+        None => read.iter().for_each(|i| {
+            let l = &layers[*i];
+            grams[*i] = (0..l.contraction.groups).map(|_| Gram::unknown(l.width())).collect();
+        }),
+    }
+    let order = |g: usize| {
+        if consumers[g].is_empty() {
+            return Order::default();
+        }
+        let scores = scores.map(|s| s[g].as_slice());
+        let found = order::order(model, &groups[g], &consumers[g], (&layers, &grams), scores, &sensitivity::STOPS);
+        found.unwrap_or_default()
+    };
+    let orders: Vec<Order> = (0..groups.len()).into_par_iter().map(order).collect();
+    let damage = match ground {
+        Some(ground) => sensitivity::measure(model, groups, &orders, &layers, ground)?,
+        None => orders.iter().map(|o| o.damage.clone()).collect(),
+    };
+    Ok((orders, damage))
+}
+
+/// Solves the layers after the cut anew.
+fn solve(model: &Model, plan: &mut ChannelPlan, ground: Ground) -> Result<()> {
+    let mut pruned = model.clone();
+    shrink(&mut pruned, &plan.cut.groups, &plan.cut.gone)?;
+    let kept = kept(&plan.cut.groups, &plan.cut.gone);
+    for (node, outcome) in compensate(model, &mut pruned, &kept, ground)? {
+        match outcome {
+            Ok(weights) => plan.cut.weights.push(weights),
+            Err(why) => plan.unsolved.push((model.node_label(node).to_string(), why)),
+        }
+    }
+    plan.solved = plan.cut.weights.len();
+    Ok(())
+}
+
+/// Why groups keep all their channels.
+fn refusals(model: &Model, groups: &[Group], options: &PruneOptions) -> Result<Vec<Option<String>>> {
+    let wrong = |p: &str, e| Error::usage(format!("--exclude \"{p}\" is no regular expression: {e}"));
+    let regex = |p: &String| Regex::new(p).map_err(|e| wrong(p, e));
+    let exclude: Vec<Regex> = options.exclude.iter().map(regex).collect::<Result<_>>()?;
+    let of = |group: &Group| {
+        let excluded = exclude.iter().find(|r| r.is_match(&group.name)).map(|r| format!("--exclude {r}"));
+        let other = options.pattern == Pattern::Head && !is_heads(model, group);
+        let stays = group.refusal().map(str::to_string);
+        excluded.or(stays).or_else(|| other.then(|| "these are no attention heads".into()))
+    };
+    Ok(groups.iter().map(of).collect())
+}
+
+/// Whether each channel is several outputs of the layers that make it, next to each other: an attention head.
+fn is_heads(model: &Model, group: &Group) -> bool {
+    let makers = dependency::producers(model, group);
+    makers.iter().all(|r| group.members[r.member].channels.len() > group.stays.len())
+}

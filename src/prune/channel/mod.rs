@@ -1,0 +1,156 @@
+//! Channels that go away: which ones, how many of each group, and what the others become.
+//!
+//! ```text
+//! groups ─► order in each (second_order::elimination) ─► damage by so many, measured ─► how many of each for the MACs wanted
+//!        ─► shrink ─► layers after the cut solved anew
+//! ```
+//!
+//! [`decide`] makes a [`ChannelPlan`], a printable value that holds the cut and the weights that were solved; [`apply`] writes them.
+
+mod allocate;
+mod budget;
+mod compensate;
+mod decide;
+mod ground;
+mod layer;
+mod order;
+mod rows;
+mod scores;
+mod sensitivity;
+mod target;
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use allocate::Choice;
+pub use decide::decide;
+use ground::Ground;
+use layer::Layer;
+
+use super::shrink::shrink;
+use crate::analysis::dependency::{self, Group};
+use crate::analysis::infer;
+use crate::error::Result;
+use crate::ir::{GraphEdit, Model};
+
+/// One group of channels.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct GroupPlan {
+    /// The first node that makes them.
+    pub node: String,
+    pub channels: usize,
+    pub gone: usize,
+    /// What losing them costs the outputs: the share of their energy, as measured for this group alone.
+    pub damage: f64,
+    /// Why all of them stay.
+    pub kept: Option<String>,
+}
+
+/// How many channels of every group go, and what that saves.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct ChannelPlan {
+    pub groups: Vec<GroupPlan>,
+    /// Multiply-accumulates of one sample, before and after.
+    pub macs: (u64, u64),
+    /// Numbers in float constants, before and after.
+    pub parameters: (usize, usize),
+    /// Layers solved anew.
+    pub solved: usize,
+    /// Layers after a cut that keep their weights, and why.
+    pub unsolved: Vec<(String, String)>,
+    #[serde(skip)]
+    cut: Cut,
+}
+
+/// What the plan does to the model that it was made for.
+#[derive(Debug, Clone, Default)]
+struct Cut {
+    groups: Vec<Group>,
+    gone: Vec<Vec<bool>>,
+    weights: Vec<(Layer, Vec<f32>)>,
+}
+
+/// What was done.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct ChannelReport {
+    pub groups: usize,
+    pub channels: usize,
+    pub macs: (u64, u64),
+    pub parameters: (usize, usize),
+    pub solved: usize,
+}
+
+/// Which channels are gone, where so many of each order are.
+fn cut(groups: &[Group], choices: &[Choice], counts: &[usize]) -> Vec<Vec<bool>> {
+    let mut gone: Vec<Vec<bool>> = groups.iter().map(|g| vec![false; g.stays.len()]).collect();
+    for ((gone, choice), n) in gone.iter_mut().zip(choices).zip(counts) {
+        choice.order.channels[..*n].iter().for_each(|c| gone[*c] = true);
+    }
+    gone
+}
+
+/// Gives each reader of a small constant a copy of its own, and each value the shape that follows: channels are found in that form.
+fn prepare(model: &mut Model) {
+    let mut edit = GraphEdit::new(model);
+    dependency::unshare(&mut edit);
+    infer(&mut edit);
+}
+
+/// Cuts the channels of the plan, which was made for this model, and writes the weights that were solved.
+///
+/// # Errors
+/// Internal, where the plan is for another model.
+pub fn apply(model: &mut Model, plan: &ChannelPlan) -> Result<ChannelReport> {
+    prepare(model);
+    shrink(model, &plan.cut.groups, &plan.cut.gone)?;
+    let mut edit = GraphEdit::new(model);
+    plan.cut.weights.iter().for_each(|(layer, numbers)| layer.set(&mut edit, numbers));
+    Ok(ChannelReport {
+        groups: plan.groups.iter().filter(|g| g.gone > 0).count(),
+        channels: plan.groups.iter().map(|g| g.gone).sum(),
+        macs: plan.macs,
+        parameters: plan.parameters,
+        solved: plan.solved,
+    })
+}
+
+fn percent(after: f64, before: f64) -> f64 {
+    100.0 * after / before.max(1.0)
+}
+
+impl fmt::Display for ChannelPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for g in &self.groups {
+            match &g.kept {
+                Some(why) => writeln!(f, "keep      {}  {} channels: {why}", g.node, g.channels)?,
+                None => {
+                    let damage = if g.gone > 0 { format!(", damage {:.1e}", g.damage) } else { String::new() };
+                    writeln!(f, "prune     {}  {} of {} channels go{damage}", g.node, g.gone, g.channels)?;
+                }
+            }
+        }
+        for (node, why) in &self.unsolved {
+            writeln!(f, "keep      {node}  its weights: {why}")?;
+        }
+        let (before, after) = self.macs;
+        let share = percent(after as f64, before as f64);
+        writeln!(f, "          {before} multiply-accumulates become {after} ({share:.1} %)")
+    }
+}
+
+impl fmt::Display for ChannelReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ((a, b), (p, q)) = (self.macs, self.parameters);
+        write!(
+            f,
+            "{} channels of {} groups are gone: {:.1} % of the multiply-accumulates and {:.1} % of the parameters are left, {} layers solved anew",
+            self.channels,
+            self.groups,
+            percent(b as f64, a as f64),
+            percent(q as f64, p as f64),
+            self.solved
+        )
+    }
+}

@@ -1,0 +1,140 @@
+//! In which order the channels of a group go, and what each step costs the layers that read them.
+//!
+//! ```text
+//! score of channel c = Σ over the layers that sum over the group of E(c) ÷ Σ ‖y‖²        E as in second_order::elimination
+//! ```
+//!
+//! Every layer counts by the share of its own output's energy, so that one that reads large numbers does not outvote the others.
+
+use std::collections::BTreeMap;
+
+use faer::{Mat, MatRef};
+
+use super::layer::Layer;
+use crate::analysis::dependency::{Group, consumers};
+use crate::ir::{Model, NodeId};
+use crate::second_order::Elimination;
+
+const DAMPING: f64 = 0.01;
+
+/// Channels in the order in which they go, as far as they may.
+#[derive(Debug, Clone, Default)]
+pub struct Order {
+    pub channels: Vec<usize>,
+    /// Σ of the scores of the first n + 1.
+    pub damage: Vec<f64>,
+    /// What the layers' weights become by some of the steps: after how many, and the weights of each layer.
+    pub stops: Vec<(usize, Vec<(usize, Vec<f32>)>)>,
+}
+
+/// Σ x·xᵀ of what one group of a layer's outputs reads, row after row.
+pub struct Gram(pub Vec<f64>);
+
+impl Gram {
+    /// Where nothing was read: all inputs count alike, and E(c) is the L2 norm of the weights on c.
+    pub fn unknown(width: usize) -> Gram {
+        Gram((0..width * width).map(|i| if i % (width + 1) == 0 { 1.0 } else { 0.0 }).collect())
+    }
+
+    /// Σ ‖w·x‖² over the rows of `weights`.
+    fn energy(&self, weights: &[f32]) -> f64 {
+        let width = self.0.len().isqrt();
+        let gram = MatRef::from_row_major_slice(&self.0, width, width);
+        let w = Mat::from_fn(width, weights.len() / width.max(1), |k, o| f64::from(weights[o * width + k]));
+        let gw = gram * &w;
+        (0..w.ncols()).map(|o| w.col(o).transpose() * gw.col(o)).sum()
+    }
+}
+
+/// A layer that sums over a group, and the weights of each channel.
+pub struct Consumer {
+    /// Which of the layers.
+    pub layer: usize,
+    pub blocks: Vec<Vec<usize>>,
+}
+
+/// The layers among `layers` that sum over the channels of a group.
+pub fn of_group(model: &Model, group: &Group, layers: &BTreeMap<NodeId, usize>, list: &[Layer]) -> Vec<Consumer> {
+    let mut found: Vec<Consumer> = Vec::new();
+    for reader in consumers(model, group) {
+        let Some(layer) = layers.get(&reader.node) else { continue };
+        let positions = &group.members[reader.member].channels;
+        let depth = list[*layer].contraction.depth;
+        let each = depth / positions.len().max(1);
+        let mut blocks = vec![Vec::new(); group.stays.len()];
+        for (p, channel) in positions.iter().enumerate() {
+            blocks[*channel].extend(p * each..(p + 1) * each);
+        }
+        found.push(Consumer { layer: *layer, blocks });
+    }
+    found
+}
+
+/// Removes channels one by one as long as every axis keeps a position: those of the lowest `scores`, or of the lowest cost where there are
+/// none. `stops` are shares of the channels.
+pub fn order(
+    model: &Model,
+    group: &Group,
+    consumers: &[Consumer],
+    (layers, grams): (&[Layer], &[Vec<Gram>]),
+    scores: Option<&[f64]>,
+    stops: &[f64],
+) -> Option<Order> {
+    let mut parts: Vec<(f64, Vec<Elimination>)> = Vec::new();
+    for consumer in consumers {
+        let layer = &layers[consumer.layer];
+        let weights = layer.weights(model)?;
+        let size = layer.contraction.outputs * layer.width();
+        let each = grams[consumer.layer].iter().zip(weights.chunks(size));
+        let eliminations: Vec<Elimination> = each
+            .clone()
+            .map(|(gram, w)| Elimination::new(&gram.0, w, consumer.blocks.clone(), DAMPING))
+            .collect::<Option<_>>()?;
+        let energy: f64 = each.map(|(gram, w)| gram.energy(w)).sum();
+        parts.push((energy.max(f64::MIN_POSITIVE), eliminations));
+    }
+    let free = group.free();
+    let mut order = Order::default();
+    let mut gone = vec![false; group.stays.len()];
+    let shares = shares(group);
+    let mut left: Vec<usize> = group.members.iter().map(|m| m.channels.len()).collect();
+    let mut damage = 0.0;
+    let mut stops: Vec<usize> = stops.iter().map(|s| (s * free.len() as f64).round() as usize).collect();
+    stops.retain(|s| *s > 0);
+    loop {
+        let may = |c: &&usize| !gone[**c] && shares[**c].iter().all(|(m, n)| left[*m] > *n);
+        let cost = |c: usize| parts.iter().map(|(e, all)| all.iter().map(|x| x.cost(c)).sum::<f64>() / e).sum::<f64>();
+        let left_over = free.iter().filter(may).copied();
+        let next = match scores {
+            Some(scores) => left_over.min_by(|a, b| scores[*a].total_cmp(&scores[*b])).map(|c| (c, cost(c))),
+            None => left_over.map(|c| (c, cost(c))).min_by(|a, b| a.1.total_cmp(&b.1)),
+        };
+        let Some((c, cost)) = next else { break };
+        parts.iter_mut().flat_map(|(_, all)| all).for_each(|x| x.remove(c));
+        gone[c] = true;
+        shares[c].iter().for_each(|(m, n)| left[*m] -= n);
+        damage += cost;
+        order.channels.push(c);
+        order.damage.push(damage);
+        if stops.contains(&order.channels.len()) {
+            let weights = consumers.iter().zip(&parts);
+            let weights = weights.map(|(c, (_, all))| (c.layer, all.iter().flat_map(Elimination::weights).collect()));
+            order.stops.push((order.channels.len(), weights.collect()));
+        }
+    }
+    Some(order)
+}
+
+/// For each channel how many positions it has in which members: no axis may lose all of them.
+pub fn shares(group: &Group) -> Vec<Vec<(usize, usize)>> {
+    let mut shares: Vec<Vec<(usize, usize)>> = vec![Vec::new(); group.stays.len()];
+    for (m, member) in group.members.iter().enumerate() {
+        for c in &member.channels {
+            match shares[*c].last_mut() {
+                Some((last, n)) if *last == m => *n += 1,
+                _ => shares[*c].push((m, 1)),
+            }
+        }
+    }
+    shares
+}

@@ -1,0 +1,111 @@
+//! What losing channels of one group costs the model's outputs, measured on batches held back.
+//!
+//! ```text
+//! D_g(n) = Σ ‖ŷ − y‖² ÷ Σ ‖y‖²        ŷ from the model without the first n channels of group g, the layers after them made up for it
+//! between the measured n   D_g(n) = a · damage_g(n)^p        through the two measured points
+//! ```
+
+use std::collections::BTreeMap;
+
+use rayon::prelude::*;
+
+use super::Ground;
+use super::layer::Layer;
+use super::order::Order;
+use crate::analysis::dependency::Group;
+use crate::error::Result;
+use crate::ir::{GraphEdit, Model, Tensor};
+use crate::prune::shrink::shrink;
+use crate::runtime::Shaped;
+
+/// Where the damage of a group is measured, as shares of its channels.
+pub const STOPS: [f64; 2] = [0.25, 0.5];
+/// Samples on which it is measured.
+const SAMPLES: usize = 256;
+
+/// D_g after each step of every order.
+pub fn measure(
+    model: &Model,
+    groups: &[Group],
+    orders: &[Order],
+    layers: &[Layer],
+    ground: Ground,
+) -> Result<Vec<Vec<f64>>> {
+    let batches = ground.held(SAMPLES);
+    let outputs = |model: &Model| -> Result<Vec<Vec<(String, Tensor)>>> {
+        let session = Shaped::new(ground.runtime, model, &[], 1);
+        batches.iter().map(|b| session.run(&ground.dataset.batch(*b)?.inputs)).collect()
+    };
+    let wanted = outputs(model)?;
+    let mut jobs = Vec::new();
+    for (g, order) in orders.iter().enumerate() {
+        let stops = order.stops.iter().map(|(n, weights)| (g, order, *n, weights));
+        jobs.extend(stops);
+    }
+    ground.progress.start("measuring groups", jobs.len() as u64);
+    let found: Vec<Result<(usize, usize, f64)>> = jobs
+        .par_iter()
+        .map(|(g, order, n, weights)| {
+            let mut cut = model.clone();
+            let mut edit = GraphEdit::new(&mut cut);
+            weights.iter().for_each(|(layer, numbers)| layers[*layer].set(&mut edit, numbers));
+            let mut gone: Vec<Vec<bool>> = groups.iter().map(|g| vec![false; g.stays.len()]).collect();
+            order.channels[..*n].iter().for_each(|c| gone[*g][*c] = true);
+            shrink(&mut cut, groups, &gone)?;
+            let found = outputs(&cut)?;
+            ground.progress.step(1);
+            Ok((*g, *n, moved(&wanted, &found)))
+        })
+        .collect();
+    ground.progress.finish();
+    let mut points: BTreeMap<usize, Vec<(usize, f64)>> = BTreeMap::new();
+    for point in found {
+        let (g, n, damage) = point?;
+        points.entry(g).or_default().push((n, damage));
+    }
+    let curve = |(g, order): (usize, &Order)| curve(&order.damage, points.get(&g).map_or(&[][..], Vec::as_slice));
+    Ok(orders.iter().enumerate().map(curve).collect())
+}
+
+/// Σ ‖ŷ − y‖² ÷ Σ ‖y‖² of float outputs, the mean over outputs.
+fn moved(wanted: &[Vec<(String, Tensor)>], found: &[Vec<(String, Tensor)>]) -> f64 {
+    let count = wanted.first().map_or(0, Vec::len);
+    let of = |output: usize| {
+        let (mut error, mut energy) = (0.0, 0.0);
+        for (w, f) in wanted.iter().zip(found) {
+            let (Some(w), Some(f)) = (w[output].1.to_f32(), f[output].1.to_f32()) else { continue };
+            for (a, b) in w.iter().zip(f.iter()) {
+                error += f64::from(a - b).powi(2);
+                energy += f64::from(*a).powi(2);
+            }
+        }
+        error / f64::max(energy, f64::MIN_POSITIVE)
+    };
+    (0..count).map(of).sum::<f64>() / count.max(1) as f64
+}
+
+/// The layers' damage in the unit of what was measured.
+fn curve(damage: &[f64], points: &[(usize, f64)]) -> Vec<f64> {
+    let at = |(n, measured): &(usize, f64)| Some((damage.get(n - 1)?.max(1e-12).ln(), measured.max(1e-12).ln()));
+    let logs: Vec<(f64, f64)> = points.iter().filter_map(at).collect();
+    let (power, anchor) = match logs[..] {
+        [] => return damage.to_vec(),
+        [only] => (1.0, only),
+        [(x0, y0), (x1, y1), ..] if x1 - x0 > 1e-6 => (((y1 - y0) / (x1 - x0)).clamp(0.5, 2.0), (x1, y1)),
+        [first, ..] => (1.0, first),
+    };
+    damage.iter().map(|d| (anchor.1 + power * (d.max(1e-12).ln() - anchor.0)).exp()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_curve_goes_through_what_was_measured() {
+        let found = curve(&[0.1, 0.2, 0.4, 0.8], &[(2, 0.02), (4, 0.08)]);
+        let wanted = [0.01, 0.02, 0.04, 0.08];
+        assert!(found.iter().zip(wanted).all(|(a, b)| (a - b).abs() < 1e-9), "{found:?}");
+        assert_eq!(curve(&[1.0, 2.0], &[]), [1.0, 2.0]);
+    }
+}
