@@ -4,7 +4,7 @@
 //!     cargo bench --bench clean_up -- ppocr vit     only models with one of these in their names
 //!
 //! The peers are taken from the active Python environment (`pip install onnxslim onnxsim`), ONNX Runtime too; what is not there is a
-//! dash. Latency is that of the original ÷ that of the result as its file stands, interleaved, one thread, each runtime with its own
+//! dash. Ours is made for each runtime by `--target`; nodes, error, seconds and memory are those of the file for ONNX Runtime. Latency is that of the original ÷ that of the result as its file stands, interleaved, one thread, each runtime with its own
 //! optimizations, ours off. How memory falls can make two equal models differ by 5 %, so that each is loaded three times
 //! and the median counts. The error is the largest difference of an output from the original's, relative to its largest value.
 
@@ -28,7 +28,8 @@ const LOADS: usize = 3;
 struct Tool {
     name: &'static str,
     program: Option<PathBuf>,
-    arguments: fn(&Path, &Path) -> Vec<String>,
+    /// From this file to that one for this runtime, which the peers do not ask for.
+    arguments: fn(&Path, &Path, &str) -> Vec<String>,
 }
 
 fn tools() -> Vec<Tool> {
@@ -37,14 +38,16 @@ fn tools() -> Vec<Tool> {
         path.is_file().then_some(path)
     };
     let ours = PathBuf::from(env!("CARGO_BIN_EXE_onnxpress"));
-    let pair: fn(&Path, &Path) -> Vec<String> = |from, to| vec![from.display().to_string(), to.display().to_string()];
+    let pair: fn(&Path, &Path, &str) -> Vec<String> =
+        |from, to, _| vec![from.display().to_string(), to.display().to_string()];
     vec![
         Tool {
             name: "onnxpress",
             program: Some(ours),
-            arguments: |from, to| {
+            arguments: |from, to, target| {
                 let [from, to] = [from, to].map(|p| p.display().to_string());
-                ["simplify".into(), from, "-o".into(), to, "--no-check".into()].into()
+                let flags = ["--target".into(), target.into(), "--no-check".into()];
+                [vec!["simplify".into(), from, "-o".into(), to], flags.into()].concat()
             },
         },
         Tool { name: "onnxslim", program: peer("onnxslim"), arguments: pair },
@@ -61,12 +64,12 @@ struct Made {
 }
 
 impl Tool {
-    fn make(&self, from: &Path, folder: &Path) -> Option<Made> {
-        let path = folder.join(format!("{}.onnx", self.name));
+    fn make(&self, from: &Path, folder: &Path, target: &str) -> Option<Made> {
+        let path = folder.join(format!("{}.{target}.onnx", self.name));
         let _ = fs::remove_file(&path);
         let start = Instant::now();
         let mut child = Command::new(self.program.as_ref()?)
-            .args((self.arguments)(from, &path))
+            .args((self.arguments)(from, &path, target))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
@@ -99,11 +102,14 @@ fn main() {
     };
     for real in real::models().into_iter().filter(|real| wanted(real.name)) {
         let original = onnxpress::onnx::load(&real.path).unwrap();
-        let made: Vec<Option<Made>> = tools.iter().map(|t| t.make(&real.path, &folder)).collect();
+        let made: Vec<Option<Made>> = tools.iter().map(|t| t.make(&real.path, &folder, "onnxruntime")).collect();
+        let for_tract = tools[0].make(&real.path, &folder, "tract");
         let inputs = real::first(&real.data, &original).unwrap();
         let models: Vec<Option<&Model>> = made.iter().map(|m| m.as_ref().map(|m| &m.model)).collect();
-        let speed = |name| row(&speeds(&original, &models, &inputs, name), |s| format!("{s:.2}"));
-        let (ort, tract) = (speed("onnxruntime"), speed("tract"));
+        let mut tract_models = models.clone();
+        tract_models[0] = for_tract.as_ref().map(|m| &m.model);
+        let speed = |models: &[_], name| row(&speeds(&original, models, &inputs, name), |s| format!("{s:.2}"));
+        let (ort, tract) = (speed(&models, "onnxruntime"), speed(&tract_models, "tract"));
         println!(
             "| {} | {} | {} | {ort} | {tract} | {} | {} | {} |",
             real.name,
@@ -129,7 +135,7 @@ fn large(tools: &[Tool], folder: &Path) {
     let path = folder.join("vit_b.onnx");
     onnxpress::onnx::emit(&made::vit_b(), &path).unwrap();
     let before = onnxpress::onnx::load(&path).unwrap().operator_count();
-    let made: Vec<Option<Made>> = tools.iter().map(|t| t.make(&path, folder)).collect();
+    let made: Vec<Option<Made>> = tools.iter().map(|t| t.make(&path, folder, "onnxruntime")).collect();
     println!(
         "| ViT-B/16, made up | {before} | {} | | | | {} | {} |",
         row(&made, |m| m.model.operator_count().to_string()),

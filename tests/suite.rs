@@ -13,6 +13,8 @@ mod emit;
 mod fixtures;
 mod golden;
 mod gradient;
+#[path = "../benches/made/inputs.rs"]
+mod inputs;
 mod integer_forms;
 mod kill;
 mod large;

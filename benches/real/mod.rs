@@ -1,5 +1,9 @@
 //! The models in ../shared/models, with something to feed each.
 
+#[allow(dead_code, reason = "each benchmark takes what it needs")]
+#[path = "../made/inputs.rs"]
+mod inputs;
+
 use std::path::{Path, PathBuf};
 
 use onnxpress::data::{DataOptions, Dataset, InputSpec};
@@ -19,7 +23,7 @@ const MODELS: &[(&str, &str, Sizes)] = &[
     ("ppocrv4_rec", "ocr/rec_calib.npz", &[]),
     ("ppocrv4_det", "ocr/det_calib.npz", &[]),
     ("ppocr_v2_cls", "ocr/cls_calib.npz", &[]),
-    ("magika_v3_3", "random:4", &[]),
+    ("magika_v3_3", "made-up files", &[]),
     ("silero_vad", "random:4", VOICE),
     ("silero_vad_16k_op15", "random:4", VOICE),
     ("plcmos_v2", "random:4", &[]),
@@ -43,14 +47,22 @@ pub fn models() -> Vec<Real> {
             println!("{name} is not there");
             return None;
         }
-        let spec = match data.starts_with("random:") {
-            true => (*data).to_string(),
-            false => shared.join("data").join(data).display().to_string(),
+        let spec = match *data {
+            "made-up files" => made_up_files(),
+            data if data.starts_with("random:") => data.to_string(),
+            data => shared.join("data").join(data).display().to_string(),
         };
         let shapes = shapes.iter().map(|(input, dims)| ((*input).to_string(), dims.to_vec())).collect();
         Some(Real { name, path, data: DataOptions { shapes, limit: Some(4), ..DataOptions::new(&spec) } })
     });
     there.collect()
+}
+
+/// Where their begins and ends are.
+fn made_up_files() -> String {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("made_up_files.npz");
+    inputs::begins_and_ends(&path, 16, 2);
+    path.display().to_string()
 }
 
 pub fn dataset(data: &DataOptions, model: &Model) -> onnxpress::Result<Dataset> {
