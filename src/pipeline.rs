@@ -16,7 +16,7 @@ use crate::passes::{self, SimplifyOptions, SimplifyReport};
 use crate::progress::Progress;
 use crate::prune::{self, PruneOptions};
 use crate::quantize::{self, QuantOptions, QuantPlan, Switch};
-use crate::report::Report;
+use crate::report::{Beside, Report};
 use crate::runtime::Runtime;
 use crate::target;
 use crate::validate::ran::ran;
@@ -38,6 +38,8 @@ pub struct Optimize<'a> {
     pub calibration_runtime: &'a dyn Runtime,
     /// Runs original and result for the proof.
     pub runtime: &'a dyn Runtime,
+    /// Run them too, for the report alone.
+    pub beside: Vec<&'a dyn Runtime>,
     pub validate: ValidateOptions,
     pub gates: Gates,
     /// Time that the search for a plan that keeps the gates, or a drop within noise, may take.
@@ -91,6 +93,13 @@ pub fn optimize(
     {
         report.plan = Some(better);
         proof(&mut report)?;
+    }
+    if let Some(data) = &data {
+        let written = onnx::load(o.output)?;
+        for runtime in &o.beside {
+            let found = validate(&original, &written, data.validation(), *runtime, &o.validate, progress);
+            report.beside.push(Beside::of(*runtime, found)?);
+        }
     }
     report.seconds = begin.elapsed().as_secs_f64();
     Ok(report)

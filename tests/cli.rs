@@ -32,6 +32,39 @@ fn json(done: &Output) -> serde_json::Value {
 }
 
 #[test]
+fn runtimes_stand_side_by_side() {
+    let dir = tempfile::tempdir().unwrap();
+    let (model, data) = (fixture("digits.onnx"), fixture("digits_calib.npz"));
+    let present = onnxpress::runtime::find("onnxruntime").unwrap().present();
+    let args =
+        ["validate", &model, &model, "--data", &data, "--limit", "4", "--no-latency", "--runtime", "tract,onnxruntime"];
+    let done = run(dir.path(), &args);
+    let said = String::from_utf8_lossy(&done.stdout);
+    match present {
+        Ok(_) => assert!(said.contains("in tract") && said.contains("in onnxruntime"), "{said}"),
+        Err(why) => println!("skipped: {why}"),
+    }
+    let done = run(
+        dir.path(),
+        &[
+            "optimize",
+            &model,
+            "-o",
+            "o.onnx",
+            "--data",
+            &data,
+            "--limit",
+            "8",
+            "--runtime",
+            "tract",
+            "--calibration-runtime",
+            "tract",
+        ],
+    );
+    assert_eq!(done.status.code(), Some(0), "{}", String::from_utf8_lossy(&done.stderr));
+}
+
+#[test]
 fn exit_codes_tell_what_happened() {
     let dir = tempfile::tempdir().unwrap();
     let (model, data) = (fixture("digits.onnx"), fixture("digits_eval.npz"));
@@ -65,6 +98,8 @@ fn exit_codes_tell_what_happened() {
         &["prune", &model, "-o", "c.onnx", "--pattern", "0:4"],
         &["prune", &model, "-o", "c.onnx", "--threshold", "-1"],
         &["bench", &model, "--threads", "0"],
+        &["bench", &model, "--runtime", "tract,tract"],
+        &["inspect", &model, "--ort-lib", "no/such/library.so"],
     ] {
         assert_eq!(code(folder, args), 2, "{args:?}");
     }

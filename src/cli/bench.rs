@@ -6,7 +6,7 @@ use super::Done;
 use super::args::{DataArgs, positive, runtimes};
 use super::out::say;
 use crate::error::Result;
-use crate::runtime::{self, LoadOptions, RUNTIMES, Session};
+use crate::runtime::{self, LoadOptions, RUNTIMES, Runtime, Session};
 use crate::validate::latency::{LatencyOptions, Timed, interleaved, quantile, summary};
 use crate::{ir, pipeline};
 
@@ -17,8 +17,8 @@ pub struct Args {
     models: Vec<PathBuf>,
     #[command(flatten)]
     data: DataArgs,
-    #[arg(long, value_name = "R", default_value = RUNTIMES[0].name(), help = runtimes("Runtime that runs them"))]
-    runtime: String,
+    #[arg(long, value_name = "R", value_delimiter = ',', default_value = RUNTIMES[0].name(), help = runtimes("Runtimes that run them"))]
+    runtime: Vec<String>,
     /// Threads of one run
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = positive)]
     threads: usize,
@@ -27,7 +27,13 @@ pub struct Args {
 type Inputs = Vec<(String, ir::Tensor)>;
 
 pub(super) fn run(args: &Args) -> Result<Done> {
-    let runtime = runtime::find(&args.runtime)?;
+    for runtime in runtime::find_all(&args.runtime)? {
+        time(args, runtime)?;
+    }
+    Ok(Done::Well)
+}
+
+fn time(args: &Args, runtime: &dyn Runtime) -> Result<()> {
     let mut sessions: Vec<(Box<dyn Session>, Inputs)> = Vec::new();
     for path in &args.models {
         let model = pipeline::load(path)?;
@@ -44,5 +50,5 @@ pub(super) fn run(args: &Args) -> Result<Done> {
         let t = summary(own);
         say!("{:>12.3} {:>12.3} {:>7.2}×   {}", t.median_ms, t.p95_ms, quantile(&ratios, 0.5), path.display());
     }
-    Ok(Done::Well)
+    Ok(())
 }

@@ -26,7 +26,7 @@ pub struct Args {
     pub(super) data: DataArgs,
     #[command(flatten)]
     quant: QuantArgs,
-    #[arg(long, value_name = "R", default_value = RUNTIMES[0].name(), help = runtimes("Runtime that runs the model"))]
+    #[arg(long, visible_alias = "calibration-runtime", value_name = "R", default_value = RUNTIMES[0].name(), help = runtimes("Runtime that runs the model"))]
     runtime: String,
 }
 

@@ -16,6 +16,7 @@ mod simplify;
 mod validate;
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anstream::eprintln;
@@ -23,6 +24,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use out::say;
 
 use crate::error::Result;
+use crate::runtime;
 
 /// Press trained ONNX models: smaller, faster, and measured.
 #[derive(Parser)]
@@ -33,6 +35,9 @@ struct Cli {
     /// Say more (-v, -vv); RUST_LOG says it finer
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
+    /// ONNX Runtime's shared library, where it is not found by itself
+    #[arg(long, global = true, value_name = "FILE")]
+    ort_lib: Option<PathBuf>,
     /// No progress bars
     #[arg(short, long, global = true)]
     quiet: bool,
@@ -99,6 +104,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn dispatch(cli: Cli) -> Result<Done> {
+    cli.ort_lib.as_deref().map_or(Ok(()), runtime::use_onnxruntime)?;
     let bars = bars::Bars::new(cli.quiet);
     match cli.command {
         Command::Optimize(args) => optimize::run(&args, &bars).map_err(|e| args.data.explain(e)),

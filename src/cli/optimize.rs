@@ -57,9 +57,13 @@ pub struct Args {
     gates: GateArgs,
     #[command(flatten)]
     budget: BudgetArgs,
-    /// Runtime that calibrates and validates [default: tract, and for the proof the target's own where it is present]
+    /// Runtimes that prove the result; the first one decides, and calibrates where --calibration-runtime names none
+    /// [default: tract, and for the proof the target's own where it is present]
+    #[arg(long, value_name = "R", value_delimiter = ',')]
+    runtime: Vec<String>,
+    /// Runtime that runs the data for calibration
     #[arg(long, value_name = "R")]
-    runtime: Option<String>,
+    calibration_runtime: Option<String>,
     /// Threads of one run while timing
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = positive)]
     threads: usize,
@@ -72,7 +76,8 @@ pub struct Args {
 }
 
 pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
-    let calibration_runtime = runtime::find(args.runtime.as_deref().unwrap_or(CALIBRATES))?;
+    let calibration_runtime = runtime::find(calibrates(args))?;
+    let runtimes = runtime::find_all(&args.runtime)?;
     if args.data.data.is_none() && args.ranges.is_none() {
         let form = args.quant.options()?.effective_format();
         if !args.no_quantize && form.is_static() {
@@ -97,7 +102,8 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
         calibrator: args.quant.calibrator()?,
         ranges: args.ranges.clone(),
         calibration_runtime,
-        runtime: if args.runtime.is_some() { calibration_runtime } else { runtime::closest_to(&args.quant.target) },
+        runtime: runtimes.first().copied().unwrap_or_else(|| runtime::closest_to(&args.quant.target)),
+        beside: runtimes.iter().skip(1).copied().collect(),
         validate: ValidateOptions { threads: args.threads, ..ValidateOptions::default() },
         gates: args.gates.gates(),
         time_budget: args.budget.time_budget,
@@ -119,6 +125,10 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
         (None, false) => Done::GateMissed,
         (None, true) => Done::Well,
     })
+}
+
+fn calibrates(args: &Args) -> &str {
+    args.calibration_runtime.as_ref().or(args.runtime.first()).map_or(CALIBRATES, String::as_str)
 }
 
 fn simplify_options(args: &Args) -> Result<SimplifyOptions> {
@@ -147,19 +157,14 @@ fn plan(args: &Args, bars: &Bars) -> Result<Done> {
     let mut plan = Plan { schema_version: report::SCHEMA_VERSION, simplify, prune: None, quantize: None };
     let data = args.data.data.as_ref().map(|spec| args.data.open(spec, &model)).transpose()?;
     if let Some(options) = prune_options(args)? {
-        let runtime = runtime::find(args.runtime.as_deref().unwrap_or(CALIBRATES))?;
+        let runtime = runtime::find(calibrates(args))?;
         let data = data.as_ref().map(|dataset| prune::Data { dataset, runtime });
         let pruned = prune::decide(&model, &options, data, bars)?;
         prune::apply(&mut model, &pruned)?;
         plan.prune = Some(pruned);
     }
     if !args.no_quantize {
-        let source = range_source(
-            args.ranges.as_ref(),
-            data.as_ref(),
-            args.runtime.as_deref().unwrap_or(CALIBRATES),
-            &args.quant,
-        )?;
+        let source = range_source(args.ranges.as_ref(), data.as_ref(), calibrates(args), &args.quant)?;
         plan.quantize = Some(pipeline::decide(&mut model, &args.quant.options()?, source, bars)?.plan);
     }
     if args.report == "json" {

@@ -26,7 +26,7 @@ pub struct Args {
     ranges: Option<PathBuf>,
     #[command(flatten)]
     quant: QuantArgs,
-    #[arg(long, value_name = "R", default_value = RUNTIMES[0].name(), help = runtimes("Runtime that calibrates"))]
+    #[arg(long, visible_alias = "calibration-runtime", value_name = "R", default_value = RUNTIMES[0].name(), help = runtimes("Runtime that calibrates"))]
     runtime: String,
     #[command(flatten)]
     promise: PromiseArgs,

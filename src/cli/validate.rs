@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use super::Done;
 use super::args::{DataArgs, GateArgs, positive, runtimes};
 use super::bars::Bars;
-use super::out::{put, say};
+use super::out::{self, put, say};
 use crate::error::{Error, Result};
 use crate::runtime::{self, RUNTIMES};
 use crate::validate::size::{Size, size};
-use crate::validate::{ValidateOptions, validate};
+use crate::validate::{Missed, ValidateOptions, Validation, validate};
 use crate::{pipeline, report};
 
 #[derive(clap::Args)]
@@ -22,8 +22,8 @@ pub struct Args {
     pub(super) data: DataArgs,
     #[command(flatten)]
     gates: GateArgs,
-    #[arg(long, value_name = "R", default_value = RUNTIMES[0].name(), help = runtimes("Runtime that runs both"))]
-    runtime: String,
+    #[arg(long, value_name = "R", value_delimiter = ',', default_value = RUNTIMES[0].name(), help = runtimes("Runtimes that run both"))]
+    runtime: Vec<String>,
     /// Threads of one run while timing
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = positive)]
     threads: usize,
@@ -34,18 +34,18 @@ pub struct Args {
     format: String,
 }
 
-/// The comparison with the gates that were missed.
+/// The comparison in one runtime, with the gates that were missed.
 #[derive(serde::Serialize)]
 struct Output<'a> {
     schema_version: u32,
     sizes: &'a (Size, Size),
     #[serde(flatten)]
-    validation: &'a crate::validate::Validation,
-    missed: &'a [crate::validate::Missed],
+    validation: Validation,
+    missed: Vec<Missed>,
 }
 
 pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
-    let runtime = runtime::find(&args.runtime)?;
+    let runtimes = runtime::find_all(&args.runtime)?;
     if args.no_latency && args.gates.gates().min_speedup.is_some() {
         return Err(Error::usage("--min-speedup needs the timing that --no-latency leaves out"));
     }
@@ -55,20 +55,33 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
     if args.no_latency {
         options.latency = None;
     }
-    let found = validate(&original, &rewritten, &data, runtime, &options, bars)?;
     let batch = data.batch(0)?;
     let weigh = |model, path| size(model, path, Some(&batch));
     let sizes = (weigh(&original, &args.original), weigh(&rewritten, &args.rewritten));
     let gates = args.gates.gates();
-    gates.measured(&found)?;
-    let missed = gates.missed(&found);
-    match args.format.as_str() {
-        "json" => {
-            let schema_version = report::SCHEMA_VERSION;
-            say!("{}", report::json(&Output { schema_version, sizes: &sizes, validation: &found, missed: &missed })?);
-        }
-        "markdown" => put!("{}", report::markdown(&sizes, &found, &missed)),
-        _ => put!("{}{}", report::sizes(&sizes.0, &sizes.1), report::comparison(&found, &missed)),
+    let mut all = Vec::new();
+    for runtime in runtimes {
+        let validation = validate(&original, &rewritten, &data, runtime, &options, bars)?;
+        gates.measured(&validation)?;
+        let missed = gates.missed(&validation);
+        all.push(Output { schema_version: report::SCHEMA_VERSION, sizes: &sizes, validation, missed });
     }
-    Ok(if missed.is_empty() { Done::Well } else { Done::GateMissed })
+    match args.format.as_str() {
+        // One object for one runtime, a list for several.
+        "json" if all.len() == 1 => say!("{}", report::json(&all[0])?),
+        "json" => say!("{}", report::json(&all)?),
+        "markdown" => all
+            .iter()
+            .try_for_each(|o| out::write(format_args!("{}", report::markdown(&sizes, &o.validation, &o.missed))))?,
+        _ => {
+            put!("{}", report::sizes(&sizes.0, &sizes.1));
+            for o in &all {
+                if all.len() > 1 {
+                    say!("  in {}", o.validation.runtime);
+                }
+                put!("{}", report::comparison(&o.validation, &o.missed));
+            }
+        }
+    }
+    Ok(if all.iter().all(|o| o.missed.is_empty()) { Done::Well } else { Done::GateMissed })
 }

@@ -11,10 +11,11 @@ use serde::Serialize;
 pub use markdown::markdown;
 pub use text::{comparison, count, megabytes, sizes, text};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::passes::SimplifyReport;
 use crate::prune::PruneReport;
 use crate::quantize::{QuantPlan, QuantReport};
+use crate::runtime::Runtime;
 use crate::validate::ran::Ran;
 use crate::validate::size::Size;
 use crate::validate::{Missed, Validation};
@@ -36,12 +37,36 @@ pub struct Report {
     /// Before and after.
     pub sizes: Option<(Size, Size)>,
     pub validation: Option<Validation>,
+    /// The same in other runtimes.
+    pub beside: Vec<Beside>,
     /// What of the plan truly runs in integers.
     pub ran: Option<Ran>,
     /// Why the runtime could not run original and result on the data.
     pub unproven: Option<String>,
     /// Gates that were not met.
     pub missed: Vec<Missed>,
+}
+
+/// What another runtime than the judging one makes of original and result.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct Beside {
+    pub runtime: String,
+    pub validation: Option<Validation>,
+    /// Why it could not run them.
+    pub unproven: Option<String>,
+}
+
+impl Beside {
+    /// # Errors
+    /// What is not the runtime's refusal.
+    pub fn of(runtime: &dyn Runtime, found: Result<Validation>) -> Result<Self> {
+        let (validation, unproven) = match found {
+            Ok(validation) => (Some(validation), None),
+            Err(e) if e.kind() == ErrorKind::Runtime => (None, Some(e.to_string())),
+            Err(e) => return Err(e),
+        };
+        Ok(Beside { runtime: runtime.name().into(), validation, unproven })
+    }
 }
 
 impl Report {
@@ -57,6 +82,7 @@ impl Report {
             plan: None,
             sizes: None,
             validation: None,
+            beside: Vec::new(),
             ran: None,
             unproven: None,
             missed: Vec::new(),

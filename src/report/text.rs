@@ -33,6 +33,13 @@ pub fn text(r: &Report) -> String {
     if let Some(ran) = &r.ran {
         out += &integers(ran);
     }
+    for beside in &r.beside {
+        let _ = writeln!(out, "  in {}", beside.runtime);
+        out += &beside.validation.as_ref().map_or(String::new(), |v| comparison(v, &[]));
+        if let Some(why) = &beside.unproven {
+            let _ = writeln!(out, "    unproven  {why}");
+        }
+    }
     if let Some(why) = &r.unproven {
         let _ = writeln!(out, "    unproven  the file is written, but not compared: {why}");
     }

@@ -50,6 +50,33 @@ pub fn find(name: &str) -> Result<&'static dyn Runtime> {
     })
 }
 
+/// The runtimes of these names, each once.
+///
+/// # Errors
+/// Usage, for a name that there is not, or twice.
+pub fn find_all(names: &[String]) -> Result<Vec<&'static dyn Runtime>> {
+    if let Some(twice) = names.iter().enumerate().find(|(i, n)| names[..*i].contains(n)) {
+        return Err(Error::usage(format!("the runtime \"{}\" is named twice", twice.1)));
+    }
+    names.iter().map(|name| find(name)).collect()
+}
+
+/// Loads ONNX Runtime from this library when it is first used, instead of looking for one.
+///
+/// # Errors
+/// Where there is no such file, or this program is built without ONNX Runtime.
+pub fn use_onnxruntime(library: &std::path::Path) -> Result<()> {
+    if !library.is_file() {
+        return Err(Error::usage("there is no such library").in_file(library));
+    }
+    #[cfg(feature = "onnxruntime")]
+    onnxruntime::use_library(library);
+    match cfg!(feature = "onnxruntime") {
+        true => Ok(()),
+        false => Err(Error::usage("this program is built without ONNX Runtime")),
+    }
+}
+
 /// Element type and sizes of an input, all known.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TensorTypeConcrete {

@@ -1,6 +1,6 @@
 //! ONNX Runtime: used where its shared library is present, never linked.
 //!
-//! The library is looked for when the runtime is first used: `ORT_DYLIB_PATH`, then the Python environment that is
+//! The library is looked for when the runtime is first used: where [`use_library`] says, `ORT_DYLIB_PATH`, then the Python environment that is
 //! active (the `onnxruntime` wheel carries it), then where the system keeps libraries.
 
 use std::path::{Path, PathBuf};
@@ -64,6 +64,14 @@ impl Runtime for OnnxRuntime {
 /// What the names of its contractions of integers contain.
 const INTEGER_KERNELS: [&str; 5] = ["QLinearConv", "QLinearMatMul", "QGemm", "Integer", "DynamicQuantize"];
 
+/// Where the user says that the library is.
+static NAMED: OnceLock<PathBuf> = OnceLock::new();
+
+/// The library to load, instead of looking for one; what was said first holds.
+pub fn use_library(path: &Path) {
+    let _ = NAMED.set(path.to_path_buf());
+}
+
 /// One per process; so is the answer that there is no library.
 fn environment() -> Result<&'static Environment> {
     static ENVIRONMENT: OnceLock<Result<Environment, String>> = OnceLock::new();
@@ -76,13 +84,16 @@ fn environment() -> Result<&'static Environment> {
         Ok(environment)
     });
     found.as_ref().map_err(|why| {
-        Error::runtime(format!("ONNX Runtime's library is not there ({why}); set ORT_DYLIB_PATH to its path"))
+        Error::runtime(format!(
+            "ONNX Runtime's library is not there ({why}); set ORT_DYLIB_PATH or --ort-lib to its path"
+        ))
     })
 }
 
 /// Where the library is said to be, else where it may be.
 fn library() -> PathBuf {
-    let named = std::env::var_os("ORT_DYLIB_PATH").filter(|p| !p.is_empty()).map(PathBuf::from);
+    let variable = || std::env::var_os("ORT_DYLIB_PATH").filter(|p| !p.is_empty()).map(PathBuf::from);
+    let named = NAMED.get().cloned().or_else(variable);
     let wheel =
         || ["VIRTUAL_ENV", "CONDA_PREFIX"].into_iter().find_map(|v| in_python(PathBuf::from(std::env::var_os(v)?)));
     let system = match std::env::consts::OS {
