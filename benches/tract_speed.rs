@@ -9,11 +9,8 @@
 mod made;
 mod real;
 
-use std::path::Path;
-
 use onnxpress::data::DataOptions;
 use onnxpress::ir::Model;
-use onnxpress::passes::{Specialize, specialize};
 use onnxpress::pipeline::{RangeSource, decide};
 use onnxpress::progress::Silent;
 use onnxpress::quantize::{self, QuantOptions};
@@ -32,18 +29,8 @@ fn main() {
 
 fn real() {
     for real in real::models() {
-        said(real.name, load(&real.path).and_then(|model| compare(real.name, model, real.data)));
+        said(real.name, onnxpress::onnx::load(&real.path).and_then(|model| compare(real.name, model, real.data)));
     }
-}
-
-/// The model; a sample rate, which made-up numbers would not be, is fixed.
-fn load(path: &Path) -> onnxpress::Result<Model> {
-    let mut model = onnxpress::onnx::load(path)?;
-    if model.user_inputs().iter().any(|v| model.name(*v) == "sr") {
-        let rate = vec![("sr".to_string(), "16000".to_string())];
-        specialize(&mut model, &Specialize { freeze: rate, ..Specialize::default() })?;
-    }
-    Ok(model)
 }
 
 fn said(name: &str, result: onnxpress::Result<()>) {

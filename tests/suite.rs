@@ -13,6 +13,7 @@ mod emit;
 mod fixtures;
 mod golden;
 mod gradient;
+#[allow(dead_code, reason = "the benches take the rest of it")]
 #[path = "../benches/made/inputs.rs"]
 mod inputs;
 mod integer_forms;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use ndarray::{Array2, Array4};
+use ndarray::{Array2, Array3, Array4, arr0};
 use ndarray_npy::NpzWriter;
 
 /// Numbers in [0, 1), the same for the same seed.
@@ -49,6 +49,26 @@ pub fn speech(path: &Path, clips: usize, seed: u64) {
     out.add_array("degraded_audio", &Array4::from_shape_vec((clips, 1, FRAMES, BINS), audio).unwrap()).unwrap();
     out.add_array("rater_embed", &Array2::from_shape_vec((clips, 64), rater).unwrap()).unwrap();
     out.finish().unwrap();
+}
+
+/// A folder of `clips` chunks of something like voice at 16 kHz, 512 samples each, with the empty state that a detector begins with.
+pub fn voice(folder: &Path, clips: usize, seed: u64) {
+    std::fs::create_dir_all(folder).unwrap();
+    let mut random = uniform(seed);
+    for clip in 0..clips {
+        let (pitch, loudness) = (80.0 + 240.0 * random(), random());
+        let sample = |t: usize| {
+            let phase = std::f64::consts::TAU * pitch * t as f64 / 16000.0;
+            let tones: f64 = (1..6).map(|k| (phase * f64::from(k)).sin() / f64::from(k)).sum();
+            (0.2 * loudness * tones + 0.02 * (random() - 0.5)) as f32
+        };
+        let sound: Vec<f32> = (0..512).map(sample).collect();
+        let mut out = NpzWriter::new(std::fs::File::create(folder.join(format!("{clip:03}.npz"))).unwrap());
+        out.add_array("input", &Array2::from_shape_vec((1, 512), sound).unwrap()).unwrap();
+        out.add_array("state", &Array3::<f32>::zeros((2, 1, 128))).unwrap();
+        out.add_array("sr", &arr0(16000i64)).unwrap();
+        out.finish().unwrap();
+    }
 }
 
 /// Kinds of files: how they begin, a line, how they end. `%w` is a word, `%n` a number, `%b` a few bytes.
