@@ -130,26 +130,6 @@ impl Contraction {
             }
         }
     }
-
-    /// What the node's output `y` holds at the positions that [`Self::rows`] takes: `[groups·outputs]` a row, and how many rows.
-    /// `None` where `y` has another shape.
-    pub fn targets(&self, y: &Tensor, most: usize) -> Option<(Vec<f32>, usize)> {
-        let (values, shape, width) = (y.to_f32()?, y.shape(), self.groups * self.outputs);
-        let axis = if self.is_product() { shape.len().checked_sub(1)? } else { 1 };
-        if shape.get(axis) != Some(&width) {
-            return None;
-        }
-        // Positions of one sample follow each other, a channel's numbers `places` apart.
-        let places: usize = shape[axis + 1..].iter().product();
-        let all = values.len() / width.max(1);
-        let count = all.min(most);
-        let row = |i: usize| {
-            let p = i * all / count;
-            let first = p / places * places * width + p % places;
-            (0..width).map(move |channel| first + channel * places)
-        };
-        Some(((0..count).flat_map(row).map(|at| values[at]).collect(), count))
-    }
 }
 
 impl Window {
@@ -194,6 +174,17 @@ impl Window {
         Some((samples, out))
     }
 
+    /// What the kernel's columns meet of one row, the first of them at `first`; zeros outside.
+    fn row(&self, line: &[f32], first: isize, into: &mut Vec<f32>) {
+        let (width, end) = (line.len() as isize, first + self.kernel[1] as isize);
+        if self.dilations[1] == 1 && first >= 0 && end <= width {
+            into.extend_from_slice(&line[first as usize..end as usize]);
+            return;
+        }
+        let at = |k: usize| usize::try_from(first + (k * self.dilations[1]) as isize).ok();
+        into.extend((0..self.kernel[1]).map(|k| at(k).and_then(|x| line.get(x)).copied().unwrap_or(0.0)));
+    }
+
     fn rows(&self, values: &[f32], shape: &[usize], groups: usize, most: usize) -> Option<(Vec<f32>, usize)> {
         let (samples, out) = self.positions(shape)?;
         let (channels, size) = match *shape {
@@ -210,17 +201,15 @@ impl Window {
         for i in 0..count {
             let p = i * all / count;
             let (sample, y, x) = (p / (out[0] * out[1]), p / out[1] % out[0], p % out[1]);
+            let first = [y, x].map(|o| o as isize);
+            let first = [0, 1].map(|a| first[a] * self.strides[a] as isize - self.pads[0][a] as isize);
             for channel in 0..channels {
                 let plane = &values[(sample * channels + channel) * size[0] * size[1]..][..size[0] * size[1]];
                 for ky in 0..self.kernel[0] {
-                    for kx in 0..self.kernel[1] {
-                        let at = |a: usize, o: usize, k: usize| {
-                            (o * self.strides[a] + k * self.dilations[a])
-                                .checked_sub(self.pads[0][a])
-                                .filter(|v| *v < size[a])
-                        };
-                        let value = at(0, y, ky).zip(at(1, x, kx)).map_or(0.0, |(y, x)| plane[y * size[1] + x]);
-                        rows.push(value);
+                    let at = first[0] + (ky * self.dilations[0]) as isize;
+                    match usize::try_from(at).ok().filter(|y| *y < size[0]) {
+                        Some(y) => self.row(&plane[y * size[1]..][..size[1]], first[1], &mut rows),
+                        None => rows.resize(rows.len() + self.kernel[1], 0.0),
                     }
                 }
             }

@@ -10,7 +10,7 @@
 
 use faer::linalg::matmul::matmul;
 use faer::linalg::solvers::{DenseSolveCore, Llt};
-use faer::{Accum, Mat, Par, Side};
+use faer::{Accum, Mat, MatRef, Par, Side};
 
 /// A layer that loses channels.
 #[derive(Debug)]
@@ -20,6 +20,8 @@ pub struct Elimination {
     weights: Mat<f64>,
     /// The weights of each channel.
     blocks: Vec<Vec<usize>>,
+    /// Σ_o w_ocᵀ·w_oc of each channel, row after row: all of the weights that its cost looks at.
+    squares: Vec<Vec<f64>>,
     gone: Vec<bool>,
 }
 
@@ -28,8 +30,7 @@ impl Elimination {
     /// `None` where the damped matrix cannot be inverted.
     pub fn new(h: &[f64], weights: &[f32], blocks: Vec<Vec<usize>>, damping: f64) -> Option<Self> {
         let depth = h.len().isqrt();
-        let diagonal = |k: usize| h[k * depth + k];
-        let mean = (0..depth).map(diagonal).sum::<f64>() / depth.max(1) as f64;
+        let mean = (0..depth).map(|k| h[k * depth + k]).sum::<f64>() / depth.max(1) as f64;
         if !(mean.is_finite() && mean > 0.0) || depth == 0 {
             return None;
         }
@@ -38,53 +39,80 @@ impl Elimination {
         let inverse = Llt::new(damped.as_ref(), Side::Lower).ok()?.inverse();
         let weights = Mat::from_fn(weights.len() / depth, depth, |o, k| f64::from(weights[o * depth + k]));
         let gone = vec![false; blocks.len()];
-        Some(Elimination { inverse, weights, blocks, gone })
-    }
-
-    /// ([H⁻¹]_cc)⁻¹
-    fn block(&self, c: usize) -> Option<Mat<f64>> {
-        let at = &self.blocks[c];
-        let own = Mat::from_fn(at.len(), at.len(), |i, j| self.inverse[(at[i], at[j])]);
-        Llt::new(own.as_ref(), Side::Lower).ok().map(|l| l.inverse())
+        let squares = blocks.iter().map(|at| squares(&weights, at)).collect();
+        Some(Elimination { inverse, weights, blocks, squares, gone })
     }
 
     /// E(c); nothing where the channel is gone or has no weights here.
     pub fn cost(&self, c: usize) -> f64 {
         let at = &self.blocks[c];
-        if self.gone[c] || at.is_empty() {
-            return 0.0;
-        }
-        // Σ_o w·P·wᵀ = Σ_ij P_ij·(Wᵀ·W)_ij
-        let Some(p) = self.block(c) else { return f64::INFINITY };
-        let mut sum = 0.0;
-        for i in 0..at.len() {
-            for j in 0..=i {
-                let w = self.weights.col(at[i]).transpose() * self.weights.col(at[j]);
-                sum += p[(i, j)] * w * if i == j { 1.0 } else { 2.0 };
+        match at[..] {
+            _ if self.gone[c] => 0.0,
+            [] => 0.0,
+            [k] => self.squares[c][0] / self.inverse[(k, k)].max(f64::MIN_POSITIVE),
+            _ => {
+                // Σ_o w·P·wᵀ = tr(P·Σ_o wᵀ·w)
+                let own = at.iter().flat_map(|i| at.iter().map(|j| self.inverse[(*i, *j)])).collect();
+                trace_of_quotient(own, &self.squares[c], at.len()).unwrap_or(f64::INFINITY)
             }
         }
-        sum.max(0.0)
+        .max(0.0)
     }
 
-    /// Takes the channel away.
-    pub fn remove(&mut self, c: usize) {
-        let at = self.blocks[c].clone();
-        if std::mem::replace(&mut self.gone[c], true) || at.is_empty() {
-            return;
+    /// Takes channels away, all at once; what that costs.
+    pub fn remove(&mut self, channels: &[usize]) -> f64 {
+        let new = channels.iter().filter(|c| !self.gone[**c]);
+        let at: Vec<usize> = new.flat_map(|c| self.blocks[*c].iter().copied()).collect();
+        channels.iter().for_each(|c| self.gone[*c] = true);
+        if at.is_empty() {
+            return 0.0;
         }
-        let Some(p) = self.block(c) else { return };
-        let depth = self.inverse.nrows();
+        let own = Mat::from_fn(at.len(), at.len(), |i, j| self.inverse[(at[i], at[j])]);
+        let Ok(factor) = Llt::new(own.as_ref(), Side::Lower) else { return f64::INFINITY };
+        let p = factor.inverse();
+        let (depth, outputs) = (self.inverse.nrows(), self.weights.nrows());
         let rows = Mat::from_fn(at.len(), depth, |i, k| self.inverse[(at[i], k)]);
-        let columns = rows.transpose().to_owned() * &p;
-        let own = Mat::from_fn(self.weights.nrows(), at.len(), |o, i| self.weights[(o, at[i])]);
-        let step = own * p;
+        let own = Mat::from_fn(outputs, at.len(), |o, i| self.weights[(o, at[i])]);
+        let product = |a: MatRef<f64>, b: MatRef<f64>| {
+            let mut c = Mat::zeros(a.nrows(), b.ncols());
+            matmul(c.as_mut(), Accum::Replace, a, b, 1.0, Par::Seq);
+            c
+        };
+        let step = product(own.as_ref(), p.as_ref());
+        let cost = (0..outputs).map(|o| (0..at.len()).map(|i| step[(o, i)] * own[(o, i)]).sum::<f64>()).sum::<f64>();
+        let columns = product(rows.transpose(), p.as_ref());
+        let cross = product(step.transpose(), self.weights.as_ref());
+        let steps = product(step.transpose(), step.as_ref());
+        self.follow(&rows, &cross, &steps);
         matmul(self.weights.as_mut(), Accum::Add, step.as_ref(), rows.as_ref(), -1.0, Par::Seq);
         matmul(self.inverse.as_mut(), Accum::Add, columns.as_ref(), rows.as_ref(), -1.0, Par::Seq);
         for k in at {
             // What is gone has no numbers left but rounding.
-            self.inverse.col_mut(k).fill(0.0);
-            self.inverse.row_mut(k).fill(0.0);
-            self.weights.col_mut(k).fill(0.0);
+            (0..depth).for_each(|i| (self.inverse[(i, k)], self.inverse[(k, i)]) = (0.0, 0.0));
+            (0..outputs).for_each(|o| self.weights[(o, k)] = 0.0);
+        }
+        cost.max(0.0)
+    }
+
+    /// The squares of W − S·R: WᵀW − RᵀSᵀW − WᵀS·R + RᵀSᵀS·R, block by block.
+    fn follow(&mut self, rows: &Mat<f64>, cross: &Mat<f64>, steps: &Mat<f64>) {
+        for ((at, squares), gone) in self.blocks.iter().zip(&mut self.squares).zip(&self.gone) {
+            if *gone {
+                continue;
+            }
+            for (i, a) in at.iter().enumerate() {
+                for (j, b) in at.iter().enumerate() {
+                    let mut sum = 0.0;
+                    for s in 0..rows.nrows() {
+                        let mut inner = -cross[(s, *b)];
+                        for t in 0..rows.nrows() {
+                            inner += steps[(s, t)] * rows[(t, *b)];
+                        }
+                        sum += rows[(s, *a)] * inner - cross[(s, *a)] * rows[(s, *b)];
+                    }
+                    squares[i * at.len() + j] += sum;
+                }
+            }
         }
     }
 
@@ -93,6 +121,50 @@ impl Elimination {
         let (outputs, depth) = (self.weights.nrows(), self.weights.ncols());
         (0..outputs).flat_map(|o| (0..depth).map(move |k| (o, k))).map(|at| self.weights[at] as f32).collect()
     }
+}
+
+fn squares(weights: &Mat<f64>, at: &[usize]) -> Vec<f64> {
+    let own = Mat::from_fn(weights.nrows(), at.len(), |o, i| weights[(o, at[i])]);
+    let mut found = Mat::zeros(at.len(), at.len());
+    matmul(found.as_mut(), Accum::Replace, own.transpose(), own.as_ref(), 1.0, Par::Seq);
+    (0..at.len()).flat_map(|i| (0..at.len()).map(move |j| (i, j))).map(|ij| found[ij]).collect()
+}
+
+/// tr(A⁻¹·Q) of two symmetric matrices of `n` rows, by the Cholesky factor of A; `None` where A is not positive.
+fn trace_of_quotient(mut a: Vec<f64>, q: &[f64], n: usize) -> Option<f64> {
+    for j in 0..n {
+        for i in j..n {
+            let mut sum = a[i * n + j];
+            for k in 0..j {
+                sum -= a[i * n + k] * a[j * n + k];
+            }
+            if i > j {
+                a[i * n + j] = sum / a[j * n + j];
+            } else if sum > 0.0 {
+                a[j * n + j] = sum.sqrt();
+            } else {
+                return None;
+            }
+        }
+    }
+    // tr(L⁻ᵀ·L⁻¹·Q) = tr(L⁻¹·Q·L⁻ᵀ): solved from both sides, of which only the diagonal is needed.
+    let solve = |b: &mut [f64]| {
+        for i in 0..n {
+            for k in 0..i {
+                b[i] -= a[i * n + k] * b[k];
+            }
+            b[i] /= a[i * n + i];
+        }
+    };
+    let mut half: Vec<f64> = q.to_vec();
+    half.chunks_mut(n).for_each(&solve);
+    let mut trace = 0.0;
+    for j in 0..n {
+        let mut column: Vec<f64> = (0..n).map(|i| half[i * n + j]).collect();
+        solve(&mut column);
+        trace += column[j];
+    }
+    Some(trace)
 }
 
 #[cfg(test)]
@@ -113,12 +185,14 @@ mod tests {
         let mut e = Elimination::new(&h, &w, vec![vec![0, 1], vec![2]], 0.0).unwrap();
         let (both, one) = (e.cost(0), e.cost(1));
         assert!(one > 0.0 && both > 0.0);
-        e.remove(1);
+        assert!((e.remove(&[1]) - one).abs() < 1e-9);
         let left = e.weights();
         assert_eq!(left[2], 0.0);
         assert!((error(&h, &w, &left) - one).abs() < 1e-5);
         // From there, losing all costs the rest of wᵀ·H·w.
         assert!((one + e.cost(0) - error(&h, &w, &[0.0; 3])).abs() < 1e-5);
         assert_eq!(e.cost(1), 0.0);
+        let mut together = Elimination::new(&h, &w, vec![vec![0, 1], vec![2]], 0.0).unwrap();
+        assert!((together.remove(&[0, 1]) - error(&h, &w, &[0.0; 3])).abs() < 1e-5);
     }
 }

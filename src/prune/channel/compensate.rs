@@ -86,9 +86,9 @@ fn solve(
         for other in others {
             target = combined(&target, &cut_value(theirs.get(other)?, *other, kept)?, ours.get(other)?)?;
         }
-        let (x, count) = c.rows(ours.get(&layer.x)?, most)?;
-        let (t, wanted) = c.targets(&target, most)?;
-        (count == wanted).then_some((x, t, count))
+        let input = ours.get(&layer.x)?;
+        let (x, count) = c.rows(input, most)?;
+        Some((x, c.at_rows(&target, input.shape(), most)?, count))
     };
     let (mut fit, mut judge) = (empty(layer, c.outputs), empty(layer, c.outputs));
     let numbers: Vec<usize> = (0..batches).collect();

@@ -16,6 +16,8 @@ use crate::ir::{Model, NodeId};
 use crate::second_order::Elimination;
 
 const DAMPING: f64 = 0.01;
+/// Steps in which the channels of a group go; more channels than these go several at once.
+const STEPS: usize = 160;
 
 /// Channels in the order in which they go, as far as they may.
 #[derive(Debug, Clone, Default)]
@@ -99,23 +101,36 @@ pub fn order(
     let shares = shares(group);
     let mut left: Vec<usize> = group.members.iter().map(|m| m.channels.len()).collect();
     let mut damage = 0.0;
+    let each = free.len().div_ceil(STEPS).max(1);
     let mut stops: Vec<usize> = stops.iter().map(|s| (s * free.len() as f64).round() as usize).collect();
     stops.retain(|s| *s > 0);
     loop {
         let may = |c: &&usize| !gone[**c] && shares[**c].iter().all(|(m, n)| left[*m] > *n);
         let cost = |c: usize| parts.iter().map(|(e, all)| all.iter().map(|x| x.cost(c)).sum::<f64>() / e).sum::<f64>();
-        let left_over = free.iter().filter(may).copied();
-        let next = match scores {
-            Some(scores) => left_over.min_by(|a, b| scores[*a].total_cmp(&scores[*b])).map(|c| (c, cost(c))),
-            None => left_over.map(|c| (c, cost(c))).min_by(|a, b| a.1.total_cmp(&b.1)),
-        };
-        let Some((c, cost)) = next else { break };
-        parts.iter_mut().flat_map(|(_, all)| all).for_each(|x| x.remove(c));
-        gone[c] = true;
-        shares[c].iter().for_each(|(m, n)| left[*m] -= n);
-        damage += cost;
-        order.channels.push(c);
-        order.damage.push(damage);
+        let mut next: Vec<(f64, usize)> =
+            free.iter().filter(may).map(|c| (scores.map_or_else(|| cost(*c), |scores| scores[*c]), *c)).collect();
+        next.sort_by(|a, b| a.0.total_cmp(&b.0));
+        // No further than the next stop, and no axis to its end.
+        let stop = stops.iter().map(|s| s.saturating_sub(order.channels.len())).filter(|n| *n > 0).min();
+        next.truncate(each.min(stop.unwrap_or(each)));
+        let mut taken = Vec::with_capacity(next.len());
+        for (_, c) in next {
+            if shares[c].iter().all(|(m, n)| left[*m] > *n) {
+                shares[c].iter().for_each(|(m, n)| left[*m] -= n);
+                gone[c] = true;
+                taken.push(c);
+            }
+        }
+        if taken.is_empty() {
+            break;
+        }
+        let losses = parts.iter_mut().map(|(e, all)| all.iter_mut().map(|x| x.remove(&taken)).sum::<f64>() / *e);
+        let loss: f64 = losses.sum();
+        for (i, c) in taken.iter().enumerate() {
+            order.channels.push(*c);
+            order.damage.push(damage + loss * (i + 1) as f64 / taken.len() as f64);
+        }
+        damage += loss;
         if stops.contains(&order.channels.len()) {
             let weights = consumers.iter().zip(&parts);
             let weights = weights.map(|(c, (_, all))| (c.layer, all.iter().flat_map(Elimination::weights).collect()));
