@@ -74,8 +74,7 @@ pub fn optimize(
     report.simplify = Some(passes::simplify(&mut model, &o.simplify).map_err(|e| e.in_file(o.model))?);
     if let Some(options) = &o.prune {
         let data = data.as_ref().map(|d| prune::Data { dataset: &d.calibration, runtime: o.calibration_runtime });
-        let plan = prune::decide(&model, options, data, progress)?;
-        report.prune = Some(prune::apply(&mut model, &plan)?);
+        report.prune = Some(prune::prune(&mut model, options, data, progress)?.1);
     }
     let mut float = model;
     let mut decided = None;

@@ -15,7 +15,7 @@ const LAYERS: &[&[&str]] = &[
     &["passes"],
     &["runtime"],
     &["calibrate", "gradient"],
-    &["second_order"],
+    &["second_order", "recover"],
     &["quantize", "prune", "validate"],
     &["mixed"],
     &["report"],

@@ -160,12 +160,11 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
     let dataset = args.data.data.as_ref().map(|spec| args.data.open(spec, &model)).transpose()?;
     let runtime = runtime::find(&args.runtime)?;
     let data = dataset.as_ref().map(|dataset| Data { dataset, runtime });
-    let plan = prune::decide(&model, &options, data, bars)?;
     let Some(path) = path else {
-        put!("{plan}");
+        put!("{}", prune::decide(&model, &options, data, bars)?);
         return Ok(Done::Well);
     };
-    let report = prune::apply(&mut model, &plan)?;
+    let (plan, report) = prune::prune(&mut model, &options, data, bars)?;
     onnx::emit(&model, path)?;
     say!("{report}");
     for note in &plan.notes {

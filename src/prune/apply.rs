@@ -6,10 +6,13 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::channel::ChannelReport;
+use super::options::PruneOptions;
 use super::plan::PrunePlan;
-use super::{channel, sparse};
-use crate::error::Result;
+use super::{Data, channel, decide, sparse};
+use crate::error::{Error, Result};
 use crate::ir::{GraphEdit, Model};
+use crate::progress::Progress;
+use crate::recover::{RecoverOptions, RecoverReport, recover};
 
 /// What was done.
 #[derive(Debug, Clone, Default, Serialize, JsonSchema)]
@@ -20,48 +23,85 @@ pub struct PruneReport {
     /// Tensors stored as `sparse_initializer`.
     pub sparse: usize,
     pub channels: Option<ChannelReport>,
+    /// Training afterwards.
+    pub recovered: Option<RecoverReport>,
 }
 
-/// Sets the zeros.
+/// Decides, applies, and trains the result towards `model` as it was where that is asked for.
+///
+/// # Errors
+/// Those of [`decide`] and of [`recover`](recover()); usage where there are no data to train on.
+pub fn prune(
+    model: &mut Model,
+    options: &PruneOptions,
+    data: Option<Data>,
+    progress: &dyn Progress,
+) -> Result<(PrunePlan, PruneReport)> {
+    let plan = decide(model, options, data, progress)?;
+    let float = model.clone();
+    let mut report = written(model, &plan)?;
+    if let Some(wanted) = options.recover {
+        let data = data.ok_or_else(|| Error::usage("--recover trains on data: give --data"))?;
+        let mut how = RecoverOptions { seed: options.seed, ..RecoverOptions::new(wanted.steps) };
+        how.rate = wanted.rate.unwrap_or(how.rate);
+        report.recovered = Some(recover(&float, model, data.dataset, &how, progress)?);
+    }
+    report.sparse = stored_sparse(model, &plan)?;
+    Ok((plan, report))
+}
+
+/// Sets the zeros, and what the other weights become.
 ///
 /// # Errors
 /// Internal, where the plan is for another model.
 pub fn apply(model: &mut Model, plan: &PrunePlan) -> Result<PruneReport> {
+    let mut report = written(model, plan)?;
+    report.sparse = stored_sparse(model, plan)?;
+    Ok(report)
+}
+
+fn written(model: &mut Model, plan: &PrunePlan) -> Result<PruneReport> {
     let channels = plan.channels.as_ref().map(|plan| channel::apply(model, plan)).transpose()?;
     let mut edit = GraphEdit::new(model);
     let mut report = PruneReport { channels, ..PruneReport::default() };
     for t in &plan.tensors {
         report.weights += t.shape.iter().product::<usize>();
         report.zeros += t.zeros;
-        if t.kept.is_some() {
-            continue;
+        if t.kept.is_none() {
+            report.tensors += 1;
+            t.write(&mut edit)?;
         }
-        report.tensors += 1;
-        let is_initializer = edit.producer(t.value).is_none();
-        if plan.options.sparse
-            && is_initializer
-            && let Some(s) = sparse::smaller(&t.pruned(&edit)?)?
-        {
-            edit.make_sparse(t.value, s);
-            t.write_intercept(&mut edit);
-            report.sparse += 1;
-            continue;
-        }
-        t.write(&mut edit)?;
     }
     Ok(report)
 }
 
+/// Stores tensors sparse where that is asked for and smaller; how many.
+fn stored_sparse(model: &mut Model, plan: &PrunePlan) -> Result<usize> {
+    let mut edit = GraphEdit::new(model);
+    let mut count = 0;
+    for t in plan.tensors.iter().filter(|t| plan.options.sparse && t.kept.is_none()) {
+        let Some(tensor) = edit.value(t.value).initializer() else { continue };
+        if let Some(smaller) = sparse::smaller(tensor)? {
+            edit.make_sparse(t.value, smaller);
+            count += 1;
+        }
+    }
+    Ok(count)
+}
+
 impl fmt::Display for PruneReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let told = |f: &mut fmt::Formatter<'_>| self.recovered.as_ref().map_or(Ok(()), |r| write!(f, "; {r}"));
         if let Some(channels) = &self.channels {
-            return write!(f, "{channels}");
+            write!(f, "{channels}")?;
+            return told(f);
         }
         let percent = 100.0 * self.zeros as f64 / self.weights.max(1) as f64;
         write!(f, "{} of {} weights are zero ({percent:.1} %) in {} tensors", self.zeros, self.weights, self.tensors)?;
         match self.sparse {
             0 => Ok(()),
             n => write!(f, ", {n} stored sparse"),
-        }
+        }?;
+        told(f)
     }
 }

@@ -66,7 +66,6 @@ fn unsupported(options: &PruneOptions) -> Result<()> {
     match options {
         PruneOptions { pattern: p @ Pattern::Block { .. }, .. } => not_yet(format!("--pattern {p}")),
         PruneOptions { goal: Goal::Size(_), .. } => not_yet("--target-size".into()),
-        PruneOptions { recover: Some(_), .. } => not_yet("--recover".into()),
         _ => Ok(()),
     }
 }
@@ -207,7 +206,7 @@ impl Sought {
         progress: &dyn Progress,
     ) -> Result<Vec<Vec<f32>>> {
         let mut scores = vec![Vec::new(); tensors.len()];
-        statistics::each(self.criterion.needs, (model, tensors), data, progress, |i, statistics| {
+        statistics::each(self.criterion.needs, (model, tensors), (data, seed), progress, |i, statistics| {
             let weights = tensors[i].numbers(model).filter(|_| tensors[i].kept.is_none());
             if let Some(weights) = weights {
                 let scored = Scored { weights: &weights, statistics, seed: seed ^ i as u64 };

@@ -31,7 +31,7 @@ mod statistics;
 mod tensors;
 
 pub use algorithm::ALGORITHMS;
-pub use apply::{PruneReport, apply};
+pub use apply::{PruneReport, apply, prune};
 pub use criterion::CRITERIA;
 pub use decide::{Data, decide};
 pub use goal::{Goal, Threshold};

@@ -5,6 +5,7 @@ use super::layer::{Layer, steps};
 use super::moments::measure;
 use super::plan::TensorPlan;
 use crate::error::{Error, Result};
+use crate::gradient::{CollectOptions, Moment, collect};
 use crate::ir::Model;
 use crate::progress::Progress;
 use crate::second_order::moments::Centred;
@@ -16,8 +17,8 @@ pub enum Needs {
     Nothing,
     /// Second moments of what meets the weights.
     Activations,
-    /// The gradients of a loss by the weights.
-    Gradients,
+    /// A sum over the gradients of a loss by the weights, sample by sample.
+    Gradients(Moment),
 }
 
 /// What is known of one weight tensor.
@@ -36,16 +37,13 @@ pub struct Activations {
     pub moments: Vec<Centred>,
 }
 
-/// Sums over samples of the gradient of a loss by each weight, in the order of the weights.
+/// What a criterion asked for of the gradients of a loss by each weight, in the order of the weights.
 #[derive(Debug, Clone, Default)]
 pub struct Gradients {
-    pub samples: u64,
-    /// Σg.
-    pub sum: Vec<f32>,
-    /// Σ|g|.
-    pub absolute: Vec<f32>,
-    /// Σg².
-    pub squared: Vec<f32>,
+    /// How many were added up.
+    pub samples: usize,
+    /// Σg, Σ|g| or Σg².
+    pub sums: Vec<f32>,
 }
 
 /// Hands `see` what a criterion needs of each tensor that is pruned, by its place in `tensors`, one at a time. A tensor of which
@@ -56,7 +54,7 @@ pub struct Gradients {
 pub(super) fn each(
     needs: Needs,
     (model, tensors): (&Model, &[TensorPlan]),
-    data: Option<Data>,
+    (data, seed): (Option<Data>, u64),
     progress: &dyn Progress,
     mut see: impl FnMut(usize, &Statistics),
 ) -> Result<()> {
@@ -67,7 +65,7 @@ pub(super) fn each(
             Ok(())
         }
         Needs::Activations => activations((model, tensors), data()?, progress, see),
-        Needs::Gradients => Err(Error::usage("criteria of gradients are not supported yet")),
+        Needs::Gradients(moment) => gradients((model, tensors), moment, (data()?, seed), progress, see),
     }
 }
 
@@ -94,4 +92,28 @@ fn activations(
     }
     progress.finish();
     Ok(())
+}
+
+fn gradients(
+    (model, tensors): (&Model, &[TensorPlan]),
+    moment: Moment,
+    (data, seed): (Data, u64),
+    progress: &dyn Progress,
+    mut see: impl FnMut(usize, &Statistics),
+) -> Result<()> {
+    let open = || tensors.iter().enumerate().filter(|(_, t)| t.kept.is_none());
+    let names: Vec<String> = open().map(|(_, t)| t.tensor.clone()).collect();
+    let options = CollectOptions { moments: vec![moment], labels: true, seed };
+    let found = collect(model, data.dataset, data.runtime, &names, &options, progress)?;
+    let mut refused = None;
+    for (i, t) in open() {
+        match found.of(&t.tensor, moment) {
+            Ok(sums) => {
+                let gradients = Some(Gradients { samples: found.samples, sums: sums.to_vec() });
+                see(i, &Statistics { activations: None, gradients });
+            }
+            Err(why) => refused = Some(format!("tensor \"{}\" has no gradient: {why}", t.tensor)),
+        }
+    }
+    refused.map_or(Ok(()), |why| Err(Error::input(why).with_advice("leave its node out with --exclude")))
 }

@@ -1,8 +1,11 @@
 //! How important a weight is: one file a criterion.
 
+mod fisher;
+mod gradient;
 mod hessian;
 mod magnitude;
 mod random;
+mod taylor;
 mod wanda;
 
 use super::{Needs, Statistics};
@@ -49,8 +52,25 @@ impl Scored<'_> {
     }
 }
 
+impl Scored<'_> {
+    /// The score of each weight from the weight and the mean over samples of what was asked for of its gradient.
+    fn by_gradient(&self, score: impl Fn(f32, f32) -> f32) -> Vec<f32> {
+        let Some(g) = &self.statistics.gradients else { return Vec::new() };
+        let share = 1.0 / g.samples.max(1) as f32;
+        self.weights.iter().zip(&g.sums).map(|(w, sum)| score(*w, sum * share)).collect()
+    }
+}
+
 /// Every criterion.
-pub static CRITERIA: &[Criterion] = &[magnitude::CRITERION, wanda::CRITERION, hessian::CRITERION, random::CRITERION];
+pub static CRITERIA: &[Criterion] = &[
+    magnitude::CRITERION,
+    wanda::CRITERION,
+    hessian::CRITERION,
+    gradient::CRITERION,
+    taylor::CRITERION,
+    fisher::CRITERION,
+    random::CRITERION,
+];
 
 /// The criterion of that name.
 ///

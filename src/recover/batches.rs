@@ -1,0 +1,103 @@
+//! The samples of each step, and those held back.
+
+use std::collections::BTreeMap;
+
+use super::RecoverOptions;
+use crate::data::{Dataset, Rng};
+use crate::error::{Error, Result};
+use crate::ir::{Model, Tensor};
+
+/// One of so many is held back.
+const HELD: usize = 8;
+
+/// Named tensors.
+pub(super) type Fed = Vec<(String, Tensor)>;
+
+/// Batches of the dataset with equal shapes, joined to runs of a fixed number of samples.
+pub(super) struct Batches<'a> {
+    dataset: &'a Dataset,
+    training: Vec<usize>,
+    held: Vec<usize>,
+    /// Batches of the dataset in one run.
+    joined: usize,
+    /// Runs of one step, one a core.
+    pub lanes: usize,
+    seed: u64,
+}
+
+impl<'a> Batches<'a> {
+    /// # Errors
+    /// Usage, for fewer samples than a step and a look want.
+    pub fn new(model: &Model, dataset: &'a Dataset, options: &RecoverOptions) -> Result<Self> {
+        let mut by_shape: BTreeMap<Vec<(String, Vec<usize>)>, Vec<usize>> = BTreeMap::new();
+        for index in 0..dataset.batch_count() {
+            by_shape.entry(dataset.shapes(index)?).or_default().push(index);
+        }
+        // A session is made for one shape: the commonest.
+        let most = by_shape.into_iter().max_by_key(|(_, indices)| indices.len());
+        let (shapes, indices) = most.ok_or_else(|| Error::usage("there are no samples to train on"))?;
+        let open = |v| model.tensor_type(v).shape.is_some_and(|s| s.first().is_some_and(|d| d.known().is_none()));
+        let joins = model.user_inputs().into_iter().all(open);
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let each = shapes.first().and_then(|(_, s)| s.first().copied()).unwrap_or(1).max(1);
+        let joined = if joins { (options.batch / cores / each).max(1) } else { 1 };
+        let lanes = if joins { cores } else { (options.batch / each).max(1) };
+        let (held, training): (Vec<usize>, Vec<usize>) = indices
+            .into_iter()
+            .enumerate()
+            .map(|(i, index)| (i % HELD == HELD - 1, index))
+            .fold((Vec::new(), Vec::new()), |(mut held, mut training), (is_held, index)| {
+                if is_held {
+                    held.push(index)
+                } else {
+                    training.push(index)
+                }
+                (held, training)
+            });
+        if training.len() < joined * lanes || held.len() < joined {
+            let message =
+                format!("{} are too few to train on: a step takes {}", dataset.describe(), joined * lanes * each);
+            return Err(Error::usage(message));
+        }
+        Ok(Batches { dataset, training, held, joined, lanes, seed: options.seed })
+    }
+
+    /// Of step `step` (from 1), one run a lane. Every epoch goes through all samples once, in another order.
+    pub fn of_step(&self, step: usize) -> Vec<Vec<usize>> {
+        let (size, count) = (self.joined * self.lanes, self.training.len());
+        let steps = count / size;
+        let (epoch, place) = ((step - 1) / steps, (step - 1) % steps);
+        let mut order = self.training.clone();
+        let mut rng = Rng::new(&[self.seed, epoch as u64]);
+        for i in (1..count).rev() {
+            order.swap(i, ((1.0 - rng.uniform()) * (i + 1) as f64) as usize);
+        }
+        order[place * size..(place + 1) * size].chunks(self.joined).map(<[usize]>::to_vec).collect()
+    }
+
+    /// Runs of what is held back.
+    pub fn held(&self) -> impl Iterator<Item = &[usize]> {
+        self.held.chunks_exact(self.joined)
+    }
+
+    /// Inputs of a run.
+    pub fn inputs(&self, run: &[usize]) -> Result<Fed> {
+        let parts = run.iter().map(|i| Ok(self.dataset.batch(*i)?.inputs)).collect::<Result<Vec<Fed>>>()?;
+        joined(&parts)
+    }
+}
+
+/// Named tensors one after the other along the first axis.
+pub(super) fn joined(parts: &[Fed]) -> Result<Fed> {
+    let [first, rest @ ..] = parts else { return Ok(Vec::new()) };
+    if rest.is_empty() {
+        return Ok(first.clone());
+    }
+    let join = |(place, (name, tensor)): (usize, &(String, Tensor))| {
+        let mut shape = tensor.shape().to_vec();
+        shape[0] = parts.iter().map(|p| p[place].1.shape()[0]).sum();
+        let bytes: Vec<u8> = parts.iter().flat_map(|p| p[place].1.bytes().iter().copied()).collect();
+        Ok((name.clone(), Tensor::from_bytes(tensor.dtype(), shape, bytes)?))
+    };
+    first.iter().enumerate().map(join).collect()
+}

@@ -1,0 +1,176 @@
+//! Recovery without a framework: the float model is distilled into what pruning made of it.
+//!
+//! ```text
+//! x ─┬─► float model ─► t                        targets: no labels are needed
+//!    └─► pruned model(W) ─► y ─► ½·Σ(y − t)²/E[t²] ─► dL/dW ─► Adam ─► W, zeros kept
+//! ```
+//!
+//! Hinton, Vinyals and Dean, Distilling the Knowledge in a Neural Network (2015), with the outputs themselves for targets. The
+//! gradient graph ([`crate::gradient`]) is built once, its weights are inputs, and the fastest runtime that is present runs it, on
+//! every core a part of each batch. An eighth of the samples is held back: the weights with the least loss on it win, which may be
+//! those that training began with, and training stops where that loss has not fallen for long.
+
+mod adam;
+mod batches;
+mod trainer;
+
+use serde::Serialize;
+
+use crate::data::Dataset;
+use crate::error::{Error, Result};
+use crate::ir::{DType, GraphEdit, Model, Tensor, ValueId};
+use crate::ops::{self, QuantRule};
+use crate::progress::Progress;
+
+use adam::Adam;
+use batches::Batches;
+use trainer::Trainer;
+
+/// How long and how fast.
+#[derive(Debug, Clone, Copy)]
+pub struct RecoverOptions {
+    pub steps: usize,
+    /// Of Adam at the first step; it falls to zero along half a cosine.
+    pub rate: f64,
+    /// Samples of a step.
+    pub batch: usize,
+    pub seed: u64,
+}
+
+impl RecoverOptions {
+    pub fn new(steps: usize) -> Self {
+        RecoverOptions { steps, rate: 2e-3, batch: 64, seed: 0 }
+    }
+}
+
+/// What training did.
+#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
+pub struct RecoverReport {
+    /// That were run; fewer than asked for where the loss on the samples held back had long stopped to fall.
+    pub steps: usize,
+    /// The step whose weights won.
+    pub best: usize,
+    /// Share of the outputs' energy that is wrong, on samples held back, before and after.
+    pub before: f64,
+    pub after: f64,
+    /// Tensors that were trained.
+    pub tensors: usize,
+    pub runtime: String,
+    pub seconds: f64,
+    /// Parameters that were not trained, and why.
+    pub refused: Vec<String>,
+}
+
+impl std::fmt::Display for RecoverReport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{} tensors trained for {} steps in {:.0} s with {}: error on samples held back {:.4} ─► {:.4} at step {}",
+            self.tensors, self.steps, self.seconds, self.runtime, self.before, self.after, self.best
+        )
+    }
+}
+
+/// How often the loss on the samples held back is looked at, in a whole training.
+const LOOKS: usize = 25;
+/// Looks without a better one after which training stops.
+const PATIENCE: usize = 10;
+
+/// A parameter of the student.
+struct Parameter {
+    name: String,
+    value: ValueId,
+    shape: Vec<usize>,
+    numbers: Vec<f32>,
+    /// Weights that are zero stay so; biases are free.
+    keeps_zeros: bool,
+}
+
+/// Trains the weights and biases of `student`'s contractions towards the outputs of `teacher`, which has the same inputs and
+/// outputs.
+///
+/// # Errors
+/// Usage, for data that are too few; what the data or the runtimes refuse.
+pub fn recover(
+    teacher: &Model,
+    student: &mut Model,
+    dataset: &Dataset,
+    options: &RecoverOptions,
+    progress: &dyn Progress,
+) -> Result<RecoverReport> {
+    let begin = std::time::Instant::now();
+    let mut parameters = parameters(student);
+    let batches = Batches::new(student, dataset, options)?;
+    let names: Vec<String> = parameters.iter().map(|p| p.name.clone()).collect();
+    let mut trainer = Trainer::new((teacher, student), &batches, &names)?;
+    let mut refused = Vec::new();
+    parameters.retain(|p| match trainer.refusal(&p.name) {
+        None => true,
+        Some(why) => {
+            refused.push(format!("{} is not trained: {why}", p.name));
+            false
+        }
+    });
+    if parameters.is_empty() {
+        return Err(Error::usage(format!("nothing can be trained: {}", refused.join("; "))));
+    }
+    let (before, mut best) = (trainer.loss(&parameters)?, 0);
+    let (mut after, mut kept) = (before, parameters.iter().map(|p| p.numbers.clone()).collect::<Vec<_>>());
+    let mut adam = Adam::new(&parameters);
+    let every = options.steps.div_ceil(LOOKS).max(1);
+    progress.start("recovering", options.steps as u64);
+    let mut done = 0;
+    for step in 1..=options.steps {
+        let gradients = trainer.gradients(&parameters, step)?;
+        let turned = std::f64::consts::PI * step as f64 / options.steps as f64;
+        adam.update(&mut parameters, &gradients, options.rate * (0.5 + 0.5 * turned.cos()));
+        progress.step(1);
+        done = step;
+        if step % every == 0 || step == options.steps {
+            let loss = trainer.loss(&parameters)?;
+            tracing::debug!("step {step}: loss {loss:.5} on samples held back");
+            if loss < after {
+                (after, best) = (loss, step);
+                kept = parameters.iter().map(|p| p.numbers.clone()).collect();
+            } else if step > best + PATIENCE * every {
+                break;
+            }
+        }
+    }
+    progress.finish();
+    let runtime = trainer.runtime.to_string();
+    let mut edit = GraphEdit::new(student);
+    for (p, numbers) in parameters.iter().zip(kept) {
+        let tensor = Tensor::from_vec(p.shape.clone(), numbers);
+        match edit.producer(p.value) {
+            Some(node) => edit.set_attr(node, "value", tensor),
+            None => edit.set_initializer(p.value, tensor),
+        }
+    }
+    let (tensors, seconds) = (parameters.len(), begin.elapsed().as_secs_f64());
+    Ok(RecoverReport { steps: done, best, before, after, tensors, runtime, seconds, refused })
+}
+
+/// Weights and biases of contractions in the main graph, in graph order, each once.
+fn parameters(model: &Model) -> Vec<Parameter> {
+    let mut found: Vec<Parameter> = Vec::new();
+    for id in model.graph(model.main()).nodes() {
+        let node = model.node(*id);
+        let Some(QuantRule::Weighted { weight, bias, .. }) = ops::of(node).map(|op| op.quant) else { continue };
+        for (input, is_weight) in [(Some(weight), true), (bias, false)] {
+            let Some(value) = input.and_then(|i| node.input(i)) else { continue };
+            let Some(tensor) = model.constant(value).filter(|t| t.dtype() == DType::F32) else { continue };
+            let Some(numbers) = tensor.as_slice::<f32>() else { continue };
+            if found.iter().all(|p| p.value != value) {
+                found.push(Parameter {
+                    name: model.name(value).to_string(),
+                    value,
+                    shape: tensor.shape().to_vec(),
+                    numbers: numbers.into_owned(),
+                    keeps_zeros: is_weight,
+                });
+            }
+        }
+    }
+    found
+}

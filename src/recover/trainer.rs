@@ -1,0 +1,198 @@
+//! Sessions of teacher and student, and what they say of the weights.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::Instant;
+
+use super::Parameter;
+use super::batches::{Batches, Fed};
+use crate::error::{Error, Result};
+use crate::gradient::{Gradient, Loss, Weights, differentiate};
+use crate::ir::{DType, GraphEdit, Model, Tensor};
+use crate::runtime::{LoadOptions, RUNTIMES, Runtime, Session};
+
+/// Bytes of teacher's outputs that are kept.
+const KEPT: usize = 256 << 20;
+
+pub(super) struct Trainer<'a> {
+    batches: &'a Batches<'a>,
+    teacher: Box<dyn Session>,
+    gradient: Gradient,
+    /// One a lane, or one that all share.
+    sessions: Vec<Box<dyn Session>>,
+    /// The loss alone.
+    losses: Box<dyn Session>,
+    pub runtime: &'static str,
+    /// By the samples of the run.
+    targets: Mutex<(usize, BTreeMap<Vec<usize>, Fed>)>,
+}
+
+impl<'a> Trainer<'a> {
+    pub fn new((teacher, student): (&Model, &Model), batches: &'a Batches<'a>, names: &[String]) -> Result<Self> {
+        let run = batches.of_step(1).into_iter().next().unwrap_or_default();
+        let inputs = batches.inputs(&run)?;
+        let load = LoadOptions::for_run(student, &inputs);
+        let scales = scales(teacher, &inputs)?;
+        let gradient = differentiate(student, &load, &Loss::SquaredError { scales }, names, Weights::Fed)?;
+        let present: Vec<&dyn Runtime> = RUNTIMES.iter().copied().filter(|r| r.present().is_ok()).collect();
+        let mut best: Option<(f64, &dyn Runtime)> = None;
+        let fed = made_up(&gradient.model)?;
+        let mut refused = None;
+        for runtime in present {
+            match timed(runtime, &gradient, &fed) {
+                Ok(seconds) if best.is_none_or(|(least, _)| seconds < least) => best = Some((seconds, runtime)),
+                Ok(_) => {}
+                Err(e) => refused = Some(e),
+            }
+        }
+        let Some((seconds, runtime)) = best else {
+            return Err(refused.unwrap_or_else(|| Error::runtime("no runtime runs the gradients")));
+        };
+        tracing::debug!("training runs in {}: {seconds:.3} s a run", runtime.name());
+        let count = if runtime.shares_sessions() { 1 } else { batches.lanes };
+        let sessions = (0..count).map(|_| runtime.load(&gradient.model, &gradient.load_options()));
+        let sessions = sessions.collect::<Result<_>>()?;
+        let losses = runtime.load(&loss_alone(&gradient), &gradient.load_options())?;
+        let teacher = runtime.load(teacher, &load)?;
+        let targets = Mutex::default();
+        Ok(Trainer { batches, teacher, gradient, sessions, losses, runtime: runtime.name(), targets })
+    }
+
+    /// Why a parameter has no gradient.
+    pub fn refusal(&self, name: &str) -> Option<&str> {
+        self.gradient.of.iter().find(|(n, _)| n == name).and_then(|(_, g)| g.as_ref().err()).map(String::as_str)
+    }
+
+    /// What the student is fed for a run: samples and targets.
+    fn fed(&self, run: &[usize]) -> Result<Fed> {
+        let mut inputs = self.batches.inputs(run)?;
+        let known = self.targets.lock().unwrap_or_else(PoisonError::into_inner).1.get(run).cloned();
+        let targets = match known {
+            Some(targets) => targets,
+            None => {
+                let made = self.teacher.run(&inputs)?;
+                let of = |output: &String| made.iter().find(|(name, _)| name == output).map(|(_, t)| t.clone());
+                let missing = |output| Error::internal(format!("the float model gave no \"{output}\""));
+                let named = self
+                    .gradient
+                    .targets
+                    .iter()
+                    .map(|t| Ok((t.input.clone(), of(&t.output).ok_or_else(|| missing(&t.output))?)));
+                let targets = named.collect::<Result<Fed>>()?;
+                let mut kept = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
+                let bytes: usize = targets.iter().map(|(_, t)| t.byte_len()).sum();
+                if kept.0 + bytes <= KEPT {
+                    kept.0 += bytes;
+                    kept.1.insert(run.to_vec(), targets.clone());
+                }
+                targets
+            }
+        };
+        inputs.extend(targets);
+        Ok(inputs)
+    }
+
+    /// The mean gradient of each parameter over the samples of a step.
+    pub fn gradients(&mut self, parameters: &[Parameter], step: usize) -> Result<Vec<Vec<f32>>> {
+        let runs = self.batches.of_step(step);
+        let weights = tensors(parameters);
+        let this = &*self;
+        let parts: Vec<Result<Fed>> = std::thread::scope(|scope| {
+            let sessions = this.sessions.iter().cycle();
+            let threads: Vec<_> = runs
+                .iter()
+                .zip(sessions)
+                .map(|(run, session)| {
+                    let weights = &weights;
+                    scope.spawn(move || {
+                        let mut fed = this.fed(run)?;
+                        fed.extend(weights.iter().cloned());
+                        session.run(&fed)
+                    })
+                })
+                .collect();
+            let gone = |_| Err(Error::internal("a thread that trains panicked"));
+            threads.into_iter().map(|t| t.join().unwrap_or_else(gone)).collect()
+        });
+        let parts = parts.into_iter().collect::<Result<Vec<Fed>>>()?;
+        let share = 1.0 / parts.len().max(1) as f32;
+        parameters.iter().map(|p| self.mean(p, &parts, share)).collect()
+    }
+
+    fn mean(&self, p: &Parameter, parts: &[Fed], share: f32) -> Result<Vec<f32>> {
+        let output = self.gradient.of.iter().find(|(n, _)| *n == p.name).and_then(|(_, g)| g.as_ref().ok());
+        let mut sum = vec![0f32; p.numbers.len()];
+        for part in parts {
+            let found = part.iter().find(|(name, _)| Some(name) == output).and_then(|(_, t)| t.as_slice::<f32>());
+            let missing = || Error::internal(format!("no gradient of \"{}\" came", p.name));
+            sum.iter_mut().zip(found.ok_or_else(missing)?.iter()).for_each(|(s, g)| *s += share * g);
+        }
+        Ok(sum)
+    }
+
+    /// The mean loss of a run over what is held back.
+    pub fn loss(&self, parameters: &[Parameter]) -> Result<f64> {
+        let weights = tensors(parameters);
+        let (mut sum, mut count) = (0.0, 0usize);
+        for run in self.batches.held() {
+            let mut fed = self.fed(run)?;
+            fed.extend(weights.iter().cloned());
+            let found = self.losses.run(&fed)?;
+            let loss = found.iter().find(|(name, _)| *name == self.gradient.loss).and_then(|(_, t)| t.scalar_f32());
+            sum += f64::from(loss.ok_or_else(|| Error::internal("no loss came"))?);
+            count += 1;
+        }
+        Ok(sum / count.max(1) as f64)
+    }
+}
+
+fn tensors(parameters: &[Parameter]) -> Fed {
+    parameters.iter().map(|p| (p.name.clone(), Tensor::from_vec(p.shape.clone(), p.numbers.clone()))).collect()
+}
+
+/// Of each float output 2 over its energy in one run: the loss is the share of the energy that is wrong.
+fn scales(teacher: &Model, inputs: &Fed) -> Result<Vec<f32>> {
+    let session = RUNTIMES[0].load(teacher, &LoadOptions::for_run(teacher, inputs))?;
+    let outputs = session.run(inputs)?;
+    let float = outputs.iter().filter(|(_, t)| t.dtype() == DType::F32);
+    let energy = |t: &Tensor| t.as_slice::<f32>().map_or(0.0, |v| v.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>());
+    Ok(float.map(|(_, t)| (2.0 / energy(t).max(1e-12)) as f32).collect())
+}
+
+/// The loss without the gradients.
+fn loss_alone(gradient: &Gradient) -> Model {
+    let mut model = gradient.model.clone();
+    let mut edit = GraphEdit::new(&mut model);
+    let main = edit.main();
+    let loss = edit.graph(main).outputs().iter().copied().find(|v| edit.name(*v) == gradient.loss);
+    edit.clear_graph_outputs(main);
+    loss.into_iter().for_each(|v| edit.add_graph_output(main, v));
+    edit.remove_unread_nodes(main);
+    model
+}
+
+/// Zeros for every input.
+fn made_up(model: &Model) -> Result<Fed> {
+    let zeros = |v| {
+        let ty = model.tensor_type(v);
+        let name = model.name(v).to_string();
+        let sizes = ty.known_shape().zip(ty.dtype);
+        let (shape, dtype) = sizes.ok_or_else(|| Error::internal(format!("input \"{name}\" has no shape")))?;
+        let bytes = dtype.byte_len(shape.iter().product()).unwrap_or(0);
+        Ok((name, Tensor::from_bytes(dtype, shape, vec![0u8; bytes])?))
+    };
+    model.user_inputs().into_iter().map(zeros).collect()
+}
+
+/// Seconds of the faster of two runs.
+fn timed(runtime: &dyn Runtime, gradient: &Gradient, fed: &Fed) -> Result<f64> {
+    let session = runtime.load(&gradient.model, &gradient.load_options())?;
+    let mut least = f64::INFINITY;
+    for _ in 0..2 {
+        let begin = Instant::now();
+        session.run(fed)?;
+        least = least.min(begin.elapsed().as_secs_f64());
+    }
+    Ok(least)
+}
