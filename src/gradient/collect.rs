@@ -20,6 +20,9 @@ use crate::ir::{Model, Tensor};
 use crate::progress::Progress;
 use crate::runtime::{LoadOptions, Runtime, Session};
 
+/// Batches that the cores share at a time.
+const BATCHES: usize = 32;
+
 /// A power of the gradient that is added up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Moment {
@@ -105,9 +108,10 @@ pub fn collect(
     progress.start("gradients", dataset.len() as u64);
     let mut cached: Option<(LoadOptions, Work)> = None;
     for indices in by_shape.into_values() {
-        for index in indices {
-            let batch = dataset.batch(index)?;
-            let samples = if apart { split(&batch)? } else { vec![batch] };
+        for some in indices.chunks(BATCHES) {
+            let batches = some.iter().map(|i| dataset.batch(*i)).collect::<Result<Vec<_>>>()?;
+            let parts = batches.iter().map(|b| if apart { split(b) } else { Ok(vec![b.clone()]) });
+            let samples: Vec<Batch> = parts.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
             let Some(first) = samples.first() else { continue };
             all.together = all.together.max(first.samples);
             let load = LoadOptions::for_run(model, &first.inputs);

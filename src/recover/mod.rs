@@ -6,8 +6,8 @@
 //! ```
 //!
 //! Hinton, Vinyals and Dean, Distilling the Knowledge in a Neural Network (2015), with the outputs themselves for targets. The
-//! gradient graph ([`crate::gradient`]) is built once, its weights are inputs, and the fastest runtime that is present runs it, on
-//! every core a part of each batch. An eighth of the samples is held back: the weights with the least loss on it win, which may be
+//! gradient graph ([`crate::gradient`]) is built once, its weights are inputs, and every core runs it on a part of each batch, in
+//! ONNX Runtime where that is present. An eighth of the samples is held back: the weights with the least loss on it win, which may be
 //! those that training began with, and training stops where that loss has not fallen for long.
 
 mod adam;

@@ -1,16 +1,14 @@
 //! Sessions of teacher and student, and what they say of the weights.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
-use std::sync::PoisonError;
-use std::time::Instant;
+use std::sync::{Mutex, PoisonError};
 
 use super::Parameter;
 use super::batches::{Batches, Fed};
 use crate::error::{Error, Result};
 use crate::gradient::{Gradient, Loss, Weights, differentiate};
 use crate::ir::{DType, GraphEdit, Model, Tensor};
-use crate::runtime::{LoadOptions, RUNTIMES, Runtime, Session};
+use crate::runtime::{self, LoadOptions, RUNTIMES, Session};
 
 /// Bytes of teacher's outputs that are kept.
 const KEPT: usize = 256 << 20;
@@ -35,21 +33,8 @@ impl<'a> Trainer<'a> {
         let load = LoadOptions::for_run(student, &inputs);
         let scales = scales(teacher, &inputs)?;
         let gradient = differentiate(student, &load, &Loss::SquaredError { scales }, names, Weights::Fed)?;
-        let present: Vec<&dyn Runtime> = RUNTIMES.iter().copied().filter(|r| r.present().is_ok()).collect();
-        let mut best: Option<(f64, &dyn Runtime)> = None;
-        let fed = made_up(&gradient.model)?;
-        let mut refused = None;
-        for runtime in present {
-            match timed(runtime, &gradient, &fed) {
-                Ok(seconds) if best.is_none_or(|(least, _)| seconds < least) => best = Some((seconds, runtime)),
-                Ok(_) => {}
-                Err(e) => refused = Some(e),
-            }
-        }
-        let Some((seconds, runtime)) = best else {
-            return Err(refused.unwrap_or_else(|| Error::runtime("no runtime runs the gradients")));
-        };
-        tracing::debug!("training runs in {}: {seconds:.3} s a run", runtime.name());
+        // Twice as fast where it is present, and tract takes long to load a graph of this length.
+        let runtime = runtime::closest_to("onnxruntime");
         let count = if runtime.shares_sessions() { 1 } else { batches.lanes };
         let sessions = (0..count).map(|_| runtime.load(&gradient.model, &gradient.load_options()));
         let sessions = sessions.collect::<Result<_>>()?;
@@ -170,29 +155,4 @@ fn loss_alone(gradient: &Gradient) -> Model {
     loss.into_iter().for_each(|v| edit.add_graph_output(main, v));
     edit.remove_unread_nodes(main);
     model
-}
-
-/// Zeros for every input.
-fn made_up(model: &Model) -> Result<Fed> {
-    let zeros = |v| {
-        let ty = model.tensor_type(v);
-        let name = model.name(v).to_string();
-        let sizes = ty.known_shape().zip(ty.dtype);
-        let (shape, dtype) = sizes.ok_or_else(|| Error::internal(format!("input \"{name}\" has no shape")))?;
-        let bytes = dtype.byte_len(shape.iter().product()).unwrap_or(0);
-        Ok((name, Tensor::from_bytes(dtype, shape, vec![0u8; bytes])?))
-    };
-    model.user_inputs().into_iter().map(zeros).collect()
-}
-
-/// Seconds of the faster of two runs.
-fn timed(runtime: &dyn Runtime, gradient: &Gradient, fed: &Fed) -> Result<f64> {
-    let session = runtime.load(&gradient.model, &gradient.load_options())?;
-    let mut least = f64::INFINITY;
-    for _ in 0..2 {
-        let begin = Instant::now();
-        session.run(fed)?;
-        least = least.min(begin.elapsed().as_secs_f64());
-    }
-    Ok(least)
 }

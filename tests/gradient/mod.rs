@@ -2,6 +2,7 @@
 
 mod activations;
 mod convolutions;
+mod criteria;
 mod elementwise;
 mod engine;
 mod layouts;

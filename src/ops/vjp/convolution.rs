@@ -7,8 +7,8 @@
 //! dx = transposed convolution of dy with w        dw[m, c, k] = Σ_n,p dy[m, p]·x[c, p·s + k·d]
 //! ```
 //!
-//! The gradient of the weight is one product of matrices for each place of the kernel: as a convolution with dy for its
-//! kernel it takes 2 to 3 times as long in ONNX Runtime.
+//! The gradient of the weight is a convolution with dy for its kernel. One product of matrices for each place of the kernel
+//! is up to twice as fast in ONNX Runtime, and makes graphs so long that tract takes minutes to load them.
 
 use super::tape::Cut;
 use super::window::Window;
@@ -51,40 +51,28 @@ fn bias<'t>(a: &Adjoint<'t>) -> Var<'t> {
 }
 
 /// `[Cs, Cw/group, k…]`: `small` `[N, Cs, positions…]` against what of `wide` `[N, Cw, spatial…]` meets each place of the kernel.
+///
+/// That is a convolution again: samples are its channels, strides and dilations change places.
 fn correlation<'t>(a: &Adjoint<'t>, wide: Var<'t>, small: Var<'t>, window: &Window, group: usize) -> Var<'t> {
     let (w, s) = (wide.dims(), small.dims());
-    let (samples, channels, rows) = (w[0], w[1] / group, s[1] / group);
+    let (samples, channels) = (w[0], w[1] / group);
     let axes = window.kernel.len();
-    let flanks = |pads: &[usize]| [0, 0].into_iter().chain(pads.iter().copied()).collect::<Vec<_>>();
-    let wide = wide.pad(&flanks(&window.before), &flanks(&window.after));
-    // [group, N, spatial…, C], in which a tap is a block of rows.
-    let rows_last = |v: Var<'t>| {
-        if group == 1 {
-            let order: Vec<usize> = [0].into_iter().chain(2..2 + axes).chain([1]).collect();
-            return v.transpose(&order);
-        }
-        let apart: Vec<usize> = [samples, group, channels].iter().chain(&v.dims()[2..]).copied().collect();
-        let order: Vec<usize> = [1, 0].into_iter().chain(3..3 + axes).chain([2]).collect();
-        v.reshape(&apart).transpose(&order)
+    let swapped: Vec<usize> = [1, 0].into_iter().chain(2..2 + axes).collect();
+    // [C, group·N, spatial…]
+    let wide = if group == 1 {
+        wide.transpose(&swapped)
+    } else {
+        let apart: Vec<usize> = [samples, group, channels].iter().chain(&w[2..]).copied().collect();
+        let order: Vec<usize> = [2, 1, 0].into_iter().chain(3..3 + axes).collect();
+        let joined: Vec<usize> = [channels, group * samples].iter().chain(&w[2..]).copied().collect();
+        wide.reshape(&apart).transpose(&order).reshape(&joined)
     };
-    let strided = window.strides.iter().any(|s| *s > 1);
-    let turned = if strided { wide } else { rows_last(wide) };
-    // [group, M, N·positions]
-    let apart: Vec<usize> = [samples, group, rows].iter().chain(&s[2..]).copied().collect();
-    let order: Vec<usize> = [1, 2, 0].into_iter().chain(3..3 + axes).collect();
-    let depth = samples * s[2..].iter().product::<usize>();
-    let small = small.reshape(&apart).transpose(&order).reshape(&[group, rows, depth]);
-    let meets = |tap: &Vec<Cut>| {
-        let around = |sizes: &[usize]| sizes.iter().map(|n| Cut::whole(*n)).collect::<Vec<_>>();
-        let block = match strided {
-            // A step over a copy is cheaper than one over all of it; tract fails to take steps behind some reshapes.
-            true => rows_last(turned.slice(&[around(&w[..2]), tap.clone()].concat())),
-            false if group == 1 => turned.slice(&[around(&[samples]), tap.clone(), around(&[channels])].concat()),
-            false => turned.slice(&[around(&[group, samples]), tap.clone(), around(&[channels])].concat()),
-        };
-        small.matmul(block.reshape(&[group, depth, channels])).reshape(&[s[1], channels, 1])
-    };
-    let taps: Vec<Var> = window.taps().iter().map(meets).collect();
-    let shape: Vec<usize> = [s[1], channels].iter().chain(&window.kernel).copied().collect();
-    a.tape.concat(&taps, 2).reshape(&shape)
+    let (kernel, strides) = (window.positions.clone(), window.dilations.clone());
+    // Where no window reaches the end, the kernel's places go on behind the last.
+    let beyond = |i: usize| window.kernel[i] + window.rest[i] / window.dilations[i];
+    let places: Vec<usize> = [channels, s[1]].into_iter().chain((0..axes).map(beyond)).collect();
+    let turned = Window { kernel, strides, dilations: window.strides.clone(), ..window.clone() };
+    let met = a.tape.float("Conv", &[wide, small.transpose(&swapped)], &turned.attrs(group), &places);
+    let kept: Vec<usize> = [channels, s[1]].iter().chain(&window.kernel).copied().collect();
+    met.slice(&kept.into_iter().map(Cut::whole).collect::<Vec<_>>()).transpose(&swapped)
 }

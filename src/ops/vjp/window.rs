@@ -4,6 +4,7 @@ use super::tape::Cut;
 use crate::ir::{Attr, Node};
 
 /// One entry an axis.
+#[derive(Clone)]
 pub struct Window {
     pub kernel: Vec<usize>,
     pub strides: Vec<usize>,

@@ -23,7 +23,7 @@ pub fn of_channels(
 ) -> Result<Vec<Vec<f64>>> {
     let tensors = tensors::listed(model, options)?;
     let mut scores = vec![Vec::new(); tensors.len()];
-    statistics::each(criterion.needs, (model, &tensors), data, progress, |i, statistics| {
+    statistics::each(criterion.needs, (model, &tensors), (data, options.seed), progress, |i, statistics| {
         if let Some(weights) = tensors[i].numbers(model) {
             let scored = Scored { weights: &weights, statistics, seed: options.seed ^ i as u64 };
             scores[i] = (criterion.score)(&scored);
