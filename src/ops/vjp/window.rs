@@ -41,6 +41,10 @@ impl Window {
             dilations,
         };
         for i in 0..axes {
+            // One place has no distance to the next.
+            if kernel[i] == 1 {
+                window.dilations[i] = 1;
+            }
             let reach = window.positions[i].saturating_sub(1) * window.strides[i];
             let span = reach + kernel[i].saturating_sub(1) * window.dilations[i] + 1;
             let total = span.saturating_sub(input[i]);
