@@ -20,6 +20,7 @@ mod integer_forms;
 mod kill;
 mod large;
 mod layers;
+mod low_bits;
 mod measured;
 mod memory;
 mod mixed;

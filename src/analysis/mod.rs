@@ -3,8 +3,10 @@
 mod arity;
 mod cost;
 pub mod dependency;
+mod dequantized;
 mod infer;
 
 pub use arity::arity;
 pub use cost::{Costs, macs};
+pub use dequantized::dequantized;
 pub use infer::{Values, infer, shape_of};

@@ -99,7 +99,7 @@ pub struct QuantArgs {
     pub activations: Option<Activations>,
     #[arg(long, value_name = "TYPE", help = one_of("Type of weights", Weights::ALL))]
     pub weights: Option<Weights>,
-    #[arg(long, value_name = "G", help = one_of("Scales per weight", Granularity::ALL))]
+    #[arg(long, value_name = "G", help = one_of("Scales per weight", Granularity::USAGE))]
     pub granularity: Option<Granularity>,
     /// Activations with the zero point in the middle
     #[arg(long)]
@@ -136,7 +136,7 @@ impl QuantArgs {
         o.format = self.form.unwrap_or(o.format);
         o.activations = self.activations.unwrap_or(o.activations);
         o.weights = self.weights.unwrap_or(o.weights);
-        o.granularity = self.granularity.unwrap_or(o.granularity);
+        o.granularity = self.granularity.map_or_else(|| o.default_granularity(), Ok)?;
         o.symmetric_activations |= self.symmetric_activations;
         o.exclude.clone_from(&self.exclude);
         o.include.clone_from(&self.include);

@@ -1,4 +1,4 @@
-//! `onnxpress quantize`: weights and activations to 8 bits.
+//! `onnxpress quantize`: weights and activations in fewer bits.
 
 use std::path::PathBuf;
 
@@ -9,6 +9,7 @@ use super::out::{put, say};
 use crate::error::{Error, Result};
 use crate::mixed::Promise;
 use crate::pipeline;
+use crate::quantize::Format;
 use crate::runtime::{self, RUNTIMES};
 use crate::{onnx, quantize};
 
@@ -60,7 +61,9 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
     };
     let report = quantize::apply(&mut model, &plan)?;
     onnx::emit(&model, path)?;
-    say!("{} in {}, {}", plan.coverage(), options.weights, options.effective_format());
+    let format = options.effective_format();
+    let stored = if format == Format::Half { "f16" } else { options.weights.name() };
+    say!("{} in {stored}, {format}", plan.coverage());
     for (node, reason) in plan.kept() {
         say!("  keep {} ({}): {reason}", node.node, node.op_type);
     }

@@ -2,6 +2,7 @@
 
 pub mod dtype;
 mod edit;
+pub mod float8;
 mod model;
 mod node;
 pub mod shape;

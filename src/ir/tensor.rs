@@ -11,6 +11,7 @@ use bytes::Bytes;
 use half::{bf16, f16};
 
 use super::dtype::DType;
+use super::float8;
 use crate::error::{Error, Result};
 
 /// Names and values, in file order (`metadata_props` and the like).
@@ -159,6 +160,22 @@ impl Tensor {
         Self::raw(T::DTYPE, shape, Data::Bytes(Bytes::from_owner(Owned(values))))
     }
 
+    /// Integers of 4 or 2 bits, low bits first; more bits than the type has are cut off.
+    ///
+    /// # Panics
+    /// When there are other than as many as `shape` says: a defect of the caller, not of the input.
+    pub fn packed(dtype: DType, shape: impl Into<Vec<usize>>, values: impl ExactSizeIterator<Item = i32>) -> Self {
+        let shape = shape.into();
+        assert_eq!(element_count(&shape), Some(values.len()), "{} values for shape {shape:?}", values.len());
+        let bits = dtype.bits();
+        let (per_byte, mask) = (8 / bits, (1i32 << bits) - 1);
+        let mut bytes = vec![0u8; values.len().div_ceil(per_byte)];
+        for (i, v) in values.enumerate() {
+            bytes[i / per_byte] |= ((v & mask) as u8) << (i % per_byte * bits);
+        }
+        Self::raw(dtype, shape, Data::Bytes(bytes.into()))
+    }
+
     pub fn scalar<T: Element + Send + 'static>(value: T) -> Self {
         Self::from_vec([], vec![value])
     }
@@ -233,7 +250,7 @@ impl Tensor {
         })
     }
 
-    /// Any real numeric dtype as `f32` (rounding where it must); `None` for strings, complex and types below a byte's width of floats.
+    /// Any real numeric dtype as `f32` (rounding where it must); `None` for strings, complex and the other floats of 8 bits or fewer.
     pub fn to_f32(&self) -> Option<Cow<'_, [f32]>> {
         if self.dtype == DType::F32 {
             return self.as_slice();
@@ -242,6 +259,9 @@ impl Tensor {
             DType::F64 => self.as_slice::<f64>()?.iter().map(|v| *v as f32).collect(),
             DType::F16 => self.words().map(|w| f16::from_bits(w).to_f32()).collect(),
             DType::BF16 => self.words().map(|w| bf16::from_bits(w).to_f32()).collect(),
+            d @ (DType::F8E4M3FN | DType::F8E5M2) => {
+                self.bytes().iter().map(|b| float8::decode(d, *b)).collect::<Option<_>>()?
+            }
             _ => self.to_i64()?.iter().map(|v| *v as f32).collect(),
         }))
     }

@@ -88,10 +88,11 @@ pub(super) static OPS: &[OpDef] = &[
         .folds(fold::layout::gather)
         .couples(channels::select::GATHER),
     OpDef::new("Resize", QuantRule::Arithmetic)
+        .single_precision(&[1, 2])
         .infers(infer::layout::resize)
         .backward(vjp::resize::resize)
         .couples(channels::select::RESIZE),
-    OpDef::new("Upsample", QuantRule::Arithmetic).couples(channels::select::RESIZE),
+    OpDef::new("Upsample", QuantRule::Arithmetic).single_precision(&[1]).couples(channels::select::RESIZE),
     OpDef::new("Shape", DESCRIBES)
         .backward(vjp::nothing)
         .infers(infer::layout::shape)

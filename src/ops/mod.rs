@@ -45,6 +45,8 @@ pub struct OpDef {
     pub inputs: usize,
     /// How it takes part in quantization.
     pub quant: QuantRule,
+    /// Inputs that are float32, whatever float type the others have.
+    pub single: &'static [usize],
     /// Whether equal inputs always give equal outputs.
     pub pure: bool,
     /// Whether its output is the sum of its inputs.
@@ -70,6 +72,7 @@ impl OpDef {
             domain: "",
             inputs: 1,
             quant,
+            single: &[],
             pure: true,
             sums: false,
             infer: None,
@@ -83,6 +86,11 @@ impl OpDef {
 
     const fn of_domain(mut self, domain: &'static str) -> Self {
         self.domain = domain;
+        self
+    }
+
+    const fn single_precision(mut self, inputs: &'static [usize]) -> Self {
+        self.single = inputs;
         self
     }
 

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::ir::{Model, Tensor};
 use crate::progress::Progress;
 use crate::quantize::algorithm::{self, ByData};
-use crate::quantize::{self, QuantOptions, QuantPlan, Switch};
+use crate::quantize::{self, Format, QuantOptions, QuantPlan, Switch};
 use crate::runtime::{self, Runtime};
 use crate::target;
 
@@ -105,12 +105,17 @@ pub fn decide<'a>(
     let model = &*model;
     let mut options = options.clone();
     let values = quantize::values_to_observe(model, &options);
-    let by_data = matches!(source, Some(RangeSource::Data(..))) && !values.is_empty();
+    let alone = options.effective_format() == Format::WeightOnly;
+    let by_data = matches!(source, Some(RangeSource::Data(..))) && (alone || !values.is_empty());
     if !by_data && algorithm::find(&options.algorithm)?.by_data == ByData::Always {
-        return Err(Error::usage(format!("algorithm {} needs --data and a static form", options.algorithm)));
+        let what = "needs --data, and a form with static activations or none";
+        return Err(Error::usage(format!("algorithm {} {what}", options.algorithm)));
     }
     let mut fitted = None;
     let mut plan = match source {
+        Some(RangeSource::Data(dataset, runtime, _)) if alone => {
+            quantize::weights_alone(model, &options, (dataset, runtime), progress)?
+        }
         _ if values.is_empty() => quantize::plan(model, None, &options)?,
         Some(RangeSource::File(path)) => from_file(model, path, &values, &options)?,
         Some(RangeSource::Data(dataset, runtime, calibrator)) => {

@@ -5,9 +5,12 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::plan::{Decision, NodePlan, QuantPlan, WeightPlan};
+use super::plan::{ActivationPlan, Decision, NodePlan, QuantPlan, Rounded, WeightPlan};
+use super::storage::{self, Form, Stored};
 use super::weights::{self, QuantizedWeight};
-use super::{Format, algorithm, guard, integer, product, qdq, qoperator, table, weight_only, write};
+use super::{
+    Format, algorithm, grouped, guard, half, integer, product, qdq, qoperator, short_floats, table, weight_only,
+};
 use crate::error::{Error, Result};
 use crate::ir::{GraphEdit, Model, Tensor, ValueId};
 use crate::ops::{self, QuantRule};
@@ -16,6 +19,13 @@ use crate::target;
 
 /// Q/DQ per axis is of opset 13; everything else that is written here is older.
 const PER_AXIS_OPSET: i64 = 13;
+const PER_AXIS_IR: i64 = 7;
+/// The first opset with integers of 4 and 16 bits and with blocks in Q/DQ; the first version of files that have them.
+const NARROW_OPSET: i64 = 21;
+const NARROW_IR: i64 = 10;
+/// The first opset with floats of 8 bits, and the first version of files that have them.
+const FLOAT8_OPSET: i64 = 19;
+const FLOAT8_IR: i64 = 9;
 /// The first opset with integer operators.
 const INTEGER_OPSET: i64 = 10;
 /// The first opset with DynamicQuantizeLinear.
@@ -32,7 +42,7 @@ pub struct QuantReport {
 }
 
 /// Weights already quantized, by value and channel axis, so that a shared one is stored once.
-pub(super) type Done = BTreeMap<(ValueId, Option<usize>), (ValueId, ValueId, ValueId)>;
+pub(super) type Done = BTreeMap<(ValueId, Option<usize>), Stored>;
 
 /// Writes the plan's decisions into the model that it was made for.
 ///
@@ -45,27 +55,31 @@ pub fn apply(model: &mut Model, plan: &QuantPlan) -> Result<QuantReport> {
         return Ok(report);
     }
     let mut edit = GraphEdit::new(model);
-    let needs = match format {
-        Format::Qdq | Format::WeightOnly | Format::Qoperator => PER_AXIS_OPSET,
-        Format::Integer => INTEGER_OPSET,
-        Format::Dynamic => DYNAMIC_OPSET,
-    };
+    let (needs, why) = needed_opset(plan)?;
     if edit.onnx_opset() < needs {
-        let why = format!("the {format} form needs operators of opset {needs}");
+        let why = format!("{why} operators of opset {needs}");
         report.opset = Some(opset::raise(&mut edit, needs)?.because(why).to_string());
     }
-    if edit.meta.ir_version.is_some_and(|v| v < 7) {
-        edit.set_ir_version(7);
+    let ir = match needs {
+        NARROW_OPSET.. => NARROW_IR,
+        FLOAT8_OPSET.. => FLOAT8_IR,
+        _ => PER_AXIS_IR,
+    };
+    if edit.meta.ir_version.is_some_and(|v| v < ir) {
+        edit.set_ir_version(ir);
+    }
+    if format == Format::Half {
+        half::apply(&mut edit, plan)?;
     }
     shift_biases(&mut edit, plan);
     let before = edit.graph(edit.main()).initializers().len();
-    let (mut done, mut tables) = (Done::new(), table::Stored::new());
+    let (mut done, mut tables, mut short) = (Done::new(), table::Stored::new(), short_floats::Stored::new());
     for node in &plan.nodes {
         if !edit.is_live(node.id) {
             continue;
         }
         match &node.decision {
-            Decision::Table { .. } => table::node(&mut edit, node, &mut tables)?,
+            Decision::Table { dtype, block, .. } => table::node(&mut edit, node, (*dtype, *block), &mut tables)?,
             Decision::Quantize { weight, input, .. } => match format {
                 Format::Qdq | Format::Qoperator if input.is_none() => {
                     weight_only::node(&mut edit, plan, node, weight, &mut done)?;
@@ -73,15 +87,16 @@ pub fn apply(model: &mut Model, plan: &QuantPlan) -> Result<QuantReport> {
                 Format::Qdq => qdq::node(&mut edit, plan, node, weight, &mut done)?,
                 Format::Qoperator => qoperator::node(&mut edit, plan, node, weight)?,
                 Format::Integer | Format::Dynamic => integer::node(&mut edit, plan, node, weight, &mut done)?,
-                Format::WeightOnly => weight_only::node(&mut edit, plan, node, weight, &mut done)?,
+                Format::WeightOnly | Format::Half => weight_only::node(&mut edit, plan, node, weight, &mut done)?,
             },
+            Decision::Shorten { dtype, .. } => short_floats::node(&mut edit, node, *dtype, &mut short)?,
             Decision::Product { .. } => match format {
                 Format::Qoperator => product::requantizing(&mut edit, node)?,
                 Format::Integer | Format::Dynamic => product::accumulating(&mut edit, node)?,
                 // Its operands are values of the plan; Q/DQ comes to them below.
-                Format::Qdq | Format::WeightOnly => {}
+                Format::Qdq | Format::WeightOnly | Format::Half => {}
             },
-            Decision::Keep { .. } => {}
+            Decision::Half | Decision::Keep { .. } => {}
         }
     }
     if format == Format::Qdq {
@@ -93,6 +108,35 @@ pub fn apply(model: &mut Model, plan: &QuantPlan) -> Result<QuantReport> {
     report.weights = done.len().max(edit.graph(edit.main()).initializers().len().saturating_sub(before) / 3);
     edit.sort(edit.main()).map_err(|_| Error::internal("quantization made a cycle"))?;
     Ok(report)
+}
+
+/// The opset of what the plan writes, and whose it is.
+fn needed_opset(plan: &QuantPlan) -> Result<(i64, String)> {
+    let options = &plan.options;
+    let format = options.effective_format();
+    let form = match format {
+        Format::Qdq | Format::WeightOnly | Format::Qoperator | Format::Half => PER_AXIS_OPSET,
+        Format::Integer => INTEGER_OPSET,
+        Format::Dynamic => DYNAMIC_OPSET,
+    };
+    let preset = target::find(&options.target)?;
+    let packed = storage::is_packed(options, preset);
+    let of_weight = |n: &NodePlan| match &n.decision {
+        Decision::Quantize { weight, .. } if weight.block.is_some() && !preset.n_bits => {
+            Some((NARROW_OPSET, "blocks of weights need".into()))
+        }
+        Decision::Quantize { weight, .. } if packed || !weight.dtype.is_narrow() => {
+            Some((weight.dtype.opset(), format!("weights of {} bits need", weight.dtype.bits())))
+        }
+        Decision::Shorten { dtype, .. } if dtype.bits() == 8 => Some((FLOAT8_OPSET, format!("{dtype} needs"))),
+        _ => None,
+    };
+    let of_value =
+        |a: &ActivationPlan| (a.params.dtype.opset(), format!("activations of {} bits need", a.params.dtype.bits()));
+    let all = plan.nodes.iter().filter_map(of_weight).chain(plan.activations.iter().map(of_value));
+    // Integers of 8 bits need what their form needs.
+    let above = all.filter(|(opset, _)| *opset > PER_AXIS_OPSET).max_by_key(|(opset, _)| *opset);
+    Ok(above.unwrap_or_else(|| (form, format!("the {format} form needs"))))
 }
 
 /// Adds the planned corrections to the biases, or makes them the bias where there is none.
@@ -130,16 +174,22 @@ pub(super) fn quantized_weight(
     let lost = || Error::internal(format!("weight \"{}\" is no longer constant", w.name));
     let tensor = edit.constant(weight).ok_or_else(lost)?;
     let values = tensor.to_f32().ok_or_else(lost)?;
-    let scales = planned_scales(&values, tensor.shape(), plan, w, bias)?;
-    // Where a bias needs other scales, what was rounded for these is void.
-    if let Some(rounded) = w.rounded.as_ref().filter(|r| r.scales == scales) {
-        return Ok(weights::rounded(rounded, w));
-    }
+    // Where a bias needs larger scales, what was rounded for these is void.
+    let fits = |r: &&std::sync::Arc<Rounded>| bias.is_none_or(|bias| weights::fits(&r.params, bias));
     let algorithm = algorithm::find(&plan.options.algorithm)?;
-    Ok(weights::quantize(&values, tensor.shape(), w.axis, scales, w.dtype, algorithm))
+    let quantized = match w.rounded.as_ref().filter(fits) {
+        Some(rounded) => QuantizedWeight::rounded(rounded, w),
+        None if w.is_grouped() => grouped::quantize(&values, tensor.shape(), w, bias, algorithm),
+        None => {
+            let scales = planned_scales(&values, tensor.shape(), plan, w, bias)?;
+            weights::quantize(&values, tensor.shape(), w.axis, scales, w.dtype, algorithm)
+        }
+    };
+    let packed = storage::is_packed(&plan.options, target::find(&plan.options.target)?);
+    Ok(if packed { quantized } else { storage::wide(quantized) })
 }
 
-/// The scales of a weight as planned, with room for the bias.
+/// The scales of a weight of 8 bits as planned, with room for the bias.
 pub(super) fn planned_scales(
     values: &[f32],
     shape: &[usize],
@@ -162,13 +212,15 @@ pub(super) fn shared_weight(
     node: &NodePlan,
     (weight, w): (ValueId, &WeightPlan),
     done: &mut Done,
-) -> Result<(ValueId, ValueId, ValueId)> {
+) -> Result<Stored> {
     if let Some(known) = done.get(&(weight, w.axis)) {
         return Ok(*known);
     }
     let q = quantized_weight(edit, plan, weight, w, None)?;
     let graph = home(edit, weight, node);
-    let made = write::weight(edit, graph, &w.name, &q);
+    let input = matches!(node.decision, Decision::Quantize { input: Some(_), .. });
+    let form = Form::of(plan, edit.node(node.id), w, input)?;
+    let made = Stored::put(edit, graph, w, &q, form)?;
     done.insert((weight, w.axis), made);
     Ok(made)
 }

@@ -130,7 +130,7 @@ pub(super) fn as_matrices(edit: &mut GraphEdit, c: &Convolution) -> Result<Optio
     let columns = numbers(edit, graph, name, vec![0, (g.places() * g.channels[1]) as i64, -1]);
     let columns = part(edit, "columns", NewNode::new("Reshape").input(patches).input(columns));
     let weight = g.matrix(c.weight)?;
-    let zero = c.plan.dtype.tensor(&[], &[c.plan.dtype.middle()]);
+    let zero = c.plan.dtype.wide().tensor(&[], &[c.plan.dtype.middle()]);
     let zero = edit.add_initializer(graph, &format!("{}_zero_point", c.plan.name), zero);
     let weight = edit.add_initializer(graph, &format!("{}_quantized", c.plan.name), weight);
     let product = NewNode::new("MatMulInteger").inputs([weight, columns, zero, c.zero_point].map(Some));

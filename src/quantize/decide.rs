@@ -10,9 +10,9 @@ use rayon::prelude::*;
 
 use super::chain::{Activations, made_quantized, rearranged_from, settled};
 use super::options::{Activations as ActivationType, Filters, Format, Granularity, QuantOptions, Weights};
-use super::params::QParams;
+use super::params::{QParams, QType};
 use super::plan::{ActivationPlan, Decision, NodePlan, QuantPlan, WeightPlan};
-use super::{named, weights};
+use super::{half, named, short_floats, storage, weights};
 use crate::calibrate::{Range, Ranges};
 use crate::error::Result;
 use crate::ir::{DType, Model, NodeId, Tensor, ValueId};
@@ -26,6 +26,8 @@ struct Contraction<'m> {
     tensor: &'m Tensor,
     bias: Option<&'m Tensor>,
     axis: usize,
+    /// The axis of the weight that is summed over, or the first of them, and its length.
+    summed: (usize, usize),
     /// A product of matrices rather than a convolution.
     is_product: bool,
 }
@@ -33,10 +35,16 @@ struct Contraction<'m> {
 /// Where Q/DQ goes around an operator that the user wants and the preset does not know.
 const NAMED_BY_USER: OpPlacement = OpPlacement { op_type: "", output: Output::Always, min_macs: 0, min_depth: 0 };
 
+/// Elements of a row of a table of 4 bits that share a scale.
+const TABLE_BLOCK: usize = 32;
+
 /// Names of the values whose ranges [`plan`] asks for.
 pub fn values_to_observe(model: &Model, options: &QuantOptions) -> Vec<String> {
     if !options.effective_format().is_static() {
         return Vec::new();
+    }
+    if options.effective_format() == Format::Half {
+        return half::values_to_observe(model);
     }
     let named = !options.include.is_empty() || !options.op_types.is_empty();
     let products = named || target::find(&options.target).is_ok_and(|p| p.activation_products);
@@ -72,8 +80,9 @@ pub fn plan(model: &Model, ranges: Option<&Ranges>, options: &QuantOptions) -> R
         notes.push("no runtime has QLinear operators of s8 activations and u8 weights: the weights are s8".into());
         options.weights = Weights::S8;
     }
+    notes.extend(stored_otherwise(&options, preset));
     let options = &options;
-    let mut plan = QuantPlan { options: options.clone(), nodes: vec![], activations: vec![], notes };
+    let mut plan = QuantPlan { options: options.clone(), nodes: vec![], activations: vec![], notes, passing: false };
     let quantized = |n: &NodeId| {
         let op_type = model.node(*n).op_type.to_lowercase();
         ["quantize", "qlinear", "integer", "nbits"].iter().any(|mark| op_type.contains(mark))
@@ -96,6 +105,25 @@ pub fn plan(model: &Model, ranges: Option<&Ranges>, options: &QuantOptions) -> R
     Ok(plan)
 }
 
+/// What the form makes of the wanted weight type and granularity, where it is something else.
+fn stored_otherwise(options: &QuantOptions, preset: &Preset) -> Vec<String> {
+    let (format, dtype) = (options.effective_format(), options.weight_type());
+    let mut notes = Vec::new();
+    if let Granularity::Block(_) = options.granularity
+        && format != Format::WeightOnly
+    {
+        notes.push(format!("the {format} form has one scale per channel, not per block: blocks are for weights alone"));
+    }
+    let packed = storage::is_packed(options, preset) || preset.n_bits && format == Format::WeightOnly;
+    if dtype.is_narrow() && !packed {
+        let who = if preset.narrow_weights { format!("the {format} form") } else { preset.name.to_string() };
+        notes.push(format!("{who} reads no weights below 8 bits: levels of {} are stored in 8", dtype.name()));
+    } else if dtype.bits() == 3 {
+        notes.push("levels of 3 bits are stored in 4: the standard has no 3-bit integers".into());
+    }
+    notes
+}
+
 struct Decider<'a> {
     model: &'a Model,
     ranges: Option<&'a Ranges>,
@@ -109,6 +137,13 @@ impl Decider<'_> {
     fn node(&self, id: NodeId, activations: &mut Activations) -> Option<Decision> {
         let node = self.model.node(id);
         let keep = |reason: String| Some(Decision::Keep { reason });
+        let half = self.options.effective_format() == Format::Half;
+        if half {
+            let decided = half::decide(self.model, self.ranges, id)?;
+            let refused = self.filters.refuses(self.model.node_label(id), &node.op_type);
+            let decided = refused.map_or(decided, Err);
+            return decided.or_else(|reason| Ok::<_, ()>(Decision::Keep { reason })).ok();
+        }
         let rule = ops::of(node)?.quant;
         if !matches!(rule, QuantRule::Weighted { .. } | QuantRule::Table { .. } | QuantRule::Recurrent) {
             return None;
@@ -117,11 +152,33 @@ impl Decider<'_> {
             return keep(reason);
         }
         let decided = match rule {
+            _ if short_floats::wanted(self.options.weights).is_some() => self.shortened(id)?,
             QuantRule::Table { table } => self.table(id, table)?,
             QuantRule::Recurrent => Err("recurrent weights need an operator of their own".into()),
             _ => self.weighted(id, activations),
         };
         decided.or_else(|reason| Ok::<_, ()>(Decision::Keep { reason })).ok()
+    }
+
+    /// Weights alone as shorter floats: any constant that is contracted or looked up.
+    fn shortened(&self, id: NodeId) -> Option<Result<Decision, String>> {
+        let dtype = short_floats::wanted(self.options.weights)?;
+        let index = match ops::of(self.model.node(id))?.quant {
+            QuantRule::Weighted { weight, .. } => weight,
+            QuantRule::Table { table } => table,
+            _ => return Some(Err("recurrent weights are read by the operator itself".into())),
+        };
+        let tensor = self.model.constant_input(id, index).filter(|t| t.dtype() == DType::F32)?;
+        let bytes = tensor.byte_len() as u64;
+        Some(if !is_finite(tensor) {
+            Err("its weight holds NaN or infinity".into())
+        } else if bytes < self.options.min_bytes {
+            Err(format!("a weight of {bytes} bytes, --min-bytes is {}", self.options.min_bytes))
+        } else if let Some(reason) = short_floats::refusal(tensor, dtype) {
+            Err(reason)
+        } else {
+            Ok(Decision::Shorten { dtype, bytes: (tensor.len() * dtype.bits() / 8) as u64 })
+        })
     }
 
     fn table(&self, id: NodeId, index: usize) -> Option<Result<Decision, String>> {
@@ -138,8 +195,25 @@ impl Decider<'_> {
         } else if !self.preset.tables && !weights_only {
             Err(format!("{} gains nothing from an 8-bit table", self.preset.name))
         } else {
-            Ok(Decision::Table { bytes: table.len() as u64 })
+            let (dtype, block) = self.table_type(id, table);
+            Ok(Decision::Table { dtype, block, bytes: (table.len() * dtype.bits() as usize).div_ceil(8) as u64 })
         })
+    }
+
+    /// Fewer than 8 bits where weights have them, rows are read, and the target has an operator that reads them so.
+    fn table_type(&self, id: NodeId, table: &Tensor) -> (QType, Option<usize>) {
+        let wanted = self.options.weight_type();
+        // Two elements lie in a byte.
+        let rows = table.rank() == 2 && table.shape()[1] % 2 == 0 && self.model.node(id).int_or("axis", 0) == 0;
+        if !wanted.is_narrow()
+            || !rows
+            || !self.preset.microsoft
+            || self.options.effective_format() != Format::WeightOnly
+        {
+            return (QType::S8, None);
+        }
+        let size = if let Granularity::Block(size) = self.options.granularity { size } else { TABLE_BLOCK };
+        (QType::U4, Some(size))
     }
 
     fn weighted(&self, id: NodeId, activations: &mut Activations) -> Result<Decision, String> {
@@ -158,7 +232,7 @@ impl Decider<'_> {
             if bytes < self.options.min_bytes {
                 return Err(format!("a weight of {bytes} bytes, --min-bytes is {}", self.options.min_bytes));
             }
-            return Ok(self.quantize(&c, None, None));
+            return Ok(self.quantize((&c, &node.op_type), None, None));
         }
         let integer = match ops::of(node).map(|op| op.quant) {
             Some(QuantRule::Weighted { integer, .. }) => integer,
@@ -190,7 +264,7 @@ impl Decider<'_> {
             }
         }
         if format == Format::Dynamic {
-            return Ok(self.quantize(&c, None, None));
+            return Ok(self.quantize((&c, &node.op_type), None, None));
         }
         if node.graph() != self.model.main() {
             return Err("inside a subgraph, whose values are not calibrated".into());
@@ -212,7 +286,7 @@ impl Decider<'_> {
             (Some(p), Some(bias)) if before_bias => Some(self.without_bias(p, bias)?),
             (p, _) => p,
         };
-        Ok(self.quantize(&c, Some(x_params), output))
+        Ok(self.quantize((&c, &node.op_type), Some(x_params), output))
     }
 
     /// A product of two activations; `reason` is why it is nothing else. Integers gain too little there to be the default.
@@ -248,25 +322,50 @@ impl Decider<'_> {
         self.options.activation_params(Range::new(range.min - high, range.max - low))
     }
 
-    fn quantize(&self, c: &Contraction, input: Option<QParams>, output: Option<QParams>) -> Decision {
+    fn quantize(
+        &self,
+        (c, op_type): (&Contraction, &str),
+        input: Option<QParams>,
+        output: Option<QParams>,
+    ) -> Decision {
+        let dtype = self.options.weight_type();
+        let floats = self.options.effective_format() == Format::WeightOnly
+            || input.is_none() && self.options.effective_format().is_static();
         // Integer products take one scale per column of a matrix; a stack of matrices has others in each.
-        let stacked = c.is_product && c.tensor.rank() > 2 && self.options.effective_format() != Format::WeightOnly;
-        let axis = (self.options.granularity == Granularity::Channel && !stacked).then_some(c.axis);
-        let bias = input.zip(c.bias).and_then(|(p, b)| Some((b.to_f32()?, p.scale)));
-        let values = c.tensor.to_f32().unwrap_or_default();
-        let enlarged = match &bias {
-            Some((b, scale)) => weights::scales(&values, c.tensor.shape(), axis, Some((b, *scale))).1,
-            None => 0,
+        let stacked = c.is_product && c.tensor.rank() > 2 && !floats;
+        let block = match self.options.granularity {
+            Granularity::Block(size) if floats && c.summed.1 >= size && self.reads_blocks(c, op_type) => Some(size),
+            _ => None,
         };
-        let weight = WeightPlan {
+        let axis = match (block, self.options.granularity) {
+            (Some(_), _) => Some(c.summed.0),
+            (None, Granularity::Tensor) => None,
+            (None, _) => (!stacked).then_some(c.axis),
+        };
+        let mut weight = WeightPlan {
             name: self.model.name(c.weight).to_string(),
-            dtype: self.options.weight_type(),
+            dtype,
             axis,
-            channels: axis.map_or(1, |a| c.tensor.shape()[a]),
-            enlarged,
+            block,
+            channels: 1,
+            zero_points: floats && dtype.is_asymmetric(),
+            enlarged: 0,
             rounded: None,
         };
+        weight.channels = weight.sharing().groups(c.tensor.shape()).count();
+        let bias = input.zip(c.bias).and_then(|(p, b)| Some((b.to_f32()?, p.scale)));
+        if let Some((b, scale)) = bias.as_ref().filter(|_| !weight.is_grouped()) {
+            let values = c.tensor.to_f32().unwrap_or_default();
+            weight.enlarged = weights::scales(&values, c.tensor.shape(), axis, Some((b, *scale))).1;
+        }
         Decision::Quantize { weight, input, output, bias: bias.is_some(), shift: None }
+    }
+
+    /// Whether the target takes a weight in blocks into this operator: by DequantizeLinear, or as a plain product.
+    fn reads_blocks(&self, c: &Contraction, op_type: &str) -> bool {
+        let plain = c.is_product && c.bias.is_none() && c.tensor.rank() == 2 && c.axis == 1;
+        let n_bits = self.preset.n_bits && plain && matches!(self.options.weight_type().bits(), 2 | 4);
+        n_bits || self.preset.takes_dequantize.contains(&op_type)
     }
 
     fn params(&self, v: ValueId, activations: &Activations) -> Result<QParams, String> {
@@ -338,7 +437,16 @@ fn contraction(model: &Model, id: NodeId) -> Result<Contraction<'_>, String> {
         }
     };
     let is_product = integer.is_some_and(|form| form.matrices);
-    Ok(Contraction { x, weight: w, tensor, bias, axis, is_product })
+    // The axis beside that of the channels: inputs of a convolution, or the other one of a matrix.
+    let summed = if axis + 1 == tensor.rank() {
+        axis - 1
+    } else if axis == 0 {
+        1
+    } else {
+        0
+    };
+    let summed = (summed, tensor.shape()[summed]);
+    Ok(Contraction { x, weight: w, tensor, bias, axis, summed, is_product })
 }
 
 fn is_finite(tensor: &Tensor) -> bool {

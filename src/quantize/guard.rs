@@ -79,7 +79,7 @@ fn bias_behind_dequantize(edit: &mut GraphEdit, id: NodeId) {
     let name = old.map_or_else(|| format!("{}_bias", edit.node_label(id)), |v| edit.name(v).to_string());
     let ints = edit.add_initializer(graph, &format!("{name}_guarded"), Tensor::from_vec(shape, ints));
     let scale = edit.add_initializer(graph, &format!("{name}_guarded_scale"), Tensor::scalar(scale));
-    let dq = write::dequantize(edit, Place::Before(id), (ints, scale, None), &format!("{name}_guarded"), None);
+    let dq = write::dequantize(edit, Place::Before(id), (ints, scale, None), &format!("{name}_guarded"), None, None);
     edit.set_input(id, bias, Some(dq));
 }
 

@@ -71,7 +71,7 @@ pub(super) fn node(
             let product = NewNode::new(parts.form.accumulating).name(format!("{name}_integer"));
             let mut product = product.input(xq).input(wq).input(xz);
             if w.dtype.middle() != 0 {
-                let zero = w.dtype.tensor(&[], &[w.dtype.middle()]);
+                let zero = w.dtype.wide().tensor(&[], &[w.dtype.middle()]);
                 product = product.input(edit.add_initializer(graph, &format!("{}_zero_point", w.name), zero));
             }
             if !parts.form.matrices {

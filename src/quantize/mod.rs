@@ -6,7 +6,8 @@
 //!
 //! Which operators contract a weight, which rearrange, which stay float is data of [`crate::ops`]; where the
 //! target wants Q/DQ is data of [`crate::target`]. The forms that a decision can be written in are one file
-//! each: `qdq`, `qoperator`, `integer` (static and dynamic), `weight_only`; `product` for those of two activations, `table` for what is looked up.
+//! each: `qdq`, `qoperator`, `integer` (static and dynamic), `weight_only`, `n_bits`, `half`, `short_floats`; `product` for those of two
+//! activations, `table` for what is looked up. How the integers of a weight share scales is `sharing`, how they lie in the file `storage`.
 
 pub mod algorithm;
 mod apply;
@@ -14,9 +15,12 @@ mod chain;
 mod compare;
 mod convolution;
 mod decide;
+mod grouped;
 mod guard;
+mod half;
 mod integer;
 mod measure;
+mod n_bits;
 mod named;
 mod options;
 mod params;
@@ -24,6 +28,9 @@ mod plan;
 mod product;
 mod qdq;
 mod qoperator;
+mod sharing;
+mod short_floats;
+mod storage;
 mod subset;
 mod table;
 mod weight_only;
@@ -32,7 +39,7 @@ mod write;
 
 pub use algorithm::ALGORITHMS;
 pub use apply::{QuantReport, apply};
-pub use compare::{Smoothed, choose, smooth};
+pub use compare::{Smoothed, choose, smooth, weights_alone};
 pub use decide::{plan, values_to_observe};
 pub use measure::{Measured, measure};
 pub use options::{Activations, Format, Granularity, QuantOptions, Switch, Weights};

@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::params::{QParams, QType};
+use super::short_floats;
 use crate::calibrate::Range;
 use crate::error::{Error, Result};
 use crate::target::{self, Preset};
@@ -61,7 +62,9 @@ named! {
         Integer = "integer",
         /// The same with the activations' scale found at every call.
         Dynamic = "dynamic",
-        /// Weights in 8 bits behind DequantizeLinear; arithmetic in float.
+        /// Floats of 16 bits in the place of 32.
+        Half = "half",
+        /// Weights alone, behind DequantizeLinear; arithmetic in float.
         WeightOnly = "weight-only",
     }
 }
@@ -71,23 +74,99 @@ named! {
     Activations, "activation type" {
         U8 = "u8",
         S8 = "s8",
+        /// 16 bits, where 8 are too few; opset 21.
+        U16 = "u16",
+        S16 = "s16",
+        /// The whole graph in float16, weights too, but for what overflows.
+        F16 = "f16",
         /// Activations stay float: weights only.
         None = "none",
     }
 }
 
 named! {
-    /// The type that weights are quantized to.
-    Weights, "weight type" { S8 = "s8", U8 = "u8" }
+    /// The type that weights are quantized to: with `s` symmetric around zero, with `u` and fewer than 8 bits each scale with a zero point.
+    Weights, "weight type" {
+        S8 = "s8",
+        U8 = "u8",
+        S4 = "s4",
+        U4 = "u4",
+        /// Stored in four bits.
+        S3 = "s3",
+        U3 = "u3",
+        /// Of opset 25.
+        S2 = "s2",
+        U2 = "u2",
+        /// Shorter floats, weights alone.
+        F16 = "f16",
+        BF16 = "bf16",
+        /// With a scale for each channel.
+        F8E4M3 = "f8e4m3",
+        F8E5M2 = "f8e5m2",
+    }
 }
 
-named! {
-    /// How many scales a weight has.
-    Granularity, "granularity" {
-        /// One per output channel.
-        Channel = "channel",
-        /// One.
-        Tensor = "tensor",
+/// How many scales a weight has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(into = "String", try_from = "String")]
+#[schemars(with = "String")]
+#[non_exhaustive]
+pub enum Granularity {
+    /// One per output channel.
+    Channel,
+    /// One.
+    Tensor,
+    /// One per so many weights in a row of those that are summed.
+    Block(usize),
+}
+
+impl Granularity {
+    /// As on the command line.
+    pub const USAGE: [&str; 3] = ["channel", "tensor", "block:N"];
+    /// Smaller blocks would be more scale than weight, and runtimes read no other sizes than powers of two.
+    const LEAST: usize = 16;
+}
+
+impl fmt::Display for Granularity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Granularity::Channel => f.pad("channel"),
+            Granularity::Tensor => f.pad("tensor"),
+            Granularity::Block(size) => write!(f, "block:{size}"),
+        }
+    }
+}
+
+impl FromStr for Granularity {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let size = |size: &str| size.parse().ok().filter(|n: &usize| n.is_power_of_two() && *n >= Self::LEAST);
+        let block = || text.strip_prefix("block:").and_then(size).map(Granularity::Block);
+        match text {
+            "channel" => Ok(Granularity::Channel),
+            "tensor" => Ok(Granularity::Tensor),
+            _ => block().ok_or_else(|| {
+                let names = Self::USAGE.join(", ");
+                Error::usage(format!(
+                    "granularity \"{text}\" is unknown; there are {names}, N a power of two from 16 on"
+                ))
+            }),
+        }
+    }
+}
+
+impl From<Granularity> for String {
+    fn from(granularity: Granularity) -> String {
+        granularity.to_string()
+    }
+}
+
+impl TryFrom<String> for Granularity {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self> {
+        text.parse()
     }
 }
 
@@ -105,7 +184,7 @@ named! {
 impl Format {
     /// Whether activations have scales that calibration finds.
     pub fn is_static(self) -> bool {
-        matches!(self, Format::Qdq | Format::Qoperator | Format::Integer)
+        matches!(self, Format::Qdq | Format::Qoperator | Format::Integer | Format::Half)
     }
 }
 
@@ -173,13 +252,22 @@ impl QuantOptions {
         Ok(Self::of(target::find(name)?))
     }
 
-    /// The format in force: no activations to quantize means weights only.
+    /// The format in force: no activations to quantize, or weights that stay floats, mean weights only.
     pub fn effective_format(&self) -> Format {
-        if self.activations == Activations::None { Format::WeightOnly } else { self.format }
+        if self.activations == Activations::F16 {
+            return Format::Half;
+        }
+        let alone = self.activations == Activations::None || short_floats::wanted(self.weights).is_some();
+        if alone { Format::WeightOnly } else { self.format }
     }
 
     pub(super) fn activation_type(&self) -> QType {
-        if self.activations == Activations::S8 { QType::S8 } else { QType::U8 }
+        match self.activations {
+            Activations::U8 | Activations::F16 | Activations::None => QType::U8,
+            Activations::S8 => QType::S8,
+            Activations::U16 => QType::U16,
+            Activations::S16 => QType::S16,
+        }
     }
 
     /// Scale and zero point of an activation of this range.
@@ -188,8 +276,29 @@ impl QuantOptions {
         make(range, self.activation_type())
     }
 
+    /// How many scales weights have in these types where nobody says it.
+    pub fn default_granularity(&self) -> Result<Granularity> {
+        let preset = target::find(&self.target)?;
+        let narrow = self.weights_are_narrow() && self.effective_format() == Format::WeightOnly;
+        if narrow { preset.narrow_granularity } else { preset.granularity }.parse()
+    }
+
+    /// Whether weights have fewer than 8 bits.
+    pub fn weights_are_narrow(&self) -> bool {
+        self.weight_type().is_narrow()
+    }
+
     pub(super) fn weight_type(&self) -> QType {
-        if self.weights == Weights::U8 { QType::U8 } else { QType::S8 }
+        match self.weights {
+            Weights::S8 | Weights::F16 | Weights::BF16 | Weights::F8E4M3 | Weights::F8E5M2 => QType::S8,
+            Weights::U8 => QType::U8,
+            Weights::S4 => QType::S4,
+            Weights::U4 => QType::U4,
+            Weights::S3 => QType::S3,
+            Weights::U3 => QType::U3,
+            Weights::S2 => QType::S2,
+            Weights::U2 => QType::U2,
+        }
     }
 }
 
@@ -257,11 +366,19 @@ mod tests {
             assert_eq!(o.format.name(), preset.format);
             assert_eq!(o.activations.name(), preset.activations);
             assert_eq!(o.weights.name(), preset.weights);
-            assert_eq!(o.granularity.name(), preset.granularity);
+            assert_eq!(o.granularity.to_string(), preset.granularity);
+            assert!(preset.narrow_granularity.parse::<Granularity>().is_ok());
         }
         let error = "int4".parse::<Weights>().unwrap_err();
-        assert_eq!(error.to_string(), "weight type \"int4\" is unknown; there are s8, u8");
+        assert_eq!(
+            error.to_string(),
+            "weight type \"int4\" is unknown; there are s8, u8, s4, u4, s3, u3, s2, u2, f16, bf16, f8e4m3, f8e5m2"
+        );
         assert_eq!(error.exit_code(), 2);
+        assert_eq!("block:32".parse::<Granularity>().unwrap(), Granularity::Block(32));
+        for wrong in ["block:8", "block:48", "block", "block:"] {
+            assert!(wrong.parse::<Granularity>().is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -15,42 +15,118 @@ use serde::Serialize;
 use crate::calibrate::Range;
 use crate::ir::{DType, Tensor};
 
-/// An 8-bit integer type.
+/// An integer type that values are quantized to; `u` from zero on, `s` around zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum QType {
+    U16,
+    S16,
     U8,
     S8,
+    U4,
+    S4,
+    /// The middle eight levels of s4, or the lower ones of u4, as which it is stored.
+    U3,
+    S3,
+    U2,
+    S2,
 }
 
 impl QType {
+    pub fn bits(self) -> u32 {
+        match self {
+            QType::U16 | QType::S16 => 16,
+            QType::U8 | QType::S8 => 8,
+            QType::U4 | QType::S4 => 4,
+            QType::U3 | QType::S3 => 3,
+            QType::U2 | QType::S2 => 2,
+        }
+    }
+
+    fn is_signed(self) -> bool {
+        matches!(self, QType::S16 | QType::S8 | QType::S4 | QType::S3 | QType::S2)
+    }
+
+    /// Whether its levels are so few that scales are searched, not taken from the largest value.
+    pub fn is_narrow(self) -> bool {
+        self.bits() < 8
+    }
+
+    /// Whether a weight of this type has a zero point of its own for each scale. Integer kernels want 128 of u8.
+    pub fn is_asymmetric(self) -> bool {
+        self.is_narrow() && !self.is_signed()
+    }
+
     pub fn min(self) -> i32 {
-        if self == QType::U8 { 0 } else { -128 }
+        if self.is_signed() { -(1 << (self.bits() - 1)) } else { 0 }
     }
 
     pub fn max(self) -> i32 {
-        if self == QType::U8 { 255 } else { 127 }
+        self.min() + (1 << self.bits()) - 1
     }
 
     /// The zero point of a symmetric scale.
     pub fn middle(self) -> i32 {
-        if self == QType::U8 { 128 } else { 0 }
+        if self.is_signed() { 0 } else { 1 << (self.bits() - 1) }
     }
 
+    /// As `s8`.
     pub fn name(self) -> &'static str {
-        if self == QType::U8 { "u8" } else { "s8" }
+        match self {
+            QType::U16 => "u16",
+            QType::S16 => "s16",
+            QType::U8 => "u8",
+            QType::S8 => "s8",
+            QType::U4 => "u4",
+            QType::S4 => "s4",
+            QType::U3 => "u3",
+            QType::S3 => "s3",
+            QType::U2 => "u2",
+            QType::S2 => "s2",
+        }
     }
 
+    /// The type that it is stored in.
     pub fn dtype(self) -> DType {
-        if self == QType::U8 { DType::U8 } else { DType::I8 }
+        match self {
+            QType::U16 => DType::U16,
+            QType::S16 => DType::I16,
+            QType::U8 => DType::U8,
+            QType::S8 => DType::I8,
+            QType::U4 | QType::U3 => DType::U4,
+            QType::S4 | QType::S3 => DType::I4,
+            QType::U2 => DType::U2,
+            QType::S2 => DType::I2,
+        }
     }
 
-    /// Integers of this type, given wider; each is clamped.
+    /// The first opset whose DequantizeLinear reads it, per channel.
+    pub fn opset(self) -> i64 {
+        match self.dtype() {
+            DType::U8 | DType::I8 => 13,
+            DType::U2 | DType::I2 => 25,
+            _ => 21,
+        }
+    }
+
+    /// The type of 8 bits with its levels among others.
+    pub fn wide(self) -> QType {
+        match self.is_narrow() {
+            true if self.is_signed() => QType::S8,
+            true => QType::U8,
+            false => self,
+        }
+    }
+
+    /// Integers of this type, given wider; each is clamped. Types below a byte are packed, low bits first.
     pub(super) fn tensor(self, shape: &[usize], values: &[i32]) -> Tensor {
         let clamped = values.iter().map(|v| (*v).clamp(self.min(), self.max()));
-        match self {
-            QType::U8 => Tensor::from_vec(shape, clamped.map(|v| v as u8).collect()),
-            QType::S8 => Tensor::from_vec(shape, clamped.map(|v| v as i8).collect()),
+        match self.dtype() {
+            DType::U16 => Tensor::from_vec(shape, clamped.map(|v| v as u16).collect()),
+            DType::I16 => Tensor::from_vec(shape, clamped.map(|v| v as i16).collect()),
+            DType::U8 => Tensor::from_vec(shape, clamped.map(|v| v as u8).collect()),
+            DType::I8 => Tensor::from_vec(shape, clamped.map(|v| v as i8).collect()),
+            narrow => Tensor::packed(narrow, shape, clamped),
         }
     }
 }
@@ -78,10 +154,10 @@ impl QParams {
         Ok(QParams { dtype, scale, zero_point })
     }
 
-    /// The map with zero in the middle (0 of s8, 128 of u8), 127 levels to each side.
+    /// The map with zero in the middle (0 of s8, 128 of u8) and as many levels to each side (127).
     pub fn symmetric(range: Range, dtype: QType) -> Result<Self, String> {
         let (min, max) = finite(range)?;
-        let scale = usable(max.max(-min) / 127.0).unwrap_or(1.0);
+        let scale = usable(max.max(-min) / f64::from(dtype.max() - dtype.middle())).unwrap_or(1.0);
         Ok(QParams { dtype, scale, zero_point: dtype.middle() })
     }
 
@@ -165,6 +241,21 @@ mod tests {
         assert_eq!(q, [0, 2, 2, 0, -2, 126, 127, 127, -128, -128]);
         let p = QParams { dtype: QType::U8, scale: 0.5, zero_point: 3 };
         assert_eq!([0.25, 0.75, -1.5, -9.0, 125.9, 126.1].map(|x| p.quantize(x)), [3, 5, 0, 0, 255, 255]);
+    }
+
+    #[test]
+    fn narrow_types_have_their_levels_and_are_packed() {
+        for (dtype, levels) in [(QType::S4, (-8, 7)), (QType::U4, (0, 15)), (QType::S3, (-4, 3)), (QType::U2, (0, 3))] {
+            assert_eq!((dtype.min(), dtype.max()), levels);
+            let values: Vec<i32> = (0..5).map(|i| levels.0 + i).collect();
+            let tensor = dtype.tensor(&[5], &values);
+            assert_eq!(tensor.byte_len(), if dtype.bits() == 2 { 2 } else { 3 });
+            let clamped: Vec<i64> = values.iter().map(|v| i64::from((*v).min(levels.1))).collect();
+            assert_eq!(tensor.to_i64().unwrap(), clamped, "{}", dtype.name());
+        }
+        assert_eq!(QParams::symmetric(Range::new(-0.7, 0.3), QType::S4).unwrap().scale, 0.1);
+        assert_eq!(QParams::asymmetric(Range::new(-0.5, 1.0), QType::U4).unwrap().zero_point, 5);
+        assert_eq!(QParams::symmetric(Range::new(-3.2767, 3.0), QType::S16).unwrap().quantize(1.0), 10_000);
     }
 
     #[test]

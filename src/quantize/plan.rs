@@ -8,8 +8,9 @@ use serde::Serialize;
 
 use super::options::{Format, QuantOptions};
 use super::params::{QParams, QType};
+use super::sharing::Sharing;
 use crate::calibrate::Range;
-use crate::ir::{NodeId, Tensor, ValueId};
+use crate::ir::{DType, NodeId, Tensor, ValueId};
 
 /// Every decision.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
@@ -20,6 +21,9 @@ pub struct QuantPlan {
     pub activations: Vec<ActivationPlan>,
     /// What concerns the model as a whole.
     pub notes: Vec<String>,
+    /// Whether it is written to be run once rather than to be stored: weights behind DequantizeLinear, whatever the target takes.
+    #[serde(skip)]
+    pub(super) passing: bool,
 }
 
 /// One node.
@@ -49,8 +53,17 @@ pub enum Decision {
     },
     /// A product of two activations becomes one of integers. Without parameters they are found at every call.
     Product { a: Option<QParams>, b: Option<QParams>, output: Option<QParams> },
-    /// The table that it looks up is stored in 8 bits.
-    Table { bytes: u64 },
+    /// The table that it looks up is stored as integers, which take so many bytes; with fewer than 8 bits in blocks along a row.
+    Table { dtype: QType, block: Option<usize>, bytes: u64 },
+    /// Its weight, or the table that it looks up, is stored in a shorter float, which takes so many bytes.
+    Shorten {
+        #[serde(serialize_with = "by_name")]
+        #[schemars(with = "String")]
+        dtype: DType,
+        bytes: u64,
+    },
+    /// It reads and gives float16.
+    Half,
     /// It stays float.
     Keep { reason: String },
 }
@@ -60,9 +73,14 @@ pub enum Decision {
 pub struct WeightPlan {
     pub name: String,
     pub dtype: QType,
-    /// The channel axis; absent with one scale for the whole tensor.
+    /// The channel axis, or with blocks that which they divide; absent with one scale for the whole tensor.
     pub axis: Option<usize>,
+    /// Weights in a block.
+    pub block: Option<usize>,
+    /// Number of scales.
     pub channels: usize,
+    /// Whether each scale has a zero point of its own.
+    pub zero_points: bool,
     /// Channels whose scale was enlarged so that the int32 bias fits.
     pub enlarged: usize,
     /// What it is rounded to by data; without, the algorithm of the options rounds it.
@@ -73,8 +91,48 @@ pub struct WeightPlan {
 /// Integers of a weight and its scales.
 #[derive(Debug)]
 pub(super) struct Rounded {
-    pub scales: Vec<f32>,
+    pub params: Vec<QParams>,
     pub values: Tensor,
+}
+
+impl Rounded {
+    /// What the integers stand for.
+    pub fn floats(&self, plan: &WeightPlan) -> Tensor {
+        let groups = plan.sharing().groups(self.values.shape());
+        let q = self.values.to_i64().unwrap_or_default();
+        let floats = q.iter().enumerate().map(|(i, q)| self.params[groups.of(i)].dequantize(*q as i32)).collect();
+        Tensor::from_vec(self.values.shape(), floats)
+    }
+}
+
+impl WeightPlan {
+    /// A table of two axes in blocks of `size` along `axis`, zero in the middle.
+    pub(super) fn blocks(name: &str, dtype: QType, axis: usize, size: usize) -> Self {
+        let name = name.to_string();
+        WeightPlan {
+            name,
+            dtype,
+            axis: Some(axis),
+            block: Some(size),
+            channels: 0,
+            zero_points: false,
+            enlarged: 0,
+            rounded: None,
+        }
+    }
+
+    pub(super) fn sharing(&self) -> Sharing {
+        match (self.axis, self.block) {
+            (None, _) => Sharing::Tensor,
+            (Some(axis), None) => Sharing::Channel(axis),
+            (Some(axis), Some(size)) => Sharing::Block { axis, size },
+        }
+    }
+
+    /// Whether its parameters are searched group by group ([`super::grouped`]).
+    pub(super) fn is_grouped(&self) -> bool {
+        self.dtype.is_narrow() || self.block.is_some()
+    }
 }
 
 /// A value that becomes integers.
@@ -88,6 +146,10 @@ pub struct ActivationPlan {
     pub all_readers: bool,
     #[serde(skip)]
     pub(super) id: ValueId,
+}
+
+fn by_name<S: serde::Serializer>(dtype: &DType, out: S) -> Result<S::Ok, S::Error> {
+    out.serialize_str(dtype.name())
 }
 
 impl Decision {
@@ -179,7 +241,14 @@ impl fmt::Display for QuantPlan {
                     }
                     writeln!(f)?;
                 }
-                Decision::Table { bytes } => writeln!(f, "quantize  {name:<width$}  table s8 of {bytes} bytes")?,
+                Decision::Table { dtype, block, bytes } => {
+                    let blocks = block.map_or(String::new(), |size| format!(" block:{size}"));
+                    writeln!(f, "quantize  {name:<width$}  table {}{blocks} of {bytes} bytes", dtype.name())?;
+                }
+                Decision::Shorten { dtype, bytes } => {
+                    writeln!(f, "shorten   {name:<width$}  {dtype} of {bytes} bytes")?;
+                }
+                Decision::Half => writeln!(f, "half      {name:<width$}  float16")?,
                 Decision::Keep { reason } => writeln!(f, "keep      {name:<width$}  float: {reason}")?,
             }
         }
@@ -190,9 +259,10 @@ impl fmt::Display for QuantPlan {
 impl fmt::Display for WeightPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "W {}", self.dtype.name())?;
-        match self.axis {
-            Some(_) => write!(f, " per-channel[{}]", self.channels)?,
-            None => f.write_str(" per-tensor")?,
+        match (self.axis, self.block) {
+            (Some(_), Some(size)) => write!(f, " block:{size}[{}]", self.channels)?,
+            (Some(_), None) => write!(f, " per-channel[{}]", self.channels)?,
+            (None, _) => f.write_str(" per-tensor")?,
         }
         match self.enlarged {
             0 => Ok(()),

@@ -28,7 +28,7 @@ pub(super) fn requantizing(edit: &mut GraphEdit, node: &NodePlan) -> Result<()> 
     let product = NewNode::new(parts.form.requantizing).name(format!("{}_quantized", node.node));
     let product = product.inputs([aq, a_scale, a_zero, bq, b_scale, b_zero, scale, zero].map(Some));
     let yq = made(edit, Place::Before(node.id), product.output(format!("{name}_quantized"), Some(ty)));
-    let floats = dequantize(edit, Place::Before(node.id), (yq, scale, Some(zero)), &name, None);
+    let floats = dequantize(edit, Place::Before(node.id), (yq, scale, Some(zero)), &name, None, None);
     replace(edit, node, floats, parts.y)
 }
 

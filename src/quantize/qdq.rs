@@ -6,6 +6,7 @@
 
 use super::apply::{Done, quantized_weight, shared_weight};
 use super::plan::{Decision, NodePlan, QuantPlan, WeightPlan};
+use super::storage::{Form, Stored};
 use super::weights;
 use super::write::{self, dequantize};
 use crate::error::{Error, Result};
@@ -31,16 +32,16 @@ pub(super) fn node(
     let bias_value = edit.node(id).input(bias_index);
     let Decision::Quantize { input: Some(x), .. } = &node.decision else { return Err(lost()) };
     let Some(bias_value) = bias_value else {
-        let (q, s, z) = shared_weight(edit, plan, node, (weight_value, w), done)?;
-        let dq = dequantize(edit, Place::Before(id), (q, s, Some(z)), &w.name, w.axis);
+        let stored = shared_weight(edit, plan, node, (weight_value, w), done)?;
+        let dq = stored.floats(edit, Place::Before(id), w);
         edit.set_input(id, weight, Some(dq));
         return Ok(());
     };
     // The scale of the weight depends on the bias, so a weight with one is not shared.
     let b = edit.constant(bias_value).and_then(|t| t.to_f32()).ok_or_else(lost)?.into_owned();
     let qw = quantized_weight(edit, plan, weight_value, w, Some((&b, x.scale)))?;
-    let (q, s, z) = write::weight(edit, graph, &w.name, &qw);
-    let dq = dequantize(edit, Place::Before(id), (q, s, Some(z)), &w.name, w.axis);
+    let form = Form::of(plan, edit.node(id), w, true)?;
+    let dq = Stored::put(edit, graph, w, &qw, form)?.floats(edit, Place::Before(id), w);
     edit.set_input(id, weight, Some(dq));
 
     let (ints, unit) = weights::bias(&b, x.scale, &qw.scales);
@@ -48,7 +49,7 @@ pub(super) fn node(
     let axis = (unit.rank() == 1).then_some(0);
     let ints = edit.add_initializer(graph, &format!("{name}_quantized"), ints);
     let unit = edit.add_initializer(graph, &format!("{name}_scale"), unit);
-    let dq = dequantize(edit, Place::Before(id), (ints, unit, None), &name, axis);
+    let dq = dequantize(edit, Place::Before(id), (ints, unit, None), &name, axis, None);
     edit.set_input(id, bias_index, Some(dq));
     Ok(())
 }
@@ -63,7 +64,7 @@ pub(super) fn activations(edit: &mut GraphEdit, plan: &QuantPlan) -> Result<()> 
         let parameters = write::parameters(edit, main, &a.value, &a.params);
         let q = write::quantize(edit, write::behind(edit, v), v, &a.params, parameters);
         let place = write::behind(edit, q);
-        let dq = dequantize(edit, place, (q, parameters.0, Some(parameters.1)), &a.value, None);
+        let dq = dequantize(edit, place, (q, parameters.0, Some(parameters.1)), &a.value, None, None);
         for u in readers {
             match u {
                 Use::Node { node, input } if a.all_readers || quantized.contains(&node) => {

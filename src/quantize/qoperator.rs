@@ -14,7 +14,7 @@ use super::plan::{Decision, NodePlan, QuantPlan, WeightPlan};
 use super::weights;
 use super::write::{self, behind, dequantize, made};
 use crate::error::{Error, Result};
-use crate::ir::{GraphEdit, NewNode, Place, TensorType, Use, ValueId};
+use crate::ir::{GraphEdit, NewNode, Place, Tensor, TensorType, Use, ValueId};
 use crate::ops::{self, QuantRule};
 
 pub(super) fn node(edit: &mut GraphEdit, plan: &QuantPlan, node: &NodePlan, w: &WeightPlan) -> Result<()> {
@@ -36,7 +36,13 @@ pub(super) fn node(edit: &mut GraphEdit, plan: &QuantPlan, node: &NodePlan, w: &
     if n.int_or("transB", 0) != 0 {
         qw.values = super::integer::transposed(&qw.values)?;
     }
-    let (wq, ws, wz) = write::weight(edit, graph, &w.name, &qw);
+    let wq = edit.add_initializer(graph, &format!("{}_quantized", w.name), qw.values);
+    let ws = edit.add_initializer(graph, &format!("{}_scale", w.name), qw.scale.clone());
+    let wz = match qw.zero_point {
+        Some(zero) => zero,
+        None => Tensor::from_bytes(w.dtype.wide().dtype(), qw.scale.shape(), vec![0; qw.scales.len()])?,
+    };
+    let wz = edit.add_initializer(graph, &format!("{}_zero_point", w.name), wz);
     let (xq, xs, xz) = integers_of(edit, graph, x, xp);
 
     let y = n.output(0).ok_or_else(lost)?;
@@ -54,7 +60,7 @@ pub(super) fn node(edit: &mut GraphEdit, plan: &QuantPlan, node: &NodePlan, w: &
     }
     let yq = made(edit, at, product.output(format!("{y_name}_quantized"), Some(ty)));
     let float_bias = bias.filter(|_| form.matrices);
-    let dequantized = dequantize(edit, at, (yq, ys.0, Some(ys.1)), &y_name, None);
+    let dequantized = dequantize(edit, at, (yq, ys.0, Some(ys.1)), &y_name, None, None);
     let producer = edit.producer(dequantized).ok_or_else(lost)?;
     edit.remove_node(id);
     let Some(bias) = float_bias else {

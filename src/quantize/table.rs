@@ -1,27 +1,41 @@
-//! Tables in 8 bits: only what is read becomes floats again.
+//! Tables in 8 or 4 bits: only what is read becomes floats again.
 //!
 //! ```text
 //! Gather(table, i) ─► y        Gather(table_q, i) ─► Cast ─┐
 //!                              Gather(scales, i)  ─────────┴─► Mul ─► y        rows are read, each has a scale
 //!
 //!                              Gather(table_q, i) ─► DequantizeLinear ─► y     read along another axis: one scale
+//!
+//!                              GatherBlockQuantized(table_q, i, scales) ─► y   4 bits, in blocks along a row (com.microsoft)
 //! ```
 //!
 //! Rows of an embedding differ in size, and what a row stands for is read alone: with one scale for all, small rows lose most.
 
 use std::collections::BTreeMap;
 
-use super::plan::NodePlan;
+use super::plan::{NodePlan, WeightPlan};
+use super::storage::MICROSOFT;
 use super::weights::QuantizedWeight;
-use super::{QType, algorithm, apply, weights, write};
+use super::{QType, algorithm, apply, grouped, weights};
 use crate::error::{Error, Result};
 use crate::ir::{DType, GraphEdit, NewNode, NodeId, Place, Tensor, ValueId};
 
-/// Rows already in 8 bits, with their scales, by table: one that several nodes read is stored once.
+/// Finds the scales of blocks.
+const BLOCKS_BY: &str = "sum-preserving";
+
+/// Rows already as integers, with their scales, by table: one that several nodes read is stored once.
 pub(super) type Stored = BTreeMap<ValueId, (ValueId, ValueId)>;
 
-/// Stores the table of `node` in 8 bits.
-pub(super) fn node(edit: &mut GraphEdit, node: &NodePlan, stored: &mut Stored) -> Result<()> {
+/// Stores the table of `node` as these integers, in such blocks if any.
+pub(super) fn node(
+    edit: &mut GraphEdit,
+    node: &NodePlan,
+    (dtype, block): (QType, Option<usize>),
+    stored: &mut Stored,
+) -> Result<()> {
+    if let Some(size) = block {
+        return in_blocks(edit, node, (dtype, size), stored);
+    }
     let lost = || Error::internal(format!("node \"{}\" lost its table", node.node));
     let id = node.id;
     let table = edit.node(id).input(0).ok_or_else(lost)?;
@@ -34,10 +48,12 @@ pub(super) fn node(edit: &mut GraphEdit, node: &NodePlan, stored: &mut Stored) -
     let name = edit.name(table).to_string();
     if !by_row {
         let q = quantized(edit, table, None).ok_or_else(lost)??;
-        let (values, scale, zero) = write::weight(edit, graph, &name, &q);
+        let values = edit.add_initializer(graph, &format!("{name}_quantized"), q.values);
+        let scale = edit.add_initializer(graph, &format!("{name}_scale"), q.scale);
+        let zero = q.zero_point.map(|z| edit.add_initializer(graph, &format!("{name}_zero_point"), z));
         edit.set_input(id, 0, Some(values));
         let dq = NewNode::new("DequantizeLinear").name(format!("{}_DequantizeLinear", edit.name(y)));
-        edit.insert(Place::After(id), dq.input(ints).input(scale).input(zero).output_into(y));
+        edit.insert(Place::After(id), dq.inputs([Some(ints), Some(scale), zero]).output_into(y));
         return Ok(());
     }
     let (values, scales) = match stored.get(&table) {
@@ -55,6 +71,43 @@ pub(super) fn node(edit: &mut GraphEdit, node: &NodePlan, stored: &mut Stored) -
     };
     edit.set_input(id, 0, Some(values));
     floats(edit, id, scales, (ints, y));
+    Ok(())
+}
+
+/// The last axis of a table of two in blocks of `size`.
+fn in_blocks(edit: &mut GraphEdit, node: &NodePlan, (dtype, size): (QType, usize), stored: &mut Stored) -> Result<()> {
+    let lost = || Error::internal(format!("node \"{}\" lost its table", node.node));
+    let id = node.id;
+    let table = edit.node(id).input(0).ok_or_else(lost)?;
+    let graph = apply::home(edit, table, node);
+    let name = edit.name(table).to_string();
+    let (values, scales) = match stored.get(&table) {
+        Some(both) => *both,
+        None => {
+            let tensor = edit.constant(table).ok_or_else(lost)?;
+            let floats = tensor.to_f32().ok_or_else(lost)?;
+            let plan = WeightPlan::blocks(&name, dtype, 1, size);
+            let nearest = algorithm::find(BLOCKS_BY)?;
+            let q = grouped::quantize(&floats, tensor.shape(), &plan, None, nearest);
+            // Rows of bytes that hold two each, 8 standing for zero: the form that all who have this operator read.
+            let [rows, columns] = [tensor.shape()[0], tensor.shape()[1] / 2];
+            let bytes = Tensor::from_bytes(DType::U8, [rows, columns], q.values.bytes().clone())?;
+            let values = edit.add_initializer(graph, &format!("{name}_quantized"), bytes);
+            let both = (values, edit.add_initializer(graph, &format!("{name}_scale"), q.scale));
+            stored.insert(table, both);
+            both
+        }
+    };
+    let indices = edit.node(id).input(1).ok_or_else(lost)?;
+    let y = edit.detach_output(id, 0).ok_or_else(lost)?;
+    if edit.opset(MICROSOFT).is_none() {
+        edit.set_opset(MICROSOFT, 1);
+    }
+    let gather = NewNode::new("GatherBlockQuantized").domain(MICROSOFT).name(node.node.clone());
+    let gather =
+        gather.attr("gather_axis", 0i64).attr("quantize_axis", 1i64).attr("block_size", size as i64).attr("bits", 4i64);
+    edit.insert(Place::After(id), gather.inputs([values, indices, scales].map(Some)).output_into(y));
+    edit.remove_node(id);
     Ok(())
 }
 

@@ -1,15 +1,16 @@
-//! Weights in 8 bits behind DequantizeLinear; arithmetic stays in float.
+//! Weights alone as integers, behind DequantizeLinear or what else the target wants ([`super::storage`]); arithmetic stays in float.
 //!
 //! ```text
 //! x ─► MatMul(W) ─► y        x ─► MatMul(DQ(W_q)) ─► y
 //! ```
 
-use super::apply::{Done, shared_weight};
+use super::apply::{Done, quantized_weight, shared_weight};
+use super::n_bits;
 use super::plan::{NodePlan, QuantPlan, WeightPlan};
-use super::write::dequantize;
 use crate::error::{Error, Result};
-use crate::ir::{GraphEdit, Origin, Place};
+use crate::ir::{GraphEdit, Place};
 use crate::ops::{self, QuantRule};
+use crate::target;
 
 pub(super) fn node(
     edit: &mut GraphEdit,
@@ -23,13 +24,19 @@ pub(super) fn node(
         return Err(lost());
     };
     let value = edit.node(node.id).input(weight).ok_or_else(lost)?;
-    let (q, s, z) = shared_weight(edit, plan, node, (value, w), done)?;
+    let preset = target::find(&plan.options.target)?;
+    let rank = edit.constant(value).ok_or_else(lost)?.rank();
+    if n_bits::fits(edit.node(node.id), w, rank, preset) && !plan.passing {
+        let q = quantized_weight(edit, plan, value, w, None)?;
+        return n_bits::node(edit, node, w, &q);
+    }
+    let stored = shared_weight(edit, plan, node, (value, w), done)?;
     // In the graph that holds the weight: a loop does not dequantize it again, and runtimes find its integers.
-    let home = match edit.value(q).origin() {
-        Origin::Initializer(graph) if graph != edit.node(node.id).graph() => Place::Start(graph),
+    let home = match stored.home(edit) {
+        Some(graph) if graph != edit.node(node.id).graph() => Place::Start(graph),
         _ => Place::Before(node.id),
     };
-    let dq = dequantize(edit, home, (q, s, Some(z)), &w.name, w.axis);
+    let dq = stored.floats(edit, home, w);
     edit.set_input(node.id, weight, Some(dq));
     Ok(())
 }

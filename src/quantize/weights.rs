@@ -1,4 +1,4 @@
-//! Integers for weights: one symmetric scale per output channel, or one for all.
+//! Integers of 8 bits for weights: one symmetric scale per output channel, or one for all. Fewer bits and blocks: [`super::grouped`].
 //!
 //! ```text
 //! s_c = max|w_c| / 127      w_q = round(w / s_c)      b_q = round(b / (s_x·s_c))  in int32
@@ -25,8 +25,34 @@ pub struct QuantizedWeight {
     pub values: Tensor,
     /// One element per channel; a scalar for one scale.
     pub scale: Tensor,
-    pub zero_point: Tensor,
+    /// Left out where zero is zero and blocks would store many.
+    pub zero_point: Option<Tensor>,
     pub scales: Vec<f32>,
+}
+
+impl QuantizedWeight {
+    /// Of the integers and the parameters of each group.
+    pub(super) fn of(plan: &WeightPlan, shape: &[usize], values: &[i32], params: &[QParams]) -> Self {
+        Self::made(plan, plan.dtype.tensor(shape, values), params)
+    }
+
+    /// A weight that was rounded already.
+    pub(super) fn rounded(rounded: &Rounded, plan: &WeightPlan) -> Self {
+        Self::made(plan, rounded.values.clone(), &rounded.params)
+    }
+
+    fn made(plan: &WeightPlan, values: Tensor, params: &[QParams]) -> Self {
+        let shape = plan.sharing().scale_shape(values.shape());
+        let scales: Vec<f32> = params.iter().map(|p| p.scale).collect();
+        let zeros: Vec<i32> = params.iter().map(|p| p.zero_point).collect();
+        let plain = plan.is_grouped() && zeros.iter().all(|z| *z == 0);
+        QuantizedWeight {
+            scale: Tensor::from_vec(shape.clone(), scales.clone()),
+            zero_point: (!plain).then(|| plan.dtype.tensor(&shape, &zeros)),
+            values,
+            scales,
+        }
+    }
 }
 
 /// Outer size, channels and inner size of a shape around `axis`; everything is one channel without.
@@ -58,9 +84,24 @@ pub fn scales(w: &[f32], shape: &[usize], axis: Option<usize>, bias: Option<(&[f
     (scales, enlarged)
 }
 
+/// Enlarges scales until a bias, given with the input's scale, fits.
+pub(super) fn make_room(params: &mut [QParams], (bias, input): (&[f32], f32)) {
+    let all = params.len();
+    for (c, b) in bias.iter().enumerate() {
+        let p = &mut params[if all == bias.len() { c } else { 0 }];
+        p.scale = p.scale.max(room(b.abs(), input) as f32);
+    }
+}
+
 /// The weight's scale below which a bias of this magnitude overflows, beside the input's scale.
 fn room(bias: f32, input: f32) -> f64 {
     f64::from(bias) / (f64::from(input) * MAX_BIAS)
+}
+
+/// Whether the scales of `params` leave room for a bias, given with the input's scale.
+pub(super) fn fits(params: &[QParams], (bias, input): (&[f32], f32)) -> bool {
+    let scale = |c: usize| f64::from(params.get(c).or(params.first()).map_or(0.0, |p| p.scale));
+    bias.iter().enumerate().all(|(c, b)| scale(c) >= room(b.abs(), input))
 }
 
 /// Makes each scale the one that rounds its channel best, where the channel is small enough to gain and its bias leaves room.
@@ -137,7 +178,7 @@ fn magnitude(run: &[f32]) -> f32 {
     lanes.iter().chain(rest).fold(0.0, |m, v| larger(m, v.abs()))
 }
 
-/// Quantizes a weight by `scales`, symmetrically: zero stays exactly zero.
+/// Quantizes a weight to 8 bits by `scales`, symmetrically: zero stays exactly zero.
 pub fn quantize(
     w: &[f32],
     shape: &[usize],
@@ -171,24 +212,15 @@ pub fn quantize(
             }
         });
     }
-    let values = match dtype {
-        QType::U8 => Tensor::from_vec(shape, values),
-        QType::S8 => Tensor::from_vec(shape, bytemuck::cast_vec::<u8, i8>(values)),
+    let values = match zero {
+        0 => Tensor::from_vec(shape, bytemuck::cast_vec::<u8, i8>(values)),
+        _ => Tensor::from_vec(shape, values),
     };
-    with_scales(values, axis, dtype, scales)
-}
-
-/// A weight that was rounded already.
-pub(super) fn rounded(rounded: &Rounded, plan: &WeightPlan) -> QuantizedWeight {
-    with_scales(rounded.values.clone(), plan.axis, plan.dtype, rounded.scales.clone())
-}
-
-fn with_scales(values: Tensor, axis: Option<usize>, dtype: QType, scales: Vec<f32>) -> QuantizedWeight {
     let shape = if axis.is_some() { vec![scales.len()] } else { vec![] };
     QuantizedWeight {
         values,
         scale: Tensor::from_vec(shape.clone(), scales.clone()),
-        zero_point: dtype.tensor(&shape, &vec![dtype.middle(); scales.len()]),
+        zero_point: Some(dtype.tensor(&shape, &vec![zero; scales.len()])),
         scales,
     }
 }

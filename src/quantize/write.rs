@@ -1,7 +1,6 @@
 //! The nodes that every form writes: QuantizeLinear, DequantizeLinear, and their parameters.
 
 use super::params::QParams;
-use super::weights::QuantizedWeight;
 use crate::ir::{DType, GraphEdit, GraphId, NewNode, Place, Shape, Tensor, TensorType, ValueId};
 
 /// Scale and zero point of an activation as initializers of `graph`.
@@ -21,13 +20,14 @@ pub fn quantize(edit: &mut GraphEdit, place: Place, v: ValueId, p: &QParams, (s,
     made(edit, place, node)
 }
 
-/// `DequantizeLinear(q)`, along `axis` where the scale is not a scalar; the floats.
+/// `DequantizeLinear(q)`, along `axis` where the scale is not a scalar, in blocks of so many where it has them; the floats.
 pub fn dequantize(
     edit: &mut GraphEdit,
     place: Place,
     (q, s, z): (ValueId, ValueId, Option<ValueId>),
     name: &str,
     axis: Option<usize>,
+    block: Option<usize>,
 ) -> ValueId {
     let ty = TensorType { dtype: Some(DType::F32), shape: edit.tensor_type(q).shape };
     let mut node = NewNode::new("DequantizeLinear").name(format!("{name}_DequantizeLinear")).input(q).input(s);
@@ -35,16 +35,10 @@ pub fn dequantize(
     if let Some(axis) = axis {
         node = node.attr("axis", axis as i64);
     }
+    if let Some(size) = block {
+        node = node.attr("block_size", size as i64);
+    }
     made(edit, place, node)
-}
-
-/// The three initializers of a weight.
-pub fn weight(edit: &mut GraphEdit, graph: GraphId, name: &str, w: &QuantizedWeight) -> (ValueId, ValueId, ValueId) {
-    (
-        edit.add_initializer(graph, &format!("{name}_quantized"), w.values.clone()),
-        edit.add_initializer(graph, &format!("{name}_scale"), w.scale.clone()),
-        edit.add_initializer(graph, &format!("{name}_zero_point"), w.zero_point.clone()),
-    )
 }
 
 /// The sums of an integer operator as floats of this shape.

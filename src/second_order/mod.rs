@@ -26,5 +26,5 @@ pub use elimination::Elimination;
 pub use hessian::Hessian;
 pub use least_squares::LeastSquares;
 pub use moments::Moments;
-pub use solve::{Compensation, inverse_diagonal, least_squares};
+pub use solve::{Compensation, inverse_diagonal, least_squares, retargeted};
 pub use walk::{Order, Walk};

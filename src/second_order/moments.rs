@@ -37,6 +37,17 @@ pub struct Centred {
 }
 
 impl Centred {
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// 0 … depth in the order of falling H_kk.
+    pub fn falling(&self) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.h.nrows()).collect();
+        order.sort_by(|a, b| self.h[(*b, *b)].total_cmp(&self.h[(*a, *a)]));
+        order
+    }
+
     /// The mean of x_k².
     pub fn mean_square(&self, k: usize) -> f64 {
         self.h[(k, k)].max(0.0) / self.rows.max(1) as f64 + self.x[k] * self.x[k]

@@ -21,6 +21,9 @@ use crate::runtime::{Runtime, Shaped};
 /// Integers of at most so many elements are sizes and axes: a session is made for each of their values.
 const SMALL: usize = 64;
 
+/// The place behind all nodes, where only the outputs are left.
+pub const END: usize = usize::MAX;
+
 /// The nodes of a model in the order in which they are walked, and what each value needs.
 #[derive(Debug)]
 pub struct Order {
@@ -53,6 +56,10 @@ impl Order {
             if varies {
                 spans.extend(model.node(*id).outputs().iter().flatten().map(|v| (*v, (i + 1, 0))));
             }
+        }
+        // Outputs wait until the end.
+        for v in model.graph(model.main()).outputs() {
+            spans.entry(*v).and_modify(|span| span.1 = END);
         }
         Order { place, spans }
     }
@@ -121,6 +128,11 @@ impl<'a> Walk<'a> {
     /// How many batches are walked with.
     pub fn batches(&self) -> usize {
         self.batches.len()
+    }
+
+    /// Which batch of the dataset comes at place `i`.
+    pub fn number(&self, i: usize) -> usize {
+        self.batches[i]
     }
 
     /// Runs all versions up to the node at `place`, which lies ahead; its inputs are there then.

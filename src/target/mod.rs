@@ -63,6 +63,8 @@ pub struct Preset {
     pub activations: &'static str,
     pub weights: &'static str,
     pub granularity: &'static str,
+    /// Of weights alone below 8 bits.
+    pub narrow_granularity: &'static str,
     pub symmetric_activations: bool,
     /// Spec of the calibrator that serves this target best.
     pub calibrator: &'static str,
@@ -76,6 +78,12 @@ pub struct Preset {
     pub arithmetic: &'static [&'static str],
     /// Operators that it quantizes by itself where integers come before and after them.
     pub quantizes_itself: &'static [&'static str],
+    /// Whether it reads integers below 8 bits.
+    pub narrow_weights: bool,
+    /// Whether weights of 4 and 2 bits in blocks are best written as MatMulNBits (com.microsoft).
+    pub n_bits: bool,
+    /// Operators into which it takes the DequantizeLinear of a weight; before others it runs at every call.
+    pub takes_dequantize: &'static [&'static str],
     /// Whether looked-up tables are stored in 8 bits.
     pub tables: bool,
     /// Whether an integer convolution is faster written as a product of matrices.

@@ -31,6 +31,7 @@ pub(super) static PRESET: Preset = Preset {
     activations: "u8",
     weights: "s8",
     granularity: "channel",
+    narrow_granularity: "block:32",
     symmetric_activations: true,
     calibrator: "mse",
     contractions: &[
@@ -42,6 +43,9 @@ pub(super) static PRESET: Preset = Preset {
     activation_products: false,
     arithmetic: &[],
     quantizes_itself: &[],
+    narrow_weights: false,
+    n_bits: true,
+    takes_dequantize: &[],
     tables: false,
     convolutions_as_products: true,
     sparse_initializers: false,

@@ -19,14 +19,19 @@ pub(super) const ALGORITHM: Algorithm = Algorithm {
     ..sum_preserving::ALGORITHM
 };
 
-/// The weights of one channel.
-pub fn round(weights: &[f32], params: &QParams, compensation: &Compensation) -> Vec<i32> {
-    let mut rounded = vec![params.zero_point; weights.len()];
-    compensation.fix(weights, |k, w| {
-        if weights[k] != 0.0 {
-            rounded[k] = params.quantize(w);
+/// The weights of one channel, `before`, moved to `wanted`; those that are exactly zero stay so.
+pub fn round(
+    (before, wanted): (&[f32], &[f32]),
+    params: impl Fn(usize) -> QParams,
+    compensation: &Compensation,
+) -> Vec<i32> {
+    let mut rounded: Vec<i32> = (0..before.len()).map(|k| params(k).zero_point).collect();
+    compensation.fix(wanted, |k, w| {
+        let p = params(k);
+        if before[k] != 0.0 {
+            rounded[k] = p.quantize(w);
         }
-        params.dequantize(rounded[k])
+        p.dequantize(rounded[k])
     });
     rounded
 }
@@ -69,7 +74,7 @@ mod tests {
         for _ in 0..20 {
             let mut weights: Vec<f32> = (0..N).map(|_| random()).collect();
             weights[3] = 0.0;
-            let q = round(&weights, &p, &compensation);
+            let q = round((&weights, &weights), |_| p, &compensation);
             assert_eq!(q[3], 0);
             ours += cost(&h, &weights, &q, &p);
             nearest += cost(&h, &weights, &(find("round-to-nearest").unwrap().round)(&weights, &p, N), &p);

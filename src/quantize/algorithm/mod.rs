@@ -1,12 +1,14 @@
 //! Rules that turn real weights into integers, one file each.
 
+mod clip;
 pub mod gptq;
+mod hqq;
 mod round_to_nearest;
 pub mod scale;
 mod sum_preserving;
 
 use crate::error::{Error, Result};
-use crate::quantize::QParams;
+use crate::quantize::{QParams, QType};
 
 /// A rule that rounds weights.
 #[derive(Debug)]
@@ -15,6 +17,8 @@ pub struct Algorithm {
     pub summary: &'static str,
     /// Rounds the weights of one channel, which consists of kernels of so many.
     pub round: fn(&[f32], &QParams, usize) -> Vec<i32>,
+    /// Parameters of a group of few levels: its weights, what an error of each costs (none: alike), whether zero may lie anywhere.
+    pub fit: fn(&[f32], &[f32], QType, bool) -> QParams,
     /// Whether [`gptq`] rounds them instead, where there are data.
     pub by_data: ByData,
 }
@@ -39,6 +43,7 @@ pub static ALGORITHMS: &[Algorithm] = &[
     sum_preserving::ALGORITHM,
     round_to_nearest::ALGORITHM,
     gptq::ALGORITHM,
+    hqq::ALGORITHM,
 ];
 
 /// The rule of that name.

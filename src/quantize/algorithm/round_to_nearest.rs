@@ -2,9 +2,15 @@
 
 use super::{Algorithm, ByData};
 use crate::quantize::QParams;
+use crate::quantize::grouped::whole;
 
-pub(super) const ALGORITHM: Algorithm =
-    Algorithm { name: "round-to-nearest", summary: "every weight to the nearest level", round, by_data: ByData::Never };
+pub(super) const ALGORITHM: Algorithm = Algorithm {
+    name: "round-to-nearest",
+    summary: "every weight to the nearest level",
+    round,
+    fit: |weights, _, dtype, zero_points| whole(weights, dtype, zero_points),
+    by_data: ByData::Never,
+};
 
 fn round(weights: &[f32], params: &QParams, _: usize) -> Vec<i32> {
     weights.iter().map(|w| params.quantize(*w)).collect()

@@ -8,13 +8,14 @@
 //! sum of its weights, and there rounding errors of one sign add up. First kernel by kernel, then over the channel
 //! (SQuant, Guo et al., ICLR 2022, without data). A weight that is exactly zero stays so.
 
-use super::{Algorithm, ByData};
+use super::{Algorithm, ByData, clip};
 use crate::quantize::QParams;
 
 pub(super) const ALGORITHM: Algorithm = Algorithm {
     name: "sum-preserving",
     summary: "to the nearest level, keeping the sum of each kernel and channel",
     round,
+    fit: clip::fit,
     by_data: ByData::Never,
 };
 

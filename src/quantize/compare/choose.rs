@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 use super::biases::{layers, uncorrected};
 use super::judge::{Judge, Score};
 use super::samples::spread;
-use super::{Ground, Samples, correct, refine, rounding};
+use super::{Ground, Samples, correct, refine, rounding, staged};
 use crate::calibrate::{Range, Ranges, Statistics};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
@@ -60,7 +60,9 @@ pub fn choose(
 ) -> Result<(QuantPlan, Ranges)> {
     let ranges = statistics.ranges();
     let first = plan(model, Some(&ranges), options)?;
-    let asked = algorithm::find(&options.algorithm)?.by_data == ByData::Always;
+    let by_data = algorithm::find(&options.algorithm)?.by_data;
+    let asked = by_data == ByData::Always;
+    let asked = asked || by_data == ByData::WherePays && options.weights_are_narrow();
     if first.activations.is_empty() || !(statistics.leaves_choice() || asked) {
         return Ok((first, ranges));
     }
@@ -115,9 +117,11 @@ fn tried(
     let by_data = algorithm::find(&options.algorithm)?.by_data;
     if by_data != ByData::Never {
         let fitted = spread(&samples.fit, BIASES * count);
+        let worth = if options.weights_are_narrow() { 0.0 } else { WORTH };
         let rounded = rounded(ground, &plan, (&fitted, corrects), &judge)?;
         (plan, score) = match rounded {
-            Some((other, better)) if by_data == ByData::Always || better.score >= score.score + WORTH => {
+            // Few bits leave more to gain than to overfit.
+            Some((other, better)) if by_data == ByData::Always || better.score >= score.score + worth => {
                 (other, better)
             }
             _ => (plan, score),
@@ -156,6 +160,14 @@ fn rounded(
     (batches, corrects): (&[usize], bool),
     judge: &Judge,
 ) -> Result<Option<(QuantPlan, Score)>> {
+    if plan.options.weights_are_narrow() {
+        let staged::Staged { mut plan, rounded, left, .. } = staged::round(ground, plan, batches, &[])?;
+        let score = judge.scores(&[&plan])?.remove(0);
+        tracing::debug!("with weights rounded by data it reaches {:.2} dB", score.score);
+        plan.notes.push(format!("{rounded} weights rounded by GPTQ"));
+        plan.notes.extend(staged::left(left));
+        return Ok((rounded > 0).then_some((plan, score)));
+    }
     let weights = rounding::round(ground, plan, batches)?;
     if weights.is_empty() {
         return Ok(None);

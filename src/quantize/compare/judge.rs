@@ -25,7 +25,7 @@ pub struct Judge<'a> {
 }
 
 /// Norm of each output, and distance from it.
-type Distances = Vec<Option<(f64, f64)>>;
+pub(super) type Distances = Vec<Option<(f64, f64)>>;
 
 impl<'a> Judge<'a> {
     pub fn new(ground: Ground<'a>, batches: Vec<usize>, bytes: usize) -> Result<Self> {
@@ -61,7 +61,7 @@ impl<'a> Judge<'a> {
     }
 }
 
-fn distances(a: &Tensor, b: &Tensor) -> Option<(f64, f64)> {
+pub(super) fn distances(a: &Tensor, b: &Tensor) -> Option<(f64, f64)> {
     let (x, y) = a.to_f32().filter(|_| a.dtype().is_float()).zip(b.to_f32())?;
     (x.len() == y.len()).then(|| (power(&x).sqrt(), squared_distance(&x, &y).sqrt()))
 }
@@ -76,7 +76,7 @@ pub struct Score {
 }
 
 impl Score {
-    fn of(seen: &[Distances]) -> Self {
+    pub(super) fn of(seen: &[Distances]) -> Self {
         let outputs = seen.first().map_or(0, Vec::len);
         let ratio = |o: usize, of: fn(f64) -> f64| {
             let sum = |s: (f64, f64), (y, e): (f64, f64)| (s.0 + of(y), s.1 + of(e));

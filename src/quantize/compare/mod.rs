@@ -16,6 +16,8 @@ mod ranges;
 mod rounding;
 mod samples;
 mod smooth;
+mod staged;
+mod weights_alone;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -26,10 +28,12 @@ pub use choose::choose;
 use ranges::refine;
 use samples::Samples;
 pub use smooth::{Smoothed, smooth};
+pub use weights_alone::weights_alone;
 
+use crate::analysis::dequantized;
 use crate::data::Dataset;
 use crate::error::{Error, Result};
-use crate::ir::{GraphEdit, Model, NodeId, Tensor};
+use crate::ir::{GraphEdit, Model, NodeId};
 use crate::progress::Progress;
 use crate::quantize::plan::{Decision, QuantPlan, WeightPlan};
 use crate::quantize::{Format, apply};
@@ -100,11 +104,15 @@ struct Layer<'a> {
 /// Layers that are fed the same rows.
 type Alike<'a> = Vec<Layer<'a>>;
 
-/// Those of the main graph of `model` that `plan` quantizes with their inputs.
+/// Those of the main graph of `model` that `plan` quantizes, in the forms with quantized activations those whose inputs are, too.
 fn contractions<'a>(model: &Model, plan: &'a QuantPlan) -> Vec<Alike<'a>> {
     let mut all: Vec<Alike> = Vec::new();
+    let alone = plan.options.effective_format() == Format::WeightOnly;
     for node in &plan.nodes {
-        let Decision::Quantize { weight, input: Some(_), .. } = &node.decision else { continue };
+        let Decision::Quantize { weight, input, .. } = &node.decision else { continue };
+        if input.is_none() && !alone {
+            continue;
+        }
         let Some(Ok(contraction)) = Contraction::of(model, node.id) else { continue };
         if model.node(node.id).graph() != model.main() || model.uses(contraction.weight).len() > 1 {
             continue;
@@ -122,6 +130,7 @@ fn contractions<'a>(model: &Model, plan: &'a QuantPlan) -> Vec<Alike<'a>> {
 fn as_qdq(model: &Model, plan: &QuantPlan) -> Result<Model> {
     let (mut model, mut plan) = (model.clone(), plan.clone());
     plan.options.format = Format::Qdq;
+    plan.passing = true;
     apply(&mut model, &plan)?;
     Ok(model)
 }
@@ -145,20 +154,6 @@ pub(super) fn as_pressed(model: &Model, plan: &QuantPlan) -> Result<Model> {
         }
     }
     Ok(model)
-}
-
-/// What a DequantizeLinear of constants makes.
-fn dequantized(model: &Model, id: NodeId) -> Option<Tensor> {
-    let node = model.node(id);
-    let (q, scale) = (model.constant_input(id, 0)?, model.constant_input(id, 1)?.to_f32()?);
-    let zero = node.input(2).map_or(Some(Vec::new()), |v| model.constant(v)?.to_i64())?;
-    let axis = usize::try_from(node.int_or("axis", 1)).ok()?;
-    let inner: usize = if scale.len() > 1 { q.shape().get(axis + 1..)?.iter().product() } else { q.len().max(1) };
-    let of = |(i, q): (usize, i64)| {
-        let c = i / inner % scale.len().max(1);
-        (q - zero.get(c).or(zero.first()).copied().unwrap_or(0)) as f32 * scale[c]
-    };
-    Some(Tensor::from_vec(q.shape(), q.to_i64()?.into_iter().enumerate().map(of).collect()))
 }
 
 /// What `look` sees in each of `items`, in their order; each holds about so many bytes meanwhile.

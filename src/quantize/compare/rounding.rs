@@ -102,7 +102,7 @@ fn rounded_by(model: &Model, plan: &QuantPlan, alike: &Alike, hessian: &Hessian)
     if (hessian.rows as f64) < FEWEST * hessian.depth as f64 {
         return Vec::new();
     }
-    let mut all: Vec<Option<QuantizedWeight>> = alike.iter().map(|layer| start(model, plan, layer)).collect();
+    let all: Vec<Option<QuantizedWeight>> = alike.iter().map(|layer| start(model, plan, layer)).collect();
     let mut integers: Vec<Vec<i32>> = vec![Vec::new(); alike.len()];
     for (integers, start) in integers.iter_mut().zip(&all) {
         let values = start.as_ref().and_then(|q| q.values.to_i64()).unwrap_or_default();
@@ -116,11 +116,12 @@ fn rounded_by(model: &Model, plan: &QuantPlan, alike: &Alike, hessian: &Hessian)
             }
         }
     }
-    let found = alike.iter().zip(all.iter_mut().map(Option::take)).zip(integers);
+    let found = alike.iter().zip(all).zip(integers);
     let rounded = |((layer, start), integers): ((&Layer, Option<QuantizedWeight>), Vec<i32>)| {
         let start = start?;
         let values = layer.weight.dtype.tensor(start.values.shape(), &integers);
-        Some((layer.node, Arc::new(Rounded { scales: start.scales, values })))
+        let params = (0..start.scales.len()).map(|c| params(layer, &start.scales, c)).collect();
+        Some((layer.node, Arc::new(Rounded { params, values })))
     };
     found.filter_map(rounded).collect()
 }
@@ -152,7 +153,7 @@ fn round_group(
     let Some(values) = model.constant(c.weight).and_then(|t| t.to_f32()) else { return };
     for o in group * c.outputs..(group + 1) * c.outputs {
         let weights: Vec<f32> = (0..c.depth).map(|k| values[c.element(o, k)]).collect();
-        let q = gptq::round(&weights, &params(layer, scales, o), compensation);
+        let q = gptq::round((&weights, &weights), |_| params(layer, scales, o), compensation);
         q.into_iter().enumerate().for_each(|(k, q)| integers[c.element(o, k)] = q);
     }
 }

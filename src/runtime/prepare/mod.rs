@@ -2,7 +2,8 @@
 //!
 //! Every step is ours and leaves the outputs as they are:
 //!
-//! 1. functions are inlined, sparse initializers stored dense, repeated names of nodes made unique;
+//! 1. functions are inlined, sparse initializers stored dense, repeated names of nodes made unique, weights of types that tract
+//!    does not read widened;
 //! 2. input types become concrete, other declared shapes are dropped: exporters leave symbols in them
 //!    which contradict the data, and runtimes infer shapes themselves;
 //! 3. the opset is raised to 13, from where on no operator needs an attribute that may be missing;
@@ -18,6 +19,7 @@
 mod decide;
 mod dense;
 mod names;
+mod narrow;
 mod results;
 mod tables;
 mod types;
@@ -51,6 +53,7 @@ pub fn prepare(model: &Model, options: &LoadOptions, known: Known) -> Result<Pre
     inline_functions(&mut edit)?;
     dense::densify(&mut edit)?;
     names::make_unique(&mut edit);
+    narrow::widen(&mut edit);
     drop_shapes(&mut edit);
     types::freeze(&mut edit, options);
     let inputs = types::concretize(&mut edit, options)?;

@@ -1,0 +1,58 @@
+//! Weights alone, rounded by data: what GPTQ makes of them, where that brings the outputs nearer on batches that are held back.
+
+use super::samples::spread;
+use super::{Ground, Samples, staged};
+use crate::data::Dataset;
+use crate::error::Result;
+use crate::ir::Model;
+use crate::progress::Progress;
+use crate::quantize::algorithm::{self, ByData};
+use crate::quantize::plan::QuantPlan;
+use crate::quantize::{QuantOptions, plan};
+use crate::runtime::Runtime;
+
+/// Samples that weights are fitted to, and that judge them, at most.
+const FITTED: usize = 256;
+const JUDGED: usize = 64;
+
+/// The plan for weights alone that `dataset` allows. Where the algorithm takes no data nothing is run.
+///
+/// # Errors
+/// Usage, for names in `options` that do not exist; what the data refuse.
+pub fn weights_alone(
+    model: &Model,
+    options: &QuantOptions,
+    (dataset, runtime): (&Dataset, &dyn Runtime),
+    progress: &dyn Progress,
+) -> Result<QuantPlan> {
+    let mut plain = plan(model, None, options)?;
+    let by_data = algorithm::find(&options.algorithm)?.by_data;
+    let wanted = by_data == ByData::Always || by_data == ByData::WherePays && options.weights_are_narrow();
+    if !wanted || plain.quantized() == 0 {
+        return Ok(plain);
+    }
+    let inputs = dataset.batch(0)?.inputs;
+    let sizes = inputs.iter().map(|(name, t)| (name.clone(), t.byte_len())).collect();
+    let ground = Ground { model, dataset, runtime, progress, sizes: &sizes };
+    let samples = Samples::of(dataset.batch_count());
+    let tried = || -> Result<QuantPlan> {
+        let judge = spread(&samples.judge, JUDGED);
+        let found = staged::round(ground, &plain, &spread(&samples.fit, FITTED), &judge)?;
+        let [before, after] = &found.scores;
+        let better = by_data == ByData::Always || after.score >= before.score;
+        let (batches, count) = (judge.len(), found.rounded);
+        let held = if samples.apart() { "held back" } else { "fitted to" };
+        let (before, after) = (before.sqnr, after.sqnr);
+        let mut best = if better { found.plan } else { plain.clone() };
+        best.notes.push(format!("SQNR of the outputs on {batches} calibration batches {held}: {before:.1} dB, with {count} weights rounded by GPTQ {after:.1} dB"));
+        best.notes.extend(staged::left(found.left));
+        Ok(best)
+    };
+    match tried() {
+        Err(e) if e.kind() == crate::ErrorKind::Runtime => {
+            plain.notes.push(format!("nothing was measured: {e}"));
+            Ok(plain)
+        }
+        result => result,
+    }
+}

@@ -1,0 +1,139 @@
+//! The whole graph in float16, but for what overflows there.
+//!
+//! ```text
+//! x f32 ─► Cast ─► Conv(W f16) ─► Relu ─► Pow ─► … ─► Cast ─► y f32
+//!                                     └ reaches 10⁵: Cast(f32) ─► Pow ─► Cast(f16)
+//! ```
+//!
+//! What stays is found in calibration ranges, not in a list of operators: float16 ends at 65,504, and a value may be [`ROOM`] times as
+//! large as any that was seen. A constant that is a number in float32 and zero in float16 (the ε of a norm) keeps its node, too. Nodes with
+//! subgraphs and those that say their type themselves stay; nodes that stay read and give float32.
+
+use std::collections::BTreeMap;
+
+use half::f16;
+
+use super::plan::{Decision, QuantPlan};
+use crate::calibrate::Ranges;
+use crate::error::{Error, Result};
+use crate::ir::{DType, GraphEdit, Model, NewNode, NodeId, Place, Tensor, ValueId};
+use crate::ops;
+
+const LARGEST: f32 = 65_504.0;
+const ROOM: f32 = 2.0;
+
+/// Names of the values whose ranges decide.
+pub(super) fn values_to_observe(model: &Model) -> Vec<String> {
+    let nodes = model.graph(model.main()).nodes().iter();
+    let made = nodes.flat_map(|n| model.node(*n).outputs().iter().flatten().copied());
+    let all = model.user_inputs().into_iter().chain(made).filter(|v| is_float(model, *v));
+    all.map(|v| model.name(v).to_string()).collect()
+}
+
+fn is_float(model: &Model, v: ValueId) -> bool {
+    model.tensor_type(v).dtype == Some(DType::F32)
+}
+
+/// The inputs that change their type: floats, but those that the operator reads as float32 whatever the others are.
+fn inputs(model: &Model, id: NodeId) -> Vec<(usize, ValueId)> {
+    let node = model.node(id);
+    let fixed = ops::of(node).map_or(&[][..], |op| op.single);
+    let given = node.inputs().iter().enumerate().filter_map(|(i, v)| Some((i, (*v)?)));
+    given.filter(|(i, v)| !fixed.contains(i) && is_float(model, *v)).collect()
+}
+
+/// Whether a node can be in float16; `None` where it has nothing to do with floats.
+pub(super) fn decide(model: &Model, ranges: Option<&Ranges>, id: NodeId) -> Option<Result<Decision, String>> {
+    let node = model.node(id);
+    let read = inputs(model, id);
+    let made: Vec<ValueId> = node.outputs().iter().flatten().copied().filter(|v| is_float(model, *v)).collect();
+    if node.graph() != model.main() || read.is_empty() || made.is_empty() {
+        return None;
+    }
+    if node.subgraphs().next().is_some() {
+        return Some(Err("its branches stay float32".into()));
+    }
+    if ops::of(node).is_none() {
+        return Some(Err(format!("{} is not known here", node.op_type)));
+    }
+    if node.attr("to").is_some() || node.attr("dtype").is_some() {
+        return Some(Err("it says itself what type it makes".into()));
+    }
+    let values = read.iter().map(|(_, v)| *v).chain(made);
+    let reasons = values.filter_map(|v| refusal(model, ranges, v));
+    Some(reasons.take(1).next().map_or(Ok(Decision::Half), Err))
+}
+
+fn refusal(model: &Model, ranges: Option<&Ranges>, v: ValueId) -> Option<String> {
+    let name = model.name(v);
+    if let Some(constant) = model.constant(v) {
+        let values = constant.to_f32()?;
+        let most = values.iter().fold(0f32, |m, x| m.max(x.abs()));
+        if !f16::from_f32(most).is_finite() {
+            return Some(format!("\"{name}\" reaches {most:.3e}; float16 ends at 65,504"));
+        }
+        return (most > 0.0 && f16::from_f32(most) == f16::ZERO)
+            .then(|| format!("\"{name}\", {most:e}, is zero in float16"));
+    }
+    let Some(range) = ranges.and_then(|r| r.get(name)) else {
+        return Some(format!("no range was observed of \"{name}\""));
+    };
+    let most = range.max.max(-range.min);
+    (most * ROOM > LARGEST).then(|| format!("\"{name}\" reaches {most:.3e}; float16 ends at 65,504"))
+}
+
+/// Puts the nodes that the plan says into float16.
+///
+/// # Errors
+/// Internal, where a constant cannot be read.
+pub(super) fn apply(edit: &mut GraphEdit, plan: &QuantPlan) -> Result<()> {
+    let mut halves: BTreeMap<ValueId, ValueId> = BTreeMap::new();
+    let mut casts = Vec::new();
+    for node in plan.nodes.iter().filter(|n| matches!(n.decision, Decision::Half)) {
+        let id = node.id;
+        for (index, v) in inputs(edit, id) {
+            let half = match halves.get(&v) {
+                Some(half) => *half,
+                None => {
+                    let half = halved(edit, v)?;
+                    halves.insert(v, half);
+                    half
+                }
+            };
+            edit.set_input(id, index, Some(half));
+        }
+        for index in 0..edit.node(id).outputs().len() {
+            let float = edit.node(id).output(index).is_some_and(|y| is_float(edit, y));
+            let Some(y) = float.then(|| edit.detach_output(id, index)).flatten() else { continue };
+            let half = edit.new_value_like(&format!("{}_half", edit.name(y)));
+            edit.attach_output(id, index, half);
+            let cast = NewNode::new("Cast").name(format!("{}_Cast", edit.name(y)));
+            let cast = cast.input(half).attr("to", i64::from(DType::F32.code())).output_into(y);
+            casts.push(edit.insert(Place::After(id), cast));
+            halves.insert(y, half);
+        }
+    }
+    // Who reads float16 needs none of them.
+    for cast in casts {
+        let unread = edit.node(cast).output(0).is_none_or(|y| edit.uses(y).is_empty() && !edit.is_output(y));
+        if unread {
+            edit.remove_node(cast);
+        }
+    }
+    Ok(())
+}
+
+/// `v` in float16: a constant of its own, or behind a Cast.
+fn halved(edit: &mut GraphEdit, v: ValueId) -> Result<ValueId> {
+    let name = format!("{}_half", edit.name(v));
+    let main = edit.main();
+    if let Some(constant) = edit.constant(v) {
+        let unread = || Error::internal(format!("constant \"{name}\" holds no numbers"));
+        let values = constant.to_f32().ok_or_else(unread)?;
+        let bytes: Vec<u8> = values.iter().flat_map(|x| f16::from_f32(*x).to_le_bytes()).collect();
+        let half = Tensor::from_bytes(DType::F16, constant.shape(), bytes)?;
+        return Ok(edit.add_initializer(main, &name, half));
+    }
+    let cast = NewNode::new("Cast").name(format!("{name}_Cast")).input(v).attr("to", i64::from(DType::F16.code()));
+    Ok(super::write::made(edit, super::write::behind(edit, v), cast.output(name, None)))
+}

@@ -1,0 +1,78 @@
+//! Weights alone of 4 or 2 bits in an operator of their own: MatMulNBits (com.microsoft).
+//!
+//! ```text
+//! x ─► MatMul(W [K, N]) ─► y        x ─► MatMulNBits(W_q [N, ⌈K/B⌉, B·bits/8], scales [N·⌈K/B⌉], zero points) ─► y
+//! ```
+//!
+//! For targets that have it and do not make it of DequantizeLinear themselves. The levels are unsigned, the middle one standing for zero
+//! unless zero points say otherwise; two or four lie in a byte, low bits first.
+
+use super::plan::{NodePlan, WeightPlan};
+use super::storage::MICROSOFT;
+use super::weights::QuantizedWeight;
+use crate::error::{Error, Result};
+use crate::ir::{DType, GraphEdit, NewNode, Node, Place, Tensor};
+use crate::ops::{self, QuantRule};
+use crate::target::Preset;
+
+/// Whether `node` with this weight can be written so for a target.
+pub(super) fn fits(node: &Node, w: &WeightPlan, rank: usize, preset: &Preset) -> bool {
+    let product = matches!(
+        ops::of(node).map(|op| op.quant),
+        Some(QuantRule::Weighted { bias: None, integer: Some(form), .. }) if form.matrices
+    );
+    preset.n_bits && product && rank == 2 && w.block.is_some() && w.axis == Some(0) && matches!(w.dtype.bits(), 2 | 4)
+}
+
+/// Replaces the product by one that reads `q`, a matrix `[K, N]` in blocks along K.
+pub(super) fn node(edit: &mut GraphEdit, node: &NodePlan, w: &WeightPlan, q: &QuantizedWeight) -> Result<()> {
+    let lost = || Error::internal(format!("node \"{}\" lost an operand", node.node));
+    let (id, bits) = (node.id, w.dtype.bits() as usize);
+    let size = w.block.ok_or_else(lost)?;
+    let &[k, n] = q.values.shape() else { return Err(lost()) };
+    let (blocks, middle) = (k.div_ceil(size), 1 << (bits - 1));
+    let unsigned = |t: &Tensor| -> Option<Vec<i64>> {
+        let up = if w.dtype.middle() == 0 { middle } else { 0 };
+        Some(t.to_i64()?.into_iter().map(|v| v + up).collect())
+    };
+    let levels = unsigned(&q.values).ok_or_else(lost)?;
+    // Places behind the end of the last block stand for zero.
+    let level = |c: usize, at: usize| if at < k { levels[at * n + c] } else { middle };
+    let values = packed(n, blocks * size, bits, level)?.reshaped([n, blocks, size * bits / 8])?;
+    let scales: Vec<f32> = (0..n * blocks).map(|i| q.scales[i % blocks * n + i / blocks]).collect();
+    let zeros = q.zero_point.as_ref().and_then(unsigned).filter(|_| w.zero_points);
+    let graph = edit.node(id).graph();
+    let name = &w.name;
+    let values = edit.add_initializer(graph, &format!("{name}_quantized"), values);
+    let scales = edit.add_initializer(graph, &format!("{name}_scale"), Tensor::from_vec([n * blocks], scales));
+    let x = edit.node(id).input(0).ok_or_else(lost)?;
+    let mut product = NewNode::new("MatMulNBits").domain(MICROSOFT).name(node.node.clone());
+    for (attribute, value) in [("K", k), ("N", n), ("bits", bits), ("block_size", size)] {
+        product = product.attr(attribute, value as i64);
+    }
+    product = product.inputs([x, values, scales].map(Some));
+    if let Some(zeros) = zeros {
+        let zeros = packed(n, blocks, bits, |c, b| if b < blocks { zeros[b * n + c] } else { 0 })?;
+        let zeros = zeros.reshaped([zeros.len()])?;
+        product = product.input(edit.add_initializer(graph, &format!("{name}_zero_point"), zeros));
+    }
+    let y = edit.detach_output(id, 0).ok_or_else(lost)?;
+    if edit.opset(MICROSOFT).is_none() {
+        edit.set_opset(MICROSOFT, 1);
+    }
+    edit.insert(Place::After(id), product.output_into(y));
+    edit.remove_node(id);
+    Ok(())
+}
+
+/// Rows of so many numbers, each row in whole bytes.
+fn packed(rows: usize, columns: usize, bits: usize, value: impl Fn(usize, usize) -> i64) -> Result<Tensor> {
+    let per_byte = 8 / bits;
+    let width = columns.div_ceil(per_byte);
+    let byte = |row: usize, at: usize| {
+        (0..per_byte).fold(0u8, |byte, i| byte | ((value(row, at * per_byte + i) as u8) << (i * bits)))
+    };
+    let bytes: Vec<u8> =
+        (0..rows).flat_map(|row| (0..width).map(move |at| (row, at))).map(|(r, at)| byte(r, at)).collect();
+    Tensor::from_bytes(DType::U8, [rows, width], bytes)
+}
