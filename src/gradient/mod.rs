@@ -11,10 +11,7 @@
 //! three forward runs, however many weights there are. A node takes part only where its output reaches the loss and a value
 //! that is asked for reaches it; what lies elsewhere needs no rule and costs nothing.
 //!
-//! - [`still`]: the forward graph with concrete shapes, the weights its inputs
-//! - [`loss`]: what is differentiated, and its targets
-//! - [`backward`]: the pass back
-//! - [`collect`]: Σg, Σ|g|, Σg² over a dataset, sample by sample
+//! [`differentiate`] builds that model, [`collect()`] adds up Σg, Σ|g| or Σg² over a dataset, sample by sample.
 
 mod backward;
 mod collect;

@@ -267,6 +267,26 @@ pub fn range(c: &Context) -> Option<Vec<TensorType>> {
     one(c.dtype(0), Some(vec![length.unwrap_or(Dim::Unknown)]))
 }
 
+/// Constant sizes, or constant scales of known sizes, rounded down; without `axes`.
+pub fn resize(c: &Context) -> Option<Vec<TensorType>> {
+    let x = c.shape(0)?;
+    // A policy may keep the aspect, and axes may be a few: those sizes are not told.
+    if c.node.ints("axes").is_some() || c.node.str("keep_aspect_ratio_policy").is_some_and(|p| p != "stretch") {
+        return one(c.dtype(0), Some(vec![Dim::Unknown; x.len()]));
+    }
+    if let Some(sizes) = c.value(3).filter(|s| s.len() == x.len()) {
+        return one(c.dtype(0), Some(sizes.to_vec()));
+    }
+    let scales = c.node.input(2).and_then(|v| c.model.constant(v)).and_then(|t| t.to_f32());
+    let scales = scales.filter(|s| s.len() == x.len())?;
+    let scaled = |(d, scale): (&Dim, &f32)| match d.known() {
+        _ if *scale == 1.0 => d.clone(),
+        Some(n) => Dim::Known((n as f64 * f64::from(*scale)).floor() as i64),
+        None => Dim::Unknown,
+    };
+    one(c.dtype(0), Some(x.iter().zip(scales.iter()).map(scaled).collect()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::clamp;
@@ -308,24 +328,4 @@ mod tests {
         assert_eq!(clamp(4, 3, i64::MAX, -1), None);
         assert_eq!((clamp(4, 0, 4, 0), clamp(4, 0, 4, i64::MIN)), (None, None));
     }
-}
-
-/// Constant sizes, or constant scales of known sizes, rounded down; without `axes`.
-pub fn resize(c: &Context) -> Option<Vec<TensorType>> {
-    let x = c.shape(0)?;
-    // A policy may keep the aspect, and axes may be a few: those sizes are not told.
-    if c.node.ints("axes").is_some() || c.node.str("keep_aspect_ratio_policy").is_some_and(|p| p != "stretch") {
-        return one(c.dtype(0), Some(vec![Dim::Unknown; x.len()]));
-    }
-    if let Some(sizes) = c.value(3).filter(|s| s.len() == x.len()) {
-        return one(c.dtype(0), Some(sizes.to_vec()));
-    }
-    let scales = c.node.input(2).and_then(|v| c.model.constant(v)).and_then(|t| t.to_f32());
-    let scales = scales.filter(|s| s.len() == x.len())?;
-    let scaled = |(d, scale): (&Dim, &f32)| match d.known() {
-        _ if *scale == 1.0 => d.clone(),
-        Some(n) => Dim::Known((n as f64 * f64::from(*scale)).floor() as i64),
-        None => Dim::Unknown,
-    };
-    one(c.dtype(0), Some(x.iter().zip(scales.iter()).map(scaled).collect()))
 }
