@@ -94,21 +94,26 @@ impl Elimination {
         cost.max(0.0)
     }
 
-    /// The squares of W − S·R: WᵀW − RᵀSᵀW − WᵀS·R + RᵀSᵀS·R, block by block.
+    /// The squares of W − S·R: WᵀW + Rᵀ·(SᵀS·R − SᵀW) − (SᵀW)ᵀ·R, block by block.
     fn follow(&mut self, rows: &Mat<f64>, cross: &Mat<f64>, steps: &Mat<f64>) {
+        let mut inner = Mat::from_fn(cross.nrows(), cross.ncols(), |s, k| -cross[(s, k)]);
+        matmul(inner.as_mut(), Accum::Add, steps.as_ref(), rows.as_ref(), 1.0, Par::Seq);
+        // The numbers of one weight next to each other.
+        let count = rows.nrows();
+        let flat = |m: &Mat<f64>| -> Vec<f64> { m.col_iter().flat_map(|c| c.iter().copied()).collect() };
+        let (rows, cross, inner) = (flat(rows), flat(cross), flat(&inner));
+        let of = |k: usize| k * count..(k + 1) * count;
         for ((at, squares), gone) in self.blocks.iter().zip(&mut self.squares).zip(&self.gone) {
             if *gone {
                 continue;
             }
             for (i, a) in at.iter().enumerate() {
+                let (left, minus) = (&rows[of(*a)], &cross[of(*a)]);
                 for (j, b) in at.iter().enumerate() {
+                    let (plus, right) = (&inner[of(*b)], &rows[of(*b)]);
                     let mut sum = 0.0;
-                    for s in 0..rows.nrows() {
-                        let mut inner = -cross[(s, *b)];
-                        for t in 0..rows.nrows() {
-                            inner += steps[(s, t)] * rows[(t, *b)];
-                        }
-                        sum += rows[(s, *a)] * inner - cross[(s, *a)] * rows[(s, *b)];
+                    for s in 0..count {
+                        sum += left[s] * plus[s] - minus[s] * right[s];
                     }
                     squares[i * at.len() + j] += sum;
                 }
