@@ -25,7 +25,7 @@
 //! | [`calibrate`], [`gradient`] | statistics of the values that flow through a model, and of the gradients of its weights, in one streaming pass |
 //! | [`runtime`] | running models: a prepared copy in tract |
 //! | [`passes`] | rewrites of the graph, one file each |
-//! | [`analysis`] | shapes and small constants, found through the graph |
+//! | [`analysis`] | shapes and small constants, costs, and which channels hang together, found through the graph |
 //! | [`ops`] | what is known of each operator, as data |
 //! | [`data`], [`target`], [`onnx`] | samples from files; deployment presets; the only code that sees protobuf |
 //! | [`ir`] | the model in memory, and [`ir::GraphEdit`], the only way to change it |

@@ -3,6 +3,7 @@
 mod bad_input;
 mod bare;
 mod by_data;
+mod channel_models;
 mod channels;
 mod check;
 mod cli;
