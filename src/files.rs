@@ -1,7 +1,7 @@
 //! Whole files or none: written under a temporary name in the same folder, synced, then renamed.
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{BufReader, BufWriter, Read, Write};
 use std::path::Path;
 
 use tempfile::NamedTempFile;
@@ -23,6 +23,36 @@ pub fn staged(path: &Path, fill: impl FnOnce(&mut dyn Write) -> std::io::Result<
     drop(writer);
     temporary.as_file().sync_all().map_err(at)?;
     Ok(temporary)
+}
+
+/// Level of compression at which sizes are told: zstd's own default.
+const LEVEL: i32 = 3;
+
+/// Bytes of the file once zstd has compressed it: what a package or a download of it weighs.
+pub fn compressed(path: &Path) -> Result<u64> {
+    let at = |e: std::io::Error| Error::io(path, e);
+    compressed_size(BufReader::with_capacity(1 << 20, File::open(path).map_err(at)?)).map_err(at)
+}
+
+/// Bytes of what `from` reads once zstd has compressed it.
+pub fn compressed_size(mut from: impl Read) -> std::io::Result<u64> {
+    let mut encoder = zstd::Encoder::new(Counted(0), LEVEL)?;
+    std::io::copy(&mut from, &mut encoder)?;
+    Ok(encoder.finish()?.0)
+}
+
+/// Counts what is written.
+struct Counted(u64);
+
+impl Write for Counted {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0 += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Gives a [`staged`] file its name, in one step.

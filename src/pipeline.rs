@@ -21,7 +21,7 @@ use crate::runtime::Runtime;
 use crate::target;
 use crate::validate::ran::ran;
 use crate::validate::{Gates, ValidateOptions, size, validate};
-use crate::{analysis, onnx};
+use crate::{analysis, files, onnx};
 
 /// What [`optimize`] is to do.
 pub struct Optimize<'a> {
@@ -119,7 +119,12 @@ fn prove(
     let written = onnx::load(o.output)?;
     let batch = data.map(|d| d.validation().batch(0)).transpose()?;
     let weigh = |model, path| size::size(model, path, batch.as_ref());
-    report.sizes = Some((weigh(original, o.model), weigh(&written, o.output)));
+    let (mut before, mut after) = (weigh(original, o.model), weigh(&written, o.output));
+    if report.prune.is_some() {
+        before.compressed = Some(files::compressed(o.model)?);
+        after.compressed = Some(files::compressed(o.output)?);
+    }
+    report.sizes = Some((before, after));
     let Some(data) = data else { return Ok(()) };
     match validate(original, &written, data.validation(), o.runtime, &o.validate, progress) {
         Ok(proof) => {

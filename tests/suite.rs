@@ -29,6 +29,7 @@ mod numerics;
 mod onnx_backend;
 mod onnxruntime;
 mod prepared;
+mod prune;
 mod quality;
 mod quantize;
 mod ran;

@@ -1,6 +1,6 @@
 //! `onnxpress prune`: weights of low importance to zero.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::Done;
@@ -10,8 +10,9 @@ use super::out::{put, say};
 use crate::error::{Error, Result};
 use crate::passes::SimplifyOptions;
 use crate::prune::{self, ALGORITHMS, CRITERIA, Data, Goal, Pattern, PruneOptions, Recover, Scope, Threshold};
+use crate::report::megabytes;
 use crate::runtime::{self, RUNTIMES};
-use crate::{onnx, pipeline};
+use crate::{files, onnx, pipeline};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -167,7 +168,16 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
     let (plan, report) = prune::prune(&mut model, &options, data, bars)?;
     onnx::emit(&model, path)?;
     say!("{report}");
-    for note in &plan.notes {
+    let (before, after) = (files::compressed(&args.model)?, files::compressed(path)?);
+    say!(
+        "  {} ─► {}, compressed by zstd {} ─► {} ({:.2}× smaller)",
+        megabytes(size_of(&args.model)),
+        megabytes(size_of(path)),
+        megabytes(before),
+        megabytes(after),
+        before as f64 / after.max(1) as f64
+    );
+    for note in &report.notes {
         say!("  {note}");
     }
     for t in &plan.tensors {
@@ -176,6 +186,11 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
         }
     }
     Ok(Done::Well)
+}
+
+/// Bytes of a file.
+fn size_of(path: &Path) -> u64 {
+    std::fs::metadata(path).map_or(0, |m| m.len())
 }
 
 #[cfg(test)]

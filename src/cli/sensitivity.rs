@@ -9,6 +9,7 @@ use super::out::{put, say};
 use crate::error::{Error, Result};
 use crate::mixed::{self, Subject};
 use crate::pipeline;
+use crate::prune::{self, Data, Goal, PruneOptions};
 use crate::report;
 use crate::runtime::{self, RUNTIMES};
 
@@ -29,12 +30,24 @@ pub struct Args {
     /// Runtime that calibrates and measures [default: tract, and for the damage the target's own where it is present]
     #[arg(long, value_name = "R")]
     runtime: Option<String>,
+    /// What pruning each node alone does, at several sparsities, instead of quantizing it
+    #[arg(long)]
+    prune: bool,
+    /// How important a weight is, with --prune
+    #[arg(long, value_name = "C", requires = "prune")]
+    criterion: Option<String>,
+    /// What becomes of the weights that stay, with --prune
+    #[arg(long, value_name = "A", requires = "prune")]
+    prune_algorithm: Option<String>,
     /// Print the table as text or json
     #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = ["text", "json"])]
     report: String,
 }
 
 pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
+    if args.prune {
+        return pruned(args, bars);
+    }
     let (mut model, _) = pipeline::load_simplified(&args.model, &args.quant.simplify()?)?;
     let calibration = args.data.data.as_ref().map(|spec| args.data.open(spec, &model)).transpose()?;
     let eval = args.eval.as_ref().map(|spec| args.data.open(spec, &model)).transpose()?;
@@ -47,6 +60,26 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
     let measures = named.map_or_else(|| Ok(runtime::closest_to(&args.quant.target)), runtime::find)?;
     let subject = Subject::new(&model, (dataset, measures), bars)?;
     let found = mixed::sensitivity(&subject, &plan)?;
+    match args.report.as_str() {
+        "json" => say!("{}", report::json(&found)?),
+        _ => put!("{found}"),
+    }
+    Ok(Done::Well)
+}
+
+/// What pruning each node alone does.
+fn pruned(args: &Args, bars: &Bars) -> Result<Done> {
+    let (model, _) = pipeline::load_simplified(&args.model, &args.quant.simplify()?)?;
+    let dataset = args.data.required(&model)?;
+    let data =
+        Data { dataset: &dataset, runtime: runtime::find(args.runtime.as_deref().unwrap_or(RUNTIMES[0].name()))? };
+    let options = PruneOptions {
+        criterion: args.criterion.clone(),
+        algorithm: args.prune_algorithm.clone(),
+        exclude: args.quant.exclude.clone(),
+        ..PruneOptions::new(Goal::Sparsity(0.5))
+    };
+    let found = prune::sensitivity(&model, &options, data, bars)?;
     match args.report.as_str() {
         "json" => say!("{}", report::json(&found)?),
         _ => put!("{found}"),

@@ -25,6 +25,8 @@ pub struct PruneReport {
     pub channels: Option<ChannelReport>,
     /// Training afterwards.
     pub recovered: Option<RecoverReport>,
+    /// What was chosen by data, what could not be done, and what zeros bring.
+    pub notes: Vec<String>,
 }
 
 /// Decides, applies, and trains the result towards `model` as it was where that is asked for.
@@ -63,7 +65,13 @@ pub fn apply(model: &mut Model, plan: &PrunePlan) -> Result<PruneReport> {
 fn written(model: &mut Model, plan: &PrunePlan) -> Result<PruneReport> {
     let channels = plan.channels.as_ref().map(|plan| channel::apply(model, plan)).transpose()?;
     let mut edit = GraphEdit::new(model);
-    let mut report = PruneReport { channels, ..PruneReport::default() };
+    let mut report = PruneReport { channels, notes: plan.notes.clone(), ..PruneReport::default() };
+    if !plan.options.pattern.shrinks() {
+        report.notes.push(format!(
+            "{} zeros make neither runtime faster; they make the compressed file smaller",
+            plan.options.pattern
+        ));
+    }
     for t in &plan.tensors {
         report.weights += t.shape.iter().product::<usize>();
         report.zeros += t.zeros;

@@ -11,14 +11,14 @@ use super::algorithm::{self, Algorithm, Kind, sparse_gpt};
 use super::criterion::{self, Criterion, Scored};
 use super::judge::Judge;
 use super::layer::Layer;
+use super::masks::Masks;
 use super::options::{PruneOptions, Scope};
 use super::plan::{PrunePlan, TensorPlan};
-use super::resolve::resolve;
-use super::select::{Cut, lowest};
-use super::sensitivity::{damages, shares};
-use super::{Goal, Pattern, channel, mask, statistics, tensors};
+use super::resolve::{Known, resolve};
+use super::sensitivity::damages;
+use super::{Goal, Pattern, channel, statistics, tensors};
 use crate::data::Dataset;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::ir::Model;
 use crate::progress::Progress;
 use crate::runtime::Runtime;
@@ -49,24 +49,23 @@ pub fn decide(model: &Model, options: &PruneOptions, data: Option<Data>, progres
         let channels = Some(channel::decide(model, options, data, progress)?);
         return Ok(PrunePlan { options: options.clone(), tensors: Vec::new(), channels, notes: Vec::new() });
     }
-    unsupported(options)?;
     let ways = Sought::ways(options, data.is_some())?;
     let count = data.map_or(0, |d| d.dataset.batch_count());
     let all = spread(&(0..count).collect::<Vec<_>>(), WALKED);
-    let [way] = &ways[..] else {
-        let Some(data) = data else { return Err(Error::internal("there is a choice without data")) };
-        return choose(model, options, (data, &all), &ways, progress);
+    let planned = match (&ways[..], data) {
+        ([way], data) => way.plan(model, options, data.map(|d| (d, all)), progress),
+        (ways, Some(data)) => choose(model, options, (data, &all), ways, progress),
+        _ => Err(Error::internal("there is a choice without data")),
     };
-    way.plan(model, options, data.map(|d| (d, all)), progress)
-}
-
-/// What is parsed, and not built yet.
-fn unsupported(options: &PruneOptions) -> Result<()> {
-    let not_yet = |what: String| Err(Error::usage(format!("{what} is not supported yet")));
-    match options {
-        PruneOptions { pattern: p @ Pattern::Block { .. }, .. } => not_yet(format!("--pattern {p}")),
-        PruneOptions { goal: Goal::Size(_), .. } => not_yet("--target-size".into()),
-        _ => Ok(()),
+    match planned {
+        // What the user named is not replaced by something else.
+        Err(e) if e.kind() == ErrorKind::Runtime && options.criterion.is_none() && options.algorithm.is_none() => {
+            let options = PruneOptions { scope: None, ..options.clone() };
+            let mut plan = Sought::first(&options, false)?.plan(model, &options, None, progress)?;
+            plan.notes.push(format!("pruned without data, since the model cannot be run in steps: {e}"));
+            Ok(plan)
+        }
+        planned => planned,
     }
 }
 
@@ -124,11 +123,10 @@ impl std::fmt::Display for Sought {
 }
 
 /// Criterion, algorithm and scope that are tried where the user names none, the first one where there is no choice.
-const TRIED: [(&str, &str, Scope); 4] = [
-    ("magnitude", "least-squares", Scope::Global),
-    ("magnitude", "least-squares", Scope::Auto),
+const TRIED: [(&str, &str, Scope); 3] = [
     ("hessian", "least-squares", Scope::Global),
-    ("magnitude", "sparse-gpt", Scope::Auto),
+    ("magnitude", "least-squares", Scope::Global),
+    ("hessian", "sparse-gpt", Scope::Global),
 ];
 
 impl Sought {
@@ -136,7 +134,12 @@ impl Sought {
     fn ways(options: &PruneOptions, data: bool) -> Result<Vec<Sought>> {
         let tried = if data { &TRIED[..] } else { &[("magnitude", "mask", Scope::Global)] };
         let mut ways: Vec<Sought> = Vec::new();
+        let blocks = matches!(options.pattern, Pattern::Block { .. });
         for (criterion, algorithm, scope) in tried {
+            // The sweep chooses single weights.
+            if blocks && options.algorithm.is_none() && *algorithm == "sparse-gpt" {
+                continue;
+            }
             // A pattern of groups says how much of each tensor goes.
             let fixed = options.pattern.sparsity().map(|_| Scope::Layer);
             let threshold = matches!(options.goal, Goal::Threshold(_)).then_some(Scope::Layer);
@@ -149,6 +152,12 @@ impl Sought {
             if !ways.iter().any(same) {
                 ways.push(way);
             }
+        }
+        if blocks && ways.iter().any(|w| w.algorithm.kind == Kind::Sweep) {
+            return Err(Error::usage("sparse-gpt chooses single weights, not blocks: --algorithm least-squares does"));
+        }
+        if blocks && ways.iter().any(|w| w.scope == Scope::Auto) {
+            return Err(Error::usage("--scope auto shares out single weights, not blocks"));
         }
         if let Some(way) = ways.iter().find(|w| !data && (w.algorithm.kind != Kind::Mask || w.scope == Scope::Auto)) {
             return Err(Error::usage(format!("{way} is decided by data: give --data")));
@@ -171,26 +180,28 @@ impl Sought {
         let mut tensors = tensors::listed(model, options)?;
         let only = data.as_ref().map(|(data, _)| *data);
         let scores = self.scores((model, &tensors), options.seed, only, progress)?;
-        self.mask(model, options, (&mut tensors, &scores), only, progress)?;
+        for (t, _) in tensors.iter_mut().zip(&scores).filter(|(t, s)| t.kept.is_none() && s.is_empty()) {
+            t.kept = Some(format!("criterion {} knows nothing of it", self.criterion.name));
+        }
+        let layers = match (self.scope, only) {
+            (Scope::Auto, Some(data)) => damages(model, (&tensors, &scores), self.algorithm.kind, data, progress)?,
+            _ => Vec::new(),
+        };
+        let Sought { scope, .. } = *self;
+        let masks = Masks { pattern: options.pattern, goal: options.goal, scope, scores: &scores, layers: &layers };
+        masks.set(model, &mut tensors)?;
         let mut notes = Vec::new();
-        if let (Some((data, batches)), true) = (data, self.algorithm.kind != Kind::Mask) {
+        if let Some((data, batches)) = data {
+            let kind = self.algorithm.kind;
             let (layers, refused) = Layer::all(model, &Order::of(model), &tensors);
-            resolve(
-                model,
-                (&mut tensors, &layers),
-                (data, &batches),
-                &|known| match self.algorithm.kind {
-                    Kind::Sweep => sparse_gpt::mask(known, options.pattern),
-                    _ => known.plan.mask.clone(),
-                },
-                progress,
-            )?;
-            notes.push(format!(
-                "{} of {} tensors solved anew on {}",
-                layers.len(),
-                tensors.len(),
-                data.dataset.describe()
-            ));
+            let masks = |known: &Known| match kind {
+                Kind::Sweep => sparse_gpt::mask(known, options.pattern),
+                _ => known.plan.mask.clone(),
+            };
+            resolve(model, (&mut tensors, &layers), (data, &batches), (&masks, kind), progress)?;
+            let what = if kind == Kind::Mask { "biases" } else { "weights" };
+            let (count, all) = (layers.len(), tensors.len());
+            notes.push(format!("{what} of {count} of {all} tensors solved anew on {}", data.dataset.describe()));
             notes.extend(refused.into_iter().map(|(i, why)| format!("{} is not solved anew: {why}", tensors[i].node)));
         }
         tensors.iter_mut().for_each(|t| t.count(model));
@@ -214,54 +225,5 @@ impl Sought {
             }
         })?;
         Ok(scores)
-    }
-
-    /// Sets the masks.
-    fn mask(
-        &self,
-        model: &Model,
-        options: &PruneOptions,
-        (tensors, scores): (&mut [TensorPlan], &[Vec<f32>]),
-        data: Option<Data>,
-        progress: &dyn Progress,
-    ) -> Result<()> {
-        let share = if let Goal::Sparsity(share) = options.goal { share } else { 0.0 };
-        match (options.pattern, self.scope, data) {
-            (Pattern::Of { keep, of }, ..) => {
-                for (t, scores) in tensors.iter_mut().zip(scores).filter(|(_, s)| !s.is_empty()) {
-                    t.mask = mask::by_group(scores, &t.shape, t.axis, keep, of);
-                }
-            }
-            (_, Scope::Auto, Some(data)) => {
-                let layers = damages(model, (tensors, scores), self.algorithm.kind, data, progress)?;
-                let zeros = share * scores.iter().map(Vec::len).sum::<usize>() as f64;
-                for (layer, share) in layers.iter().zip(shares(&layers, zeros)) {
-                    let scores = &scores[layer.tensor];
-                    let zeros = (share * scores.len() as f64).round() as usize;
-                    let mut cut = lowest(|| std::iter::once(scores.as_slice()), zeros);
-                    tensors[layer.tensor].mask = mask::by_cut(scores, &mut cut);
-                }
-            }
-            (_, scope, _) => cut(tensors, scores, (options.goal, share), scope == Scope::Global),
-        }
-        Ok(())
-    }
-}
-
-/// Masks by threshold or share, over all tensors or each.
-fn cut(tensors: &mut [TensorPlan], scores: &[Vec<f32>], (goal, share): (Goal, f64), is_global: bool) {
-    let part = |count: usize| (share * count as f64).round() as usize;
-    let total: usize = scores.iter().map(Vec::len).sum();
-    let mut global = lowest(|| scores.iter().map(Vec::as_slice), part(total));
-    for (t, own) in tensors.iter_mut().zip(scores) {
-        let mut local = match goal {
-            Goal::Threshold(threshold) => Cut::below(threshold.of(own)),
-            _ if is_global => global,
-            _ => lowest(|| std::iter::once(own.as_slice()), part(own.len())),
-        };
-        t.mask = mask::by_cut(own, &mut local);
-        if is_global {
-            global = local;
-        }
     }
 }

@@ -30,9 +30,49 @@ pub fn by_group(scores: &[f32], shape: &[usize], axis: usize, keep: usize, of: u
     mask
 }
 
+/// The sums of the scores of every block of `rows` along `channel` and `columns` along `axis`, which divide these, and the block of
+/// each weight.
+pub fn blocks(
+    scores: &[f32],
+    shape: &[usize],
+    (channel, axis): (usize, usize),
+    (rows, columns): (usize, usize),
+) -> (Vec<f32>, Vec<usize>) {
+    let sizes: Vec<usize> = (0..shape.len())
+        .map(|a| {
+            shape[a]
+                / if a == channel {
+                    rows
+                } else if a == axis {
+                    columns
+                } else {
+                    1
+                }
+        })
+        .collect();
+    let mut sums = vec![0f32; sizes.iter().product()];
+    let block = |i: usize| {
+        let (mut rest, mut place, mut stride) = (i, 0, 1);
+        for a in (0..shape.len()).rev() {
+            place += (rest % shape[a]) * sizes[a] / shape[a] * stride;
+            rest /= shape[a];
+            stride *= sizes[a];
+        }
+        place
+    };
+    let of: Vec<usize> = (0..scores.len()).map(block).collect();
+    scores.iter().zip(&of).for_each(|(s, b)| sums[*b] += s);
+    (sums, of)
+}
+
 /// Why a tensor of this shape cannot have the pattern.
-pub fn refuses(pattern: Pattern, shape: &[usize], axis: usize) -> Option<String> {
+pub fn refuses(pattern: Pattern, shape: &[usize], (channel, axis): (usize, usize)) -> Option<String> {
     match pattern {
+        Pattern::Block { rows, columns }
+            if !shape[channel].is_multiple_of(rows) || !shape[axis].is_multiple_of(columns) =>
+        {
+            Some(format!("{pattern} does not divide its {} outputs and {} inputs", shape[channel], shape[axis]))
+        }
         Pattern::Of { of, .. } if !shape[axis].is_multiple_of(of) => {
             Some(format!("{pattern} does not divide the {} inputs of axis {axis}", shape[axis]))
         }
@@ -62,6 +102,16 @@ mod tests {
         let columns = by_group(&s, &[4, 2], 0, 2, 4);
         assert_eq!(columns.iter().filter(|m| **m).count(), 4);
         assert!(columns[0] && columns[2], "1 and 3 are the lowest of 1 3 5 5");
-        assert!(refuses(Pattern::Of { keep: 2, of: 4 }, &[8, 3, 3, 3], 1).is_some());
+        assert!(refuses(Pattern::Of { keep: 2, of: 4 }, &[8, 3, 3, 3], (0, 1)).is_some());
+    }
+
+    #[test]
+    fn blocks_are_of_channels_and_inputs() {
+        // Two outputs, four inputs, a kernel of one row: blocks of two by two.
+        let (sums, of) = blocks(&[1.0, 2.0, 3.0, 4.0, 10.0, 20.0, 30.0, 40.0], &[2, 4, 1], (0, 1), (2, 2));
+        assert_eq!((sums, of), (vec![33.0, 77.0], vec![0, 0, 1, 1, 0, 0, 1, 1]));
+        let (sums, _) = blocks(&[1.0, 2.0, 3.0, 4.0], &[2, 2], (1, 0), (1, 2));
+        assert_eq!(sums, [4.0, 6.0], "columns of a product are its outputs");
+        assert!(refuses(Pattern::Block { rows: 4, columns: 1 }, &[6, 8], (0, 1)).is_some());
     }
 }

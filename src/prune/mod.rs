@@ -17,6 +17,7 @@ mod goal;
 mod judge;
 mod layer;
 mod mask;
+mod masks;
 mod moments;
 mod options;
 mod pattern;

@@ -18,7 +18,7 @@ const MOST: usize = 64 << 10;
 /// Rows that are gathered before they are multiplied.
 const GATHERED: usize = 1024;
 /// Bytes that all sums of a step may take, on as many lanes as go in.
-const SUMS: usize = 128 << 20;
+const SUMS: usize = 48 << 20;
 const LANES: usize = 8;
 
 /// Moments of each layer of a step, by group; without outputs where none are wanted.

@@ -42,6 +42,9 @@ pub struct TensorPlan {
     /// The axis that is summed over.
     #[serde(skip)]
     pub(super) axis: usize,
+    /// The axis of output channels.
+    #[serde(skip)]
+    pub(super) channel: usize,
     /// Which weights become zero; empty where it keeps all.
     #[serde(skip)]
     pub(super) mask: Vec<bool>,

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::Data;
+use super::algorithm::Kind;
 use super::layer::{Layer, steps};
 use super::moments::measure;
 use super::plan::{Fresh, TensorPlan};
@@ -37,7 +38,7 @@ pub(super) struct Known<'a> {
     pub moments: &'a [Centred],
 }
 
-/// Solves `layers` of `tensors` anew, with the zeros that `masks` sets; the other tensors go with the masks that they have.
+/// Solves `layers` of `tensors` anew, or their biases alone where `kind` says so, with the zeros that `masks` sets; the other tensors go with the masks that they have.
 ///
 /// # Errors
 /// What the data or the runtime refuse.
@@ -45,7 +46,7 @@ pub(super) fn resolve(
     model: &Model,
     (tensors, layers): (&mut [TensorPlan], &[Layer]),
     (data, batches): (Data, &[usize]),
-    masks: Masks,
+    (masks, kind): (Masks, Kind),
     progress: &dyn Progress,
 ) -> Result<()> {
     let order = Order::of(model);
@@ -63,7 +64,7 @@ pub(super) fn resolve(
         walk.advance(&[model, &changed], place)?;
         let moments = measure(model, &walk, step, true)?;
         for (layer, moments) in step.iter().zip(moments) {
-            solve(model, (layer, &moments), &mut tensors[layer.tensor], masks);
+            solve(model, (layer, &moments), &mut tensors[layer.tensor], (masks, kind));
             tensors[layer.tensor].write(&mut GraphEdit::new(&mut changed))?;
             progress.step(1);
         }
@@ -73,16 +74,35 @@ pub(super) fn resolve(
 }
 
 /// The weights of one layer, and its bias.
-fn solve(model: &Model, (layer, moments): (&Layer, &[Centred]), plan: &mut TensorPlan, masks: Masks) {
+fn solve(model: &Model, (layer, moments): (&Layer, &[Centred]), plan: &mut TensorPlan, (masks, kind): (Masks, Kind)) {
     let Some(weights) = plan.numbers(model) else { return };
     let known = Known { layer, plan, weights: &weights, moments };
     let mask = masks(&known);
-    let fresh = known.solved(&mask);
+    let fresh = match kind {
+        Kind::Mask => Some(known.shifted(&mask)),
+        _ => known.solved(&mask),
+    };
     plan.mask = mask;
     plan.fresh = fresh.map(Arc::new);
 }
 
 impl Known<'_> {
+    /// Zeros under this mask, and the bias that makes up for the mean of what they carried.
+    pub fn shifted(&self, mask: &[bool]) -> Fresh {
+        let c = &self.layer.contraction;
+        let masked = self.weights.iter().zip(mask).map(|(w, gone)| if *gone { 0.0 } else { *w });
+        let masked: Vec<f32> = masked.collect();
+        let shift = |o: usize| {
+            let m = &self.moments[o / c.outputs];
+            m.t[o % c.outputs] - (0..c.depth).map(|k| f64::from(masked[c.element(o, k)]) * m.x[k]).sum::<f64>()
+        };
+        let intercept = self.layer.intercept.as_ref().map(|i| {
+            let values = i.values.iter().enumerate().map(|(o, b)| b + shift(o) as f32).collect();
+            (i.node, i.input, values)
+        });
+        Fresh { weights: masked, intercept }
+    }
+
     /// The weights that stay under this mask, and the bias, solved anew; `None` where that cannot be.
     pub fn solved(&self, mask: &[bool]) -> Option<Fresh> {
         let Known { layer, weights, moments, .. } = self;

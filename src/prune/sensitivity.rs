@@ -28,11 +28,11 @@ use crate::progress::Progress;
 use crate::second_order::{Order, Walk};
 
 /// Sparsities that are tried.
-const LEVELS: [f64; 6] = [0.3, 0.5, 0.7, 0.8, 0.9, 0.95];
-/// Samples on which the damage is measured, as batches; a ranking needs fewer than a promise.
-const BATCHES: usize = 48;
-/// Layers are solved on so many batches.
-const FITTED: usize = 256;
+const LEVELS: [f64; 4] = [0.5, 0.7, 0.85, 0.95];
+/// Samples on which the damage is measured; a ranking needs fewer than a promise.
+const MEASURED: usize = 128;
+/// Samples on which layers are solved.
+const FITTED: usize = 512;
 
 /// The damage of every layer.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
@@ -82,7 +82,7 @@ pub fn sensitivity(
     let sought = Sought::first(options, true)?;
     let scores = sought.scores((model, &tensors), options.seed, Some(data), progress)?;
     let mut layers = damages(model, (&tensors, &scores), sought.algorithm.kind, data, progress)?;
-    let at_half = |l: &LayerSensitivity| l.levels.get(1).map_or(f64::INFINITY, |l| l.sqnr_db);
+    let at_half = |l: &LayerSensitivity| l.levels.first().map_or(f64::INFINITY, |l| l.sqnr_db);
     layers.sort_by(|a, b| at_half(a).total_cmp(&at_half(b)));
     let kept = tensors.iter().filter_map(|t| Some((t.node.clone(), t.kept.clone()?)));
     Ok(PruneSensitivity {
@@ -103,12 +103,10 @@ pub(super) fn damages(
     data: Data,
     progress: &dyn Progress,
 ) -> Result<Vec<LayerSensitivity>> {
-    let all = data.dataset.batch_count();
-    let judge = Judge::new(model, data, (0..all.min(BATCHES)).map(|i| i * all / all.min(BATCHES)).collect())?;
+    let judge = Judge::new(model, data, spread_samples(data, MEASURED))?;
     let order = Order::of(model);
     let layers = Layer::all(model, &order, tensors).0;
-    let fitted: Vec<usize> = (0..all.min(FITTED)).map(|i| i * all / all.min(FITTED)).collect();
-    let mut walk = Walk::new((model, 1), &order, (data.dataset, data.runtime), fitted)?;
+    let mut walk = Walk::new((model, 1), &order, (data.dataset, data.runtime), spread_samples(data, FITTED))?;
     let mut found = Vec::new();
     progress.start("pruning layers alone", layers.len() as u64);
     for step in steps(&order, &layers) {
@@ -143,6 +141,13 @@ pub(super) fn damages(
     }
     progress.finish();
     Ok(found)
+}
+
+/// Batches that hold about so many samples, spread over the data.
+fn spread_samples(data: Data, samples: usize) -> Vec<usize> {
+    let all = data.dataset.batch_count();
+    let count = (samples * all).div_ceil(data.dataset.len().max(1)).clamp(1, all.max(1));
+    (0..count.min(all)).map(|i| i * all / count).collect()
 }
 
 impl LayerSensitivity {
@@ -206,7 +211,7 @@ impl fmt::Display for PruneSensitivity {
 mod tests {
     use super::*;
 
-    fn layer(weights: usize, db: [f64; 6]) -> LayerSensitivity {
+    fn layer(weights: usize, db: [f64; 4]) -> LayerSensitivity {
         let level = |(sparsity, sqnr_db): (f64, f64)| Level { sparsity, sqnr_db, agreement: None };
         let levels = LEVELS.into_iter().zip(db).map(level).collect();
         LayerSensitivity { node: "n".into(), op_type: "Conv".into(), weights, levels, tensor: 0 }
@@ -214,8 +219,7 @@ mod tests {
 
     #[test]
     fn what_costs_less_loses_more_and_the_total_is_met() {
-        let layers =
-            [layer(1000, [60.0, 50.0, 40.0, 30.0, 20.0, 10.0]), layer(1000, [40.0, 30.0, 20.0, 10.0, 5.0, 2.0])];
+        let layers = [layer(1000, [50.0, 40.0, 25.0, 10.0]), layer(1000, [30.0, 20.0, 8.0, 2.0])];
         for share in [0.3, 0.5, 0.8] {
             let found = shares(&layers, share * 2000.0);
             assert!(found[0] > found[1] + 0.02, "{found:?}");

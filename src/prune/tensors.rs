@@ -31,7 +31,7 @@ pub(super) fn listed(model: &Model, options: &PruneOptions) -> Result<Vec<Tensor
         let kept = match exclude.iter().find(|r| r.is_match(label)) {
             Some(r) => Some(format!("--exclude {r}")),
             None if !t.dtype().is_float() => Some(format!("its weight is {}", t.dtype())),
-            None => mask::refuses(options.pattern, t.shape(), axis),
+            None => mask::refuses(options.pattern, t.shape(), (channel, axis)),
         };
         list.push(TensorPlan {
             node: label.to_string(),
@@ -43,9 +43,16 @@ pub(super) fn listed(model: &Model, options: &PruneOptions) -> Result<Vec<Tensor
             id,
             value,
             axis,
+            channel,
             mask: Vec::new(),
             fresh: None,
         });
+    }
+    // Nothing is left unchanged in silence.
+    if list.iter().all(|t| t.kept.is_some()) {
+        let why = list.iter().find_map(|t| Some(format!("{}: {}", t.node, t.kept.as_ref()?)));
+        let why = why.unwrap_or_else(|| "it has no convolution and no product with a constant weight".into());
+        return Err(Error::input(format!("the model has no weights to prune; {why}")));
     }
     Ok(list)
 }

@@ -59,6 +59,9 @@ pub fn text(r: &Report) -> String {
     }
     if let Some(p) = &r.prune {
         let _ = writeln!(out, "  prune: {p}");
+        for note in &p.notes {
+            let _ = writeln!(out, "  {note}");
+        }
     }
     if let Some(plan) = &r.plan {
         let kept = plan.kept().count();
@@ -99,6 +102,10 @@ pub fn sizes(before: &Size, after: &Size) -> String {
     line(&mut out, "nodes", &before.nodes.to_string(), &after.nodes.to_string(), "");
     if let (Some(a), Some(b)) = (before.macs, after.macs) {
         line(&mut out, "MACs", &count(a), &count(b), "a sample");
+    }
+    if let Some((b, a)) = before.compressed.zip(after.compressed) {
+        let how = format!("{:.2}× smaller than before, both compressed by zstd", b as f64 / a.max(1) as f64);
+        line(&mut out, "packed", &megabytes(b), &megabytes(a), &how);
     }
     if after.zeros > before.zeros {
         let share = |s: &Size| format!("{:.1} %", 100.0 * s.zeros as f64 / s.parameters.max(1) as f64);

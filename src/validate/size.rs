@@ -14,6 +14,8 @@ use crate::passes::{SimplifyOptions, simplify};
 pub struct Size {
     /// The file and its external data.
     pub bytes: u64,
+    /// The file, compressed by zstd; told of pruned models, whose zeros only a compressed file leaves out.
+    pub compressed: Option<u64>,
     /// Elements of the stored tensors of two or more dimensions.
     pub parameters: u64,
     /// Of those, zeros.
@@ -37,6 +39,7 @@ pub fn size(model: &Model, path: &Path, batch: Option<&Batch>) -> Size {
     let stored = |t: &SparseTensor| t.values.as_ref().map_or(0, |v| v.len() as u64);
     Size {
         bytes: std::fs::metadata(path).map_or(0, |m| m.len()) + external,
+        compressed: None,
         parameters: weights().map(|t| t.len() as u64).chain(sparse.iter().map(|t| elements(t))).sum(),
         zeros: weights().map(zeros).chain(sparse.iter().map(|t| elements(t).saturating_sub(stored(t)))).sum(),
         nodes: model.operator_count(),

@@ -1,0 +1,114 @@
+//! From scores to masks: how many weights of each tensor go, and which.
+
+use super::options::Scope;
+use super::plan::TensorPlan;
+use super::select::{Cut, lowest};
+use super::sensitivity::{LayerSensitivity, shares};
+use super::{Goal, Pattern, mask};
+use crate::error::{Error, Result};
+use crate::files;
+use crate::ir::{Model, Tensor};
+
+/// What masks follow from.
+pub(super) struct Masks<'a> {
+    pub pattern: Pattern,
+    pub goal: Goal,
+    pub scope: Scope,
+    /// Of each tensor; none of one that keeps its weights.
+    pub scores: &'a [Vec<f32>],
+    /// Measured where the scope is [`Scope::Auto`].
+    pub layers: &'a [LayerSensitivity],
+}
+
+/// Halvings of the share that a compressed size needs: it is met to 1/2000.
+const HALVINGS: usize = 11;
+
+impl Masks<'_> {
+    /// Sets the masks so that the goal is met.
+    ///
+    /// # Errors
+    /// Io, where sizes are sought.
+    pub fn set(&self, model: &Model, tensors: &mut [TensorPlan]) -> Result<()> {
+        match self.goal {
+            Goal::Sparsity(share) => self.at(share, tensors),
+            Goal::Size(left) => {
+                let share = self.share_for(left, model, tensors)?;
+                self.at(share, tensors);
+            }
+            _ => self.at(0.0, tensors),
+        }
+        Ok(())
+    }
+
+    /// Sets the masks for this share of zeros.
+    fn at(&self, share: f64, tensors: &mut [TensorPlan]) {
+        match (self.pattern, self.scope) {
+            (Pattern::Of { keep, of }, _) => {
+                for (t, scores) in tensors.iter_mut().zip(self.scores).filter(|(_, s)| !s.is_empty()) {
+                    t.mask = mask::by_group(scores, &t.shape, t.axis, keep, of);
+                }
+            }
+            (Pattern::Block { rows, columns }, _) => {
+                let blocks = |(t, s): (&TensorPlan, &Vec<f32>)| match s.is_empty() {
+                    true => (Vec::new(), Vec::new()),
+                    false => mask::blocks(s, &t.shape, (t.channel, t.axis), (rows, columns)),
+                };
+                let (sums, of): (Vec<_>, Vec<_>) = tensors.iter().zip(self.scores).map(blocks).unzip();
+                self.cut(share, tensors, &sums);
+                for (t, of) in tensors.iter_mut().zip(of) {
+                    t.mask = of.iter().map(|b| t.mask[*b]).collect();
+                }
+            }
+            (_, Scope::Auto) => {
+                let zeros = share * self.scores.iter().map(Vec::len).sum::<usize>() as f64;
+                for (layer, share) in self.layers.iter().zip(shares(self.layers, zeros)) {
+                    let scores = &self.scores[layer.tensor];
+                    let zeros = (share * scores.len() as f64).round() as usize;
+                    let mut cut = lowest(|| std::iter::once(scores.as_slice()), zeros);
+                    tensors[layer.tensor].mask = mask::by_cut(scores, &mut cut);
+                }
+            }
+            _ => self.cut(share, tensors, self.scores),
+        }
+    }
+
+    /// Masks by threshold or share, over all tensors or each.
+    fn cut(&self, share: f64, tensors: &mut [TensorPlan], scores: &[Vec<f32>]) {
+        let part = |count: usize| (share * count as f64).round() as usize;
+        let total: usize = scores.iter().map(Vec::len).sum();
+        let mut global = lowest(|| scores.iter().map(Vec::as_slice), part(total));
+        for (t, own) in tensors.iter_mut().zip(scores) {
+            let mut local = match self.goal {
+                Goal::Threshold(threshold) => Cut::below(threshold.of(own)),
+                _ if self.scope == Scope::Layer => lowest(|| std::iter::once(own.as_slice()), part(own.len())),
+                _ => global,
+            };
+            t.mask = mask::by_cut(own, &mut local);
+            if self.scope != Scope::Layer {
+                global = local;
+            }
+        }
+    }
+
+    /// The least share of zeros with which the tensors of the model, compressed, take the share `left` of what they took.
+    fn share_for(&self, left: f64, model: &Model, tensors: &mut [TensorPlan]) -> Result<f64> {
+        let weigh = |t: &Tensor| files::compressed_size(&t.bytes()[..]).map_err(|e| Error::internal(e.to_string()));
+        let of_all = |all: &[TensorPlan]| all.iter().map(|t| weigh(&t.pruned(model)?)).sum::<Result<u64>>();
+        let pruned = |t: &Tensor| tensors.iter().any(|p| model.constant(p.value).is_some_and(|c| std::ptr::eq(c, t)));
+        let others = model.tensors().filter(|t| !pruned(t)).map(weigh).sum::<Result<u64>>()?;
+        tensors.iter_mut().for_each(|t| t.mask = Vec::new());
+        let wanted = left * (others + of_all(tensors)?) as f64;
+        let (mut low, mut high) = (0.0, 1.0);
+        for _ in 0..HALVINGS {
+            let middle = f64::midpoint(low, high);
+            self.at(middle, tensors);
+            if (others + of_all(tensors)?) as f64 > wanted { low = middle } else { high = middle }
+        }
+        if high == 1.0 {
+            return Err(Error::usage(format!(
+                "--target-size {left} cannot be met: what is not pruned takes {others} bytes compressed, of {wanted:.0}"
+            )));
+        }
+        Ok(high)
+    }
+}
