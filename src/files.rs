@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Write};
 use std::path::Path;
 
+use flate2::Compression;
+use flate2::write::DeflateEncoder;
 use tempfile::NamedTempFile;
 
 use crate::error::{Error, Result};
@@ -25,18 +27,15 @@ pub fn staged(path: &Path, fill: impl FnOnce(&mut dyn Write) -> std::io::Result<
     Ok(temporary)
 }
 
-/// Level of compression at which sizes are told: zstd's own default.
-const LEVEL: i32 = 3;
-
-/// Bytes of the file once zstd has compressed it: what a package or a download of it weighs.
+/// Bytes of the file once deflate (gzip, zip) has compressed it: what a package or a download of it weighs.
 pub fn compressed(path: &Path) -> Result<u64> {
     let at = |e: std::io::Error| Error::io(path, e);
     compressed_size(BufReader::with_capacity(1 << 20, File::open(path).map_err(at)?)).map_err(at)
 }
 
-/// Bytes of what `from` reads once zstd has compressed it.
+/// Bytes of what `from` reads once deflate has compressed it.
 pub fn compressed_size(mut from: impl Read) -> std::io::Result<u64> {
-    let mut encoder = zstd::Encoder::new(Counted(0), LEVEL)?;
+    let mut encoder = DeflateEncoder::new(Counted(0), Compression::default());
     std::io::copy(&mut from, &mut encoder)?;
     Ok(encoder.finish()?.0)
 }

@@ -170,7 +170,7 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
     say!("{report}");
     let (before, after) = (files::compressed(&args.model)?, files::compressed(path)?);
     say!(
-        "  {} ─► {}, compressed by zstd {} ─► {} ({:.2}× smaller)",
+        "  {} ─► {}, compressed by deflate {} ─► {} ({:.2}× smaller)",
         megabytes(size_of(&args.model)),
         megabytes(size_of(path)),
         megabytes(before),

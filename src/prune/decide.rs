@@ -123,10 +123,11 @@ impl std::fmt::Display for Sought {
 }
 
 /// Criterion, algorithm and scope that are tried where the user names none, the first one where there is no choice.
-const TRIED: [(&str, &str, Scope); 3] = [
+const TRIED: [(&str, &str, Scope); 4] = [
     ("hessian", "least-squares", Scope::Global),
     ("magnitude", "least-squares", Scope::Global),
-    ("hessian", "sparse-gpt", Scope::Global),
+    ("hessian", "least-squares", Scope::Layer),
+    ("hessian", "sparse-gpt", Scope::Layer),
 ];
 
 impl Sought {
