@@ -35,6 +35,8 @@ pub struct Data<'a> {
 const WALKED: usize = 2048;
 /// Every so many batches, one is held back while ways are compared.
 const HELD: usize = 3;
+/// Ways compete whose zeros are at most this share fewer than the most.
+const FEWER: f64 = 0.01;
 /// Batches that judge.
 const JUDGING: usize = 256;
 
@@ -90,10 +92,14 @@ fn choose(
         super::apply(&mut pruned, &plan)?;
         let score = judge.score(&pruned)?;
         tracing::debug!("{way}: {:.2} dB, agreement {:?}", score.sqnr_db, score.agreement);
-        tried.push((way, score.sqnr_db, plan));
+        let zeros: usize = plan.tensors.iter().map(|t| t.zeros).sum();
+        tried.push((way, score.sqnr_db, plan, zeros));
     }
+    // A criterion that knows nothing of some tensors prunes less, and errs less by that alone.
+    let most = tried.iter().map(|t| t.3).max().unwrap_or(0) as f64;
+    tried.retain(|t| t.3 as f64 >= (1.0 - FEWER) * most);
     let best = tried.into_iter().max_by(|a, b| a.1.total_cmp(&b.1));
-    let Some((way, db, fitted)) = best else { return Err(Error::internal("no way was tried")) };
+    let Some((way, db, fitted, _)) = best else { return Err(Error::internal("no way was tried")) };
     let mut plan = match all.len() == fit.len() {
         true => fitted,
         false => way.plan(model, options, Some((data, all.to_vec())), progress)?,
