@@ -8,7 +8,6 @@ use crate::error::{Error, Result};
 use crate::gradient::{CollectOptions, Moment, collect};
 use crate::ir::Model;
 use crate::progress::Progress;
-use crate::runtime;
 use crate::second_order::moments::Centred;
 use crate::second_order::{Contraction, Order, Walk};
 
@@ -105,9 +104,7 @@ fn gradients(
     let open = || tensors.iter().enumerate().filter(|(_, t)| t.kept.is_none());
     let names: Vec<String> = open().map(|(_, t)| t.tensor.clone()).collect();
     let options = CollectOptions { moments: vec![moment], labels: true, seed };
-    // tract takes long to load a graph of this length.
-    let runtime = runtime::closest_to("onnxruntime");
-    let found = collect(model, data.dataset, runtime, &names, &options, progress)?;
+    let found = collect(model, data.dataset, data.runtime, &names, &options, progress)?;
     let mut refused = None;
     for (i, t) in open() {
         match found.of(&t.tensor, moment) {

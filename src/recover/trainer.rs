@@ -33,7 +33,7 @@ impl<'a> Trainer<'a> {
         let load = LoadOptions::for_run(student, &inputs);
         let scales = scales(teacher, &inputs)?;
         let gradient = differentiate(student, &load, &Loss::SquaredError { scales }, names, Weights::Fed)?;
-        // Twice as fast where it is present, and tract takes long to load a graph of this length.
+        // A step takes about two thirds of the time there.
         let runtime = runtime::closest_to("onnxruntime");
         let count = if runtime.shares_sessions() { 1 } else { batches.lanes };
         let sessions = (0..count).map(|_| runtime.load(&gradient.model, &gradient.load_options()));
