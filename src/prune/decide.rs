@@ -49,7 +49,8 @@ pub fn decide(model: &Model, options: &PruneOptions, data: Option<Data>, progres
     options.check()?;
     if options.pattern.shrinks() {
         let channels = Some(channel::decide(model, options, data, progress)?);
-        return Ok(PrunePlan { options: options.clone(), tensors: Vec::new(), channels, notes: Vec::new() });
+        let notes = channels.iter().filter_map(|c| c.missed(options.goal)).collect();
+        return Ok(PrunePlan { options: options.clone(), tensors: Vec::new(), channels, notes });
     }
     let ways = Sought::ways(options, data.is_some())?;
     let count = data.map_or(0, |d| d.dataset.batch_count());

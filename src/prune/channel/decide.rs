@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::ir::{Model, NodeId};
 use crate::progress::Progress;
 use crate::prune::shrink::{kept, shrink};
-use crate::prune::{Data, Pattern, PruneOptions, criterion};
+use crate::prune::{Data, Goal, Pattern, PruneOptions, criterion};
 use crate::second_order::LeastSquares;
 
 /// Decides for a simplified model, without data by the weights alone.
@@ -54,6 +54,9 @@ pub fn decide(
     let choices: Vec<Choice> = (0..groups.len()).map(choice).collect();
     let counts = counts(model, &groups, (&choices, &budget), options.goal, ground)?;
     let none = vec![0; groups.len()];
+    if counts == none && !matches!(options.goal, Goal::Macs(1.0) | Goal::Size(1.0)) {
+        return Err(Error::usage(format!("no channel can go: {}", why_none(&groups, &refused))));
+    }
     let group = |g: usize| GroupPlan {
         node: groups[g].name.clone(),
         channels: groups[g].stays.len(),
@@ -76,6 +79,23 @@ pub fn decide(
     }
     Ok(plan)
 }
+
+/// Why the model keeps all channels.
+fn why_none(groups: &[Group], refused: &[Option<String>]) -> String {
+    let told: Vec<String> = groups
+        .iter()
+        .zip(refused)
+        .filter_map(|(g, why)| Some(format!("those of {}: {}", g.name, why.as_ref()?)))
+        .take(TOLD)
+        .collect();
+    match told.is_empty() {
+        true => "there is no contraction with a constant weight whose channels are known".into(),
+        false => told.join("; "),
+    }
+}
+
+/// Groups named where none can go.
+const TOLD: usize = 3;
 
 /// The criterion that looks at what the layers after a channel lose.
 const RECONSTRUCTION: &str = "hessian";

@@ -29,6 +29,7 @@ pub use decide::decide;
 use ground::Ground;
 use layer::Layer;
 
+use super::Goal;
 use super::shrink::shrink;
 use crate::analysis::dependency::{self, Group};
 use crate::analysis::infer;
@@ -62,6 +63,21 @@ pub struct ChannelPlan {
     pub unsolved: Vec<(String, String)>,
     #[serde(skip)]
     cut: Cut,
+}
+
+impl ChannelPlan {
+    /// What to say where the goal is not reached: no group can lose more.
+    pub fn missed(&self, goal: Goal) -> Option<String> {
+        let share = |(before, after): (f64, f64)| after / before.max(1.0);
+        let (wanted, left) = match goal {
+            Goal::Macs(wanted) => (wanted, share((self.macs.0 as f64, self.macs.1 as f64))),
+            Goal::Size(wanted) => (wanted, share((self.parameters.0 as f64, self.parameters.1 as f64))),
+            _ => return None,
+        };
+        let reached =
+            format!("{goal} were wanted, {:.1} % are left: the other groups keep their channels", 100.0 * left);
+        (left > wanted + 1e-3).then_some(reached)
+    }
 }
 
 /// What the plan does to the model that it was made for.
