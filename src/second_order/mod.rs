@@ -9,7 +9,7 @@
 //! - [`Moments`]: H and what the rows have in common with wanted outputs, for solving weights anew
 //! - [`walk`]: a model and what becomes of it, run side by side from layer to layer
 //! - [`elimination`]: which channels cost least to lose, and what the others become
-//! - [`least_squares`]: the weights that come nearest to wanted outputs
+//! - [`LeastSquares`]: the weights that come nearest to wanted outputs
 //! - [`solve`]: the factor of H⁻¹ that tells how later weights make up for an error in an earlier one
 
 pub mod contraction;
