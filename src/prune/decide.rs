@@ -81,10 +81,13 @@ fn choose(
     progress: &dyn Progress,
 ) -> Result<PrunePlan> {
     // A single batch cannot be split: it is fitted to and judged on.
-    let (judging, fit): (Vec<(usize, usize)>, Vec<(usize, usize)>) =
-        all.iter().copied().enumerate().partition(|(i, _)| all.len() == 1 || i % HELD == HELD - 1);
-    let numbers = |of: Vec<(usize, usize)>| of.into_iter().map(|(_, index)| index).collect::<Vec<_>>();
-    let (judging, fit) = (numbers(judging), if all.len() == 1 { all.to_vec() } else { numbers(fit) });
+    let part = |held: bool| {
+        // Two batches: one each.
+        let is_held = |i: usize| i % HELD == HELD - 1 || (all.len() == 2 && i == 1);
+        let chosen = all.iter().enumerate().filter(|(i, _)| all.len() == 1 || is_held(*i) == held);
+        chosen.map(|(_, index)| *index).collect::<Vec<usize>>()
+    };
+    let (judging, fit) = (part(true), part(false));
     let judge = Judge::new(model, data, spread(&judging, JUDGING))?;
     let mut tried = Vec::new();
     for way in ways {

@@ -43,10 +43,10 @@ pub(super) fn measure(model: &Model, walk: &Walk, step: &[&Layer], wants: bool) 
         for i in lane * walk.batches() / lanes..(lane + 1) * walk.batches() / lanes {
             gathered.take(walk.values(i, model)?, step, most, &weights)?;
             if gathered.count >= GATHERED {
-                gathered.into_sums(&mut sums, step);
+                gathered.add_to(&mut sums, step);
             }
         }
-        gathered.into_sums(&mut sums, step);
+        gathered.add_to(&mut sums, step);
         Ok(sums)
     };
     let parts: Vec<Vec<Vec<Moments>>> = (0..lanes).into_par_iter().map(lane).collect::<Result<_>>()?;
@@ -102,7 +102,7 @@ impl Gathered {
         Ok(())
     }
 
-    fn into_sums(&mut self, sums: &mut [Vec<Moments>], step: &[&Layer]) {
+    fn add_to(&mut self, sums: &mut [Vec<Moments>], step: &[&Layer]) {
         let c = &step[0].contraction;
         if self.count == 0 {
             return;

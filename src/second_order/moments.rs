@@ -99,8 +99,8 @@ impl Moments {
                 (self.h[(i, j)], self.h[(j, i)]) = (v, v);
             }
         }
-        for j in 0..self.g.ncols() {
-            (0..self.g.nrows()).for_each(|i| self.g[(i, j)] -= rows * x[i] * t[j]);
+        for (j, t) in t.iter().enumerate() {
+            (0..self.g.nrows()).for_each(|i| self.g[(i, j)] -= rows * x[i] * t);
         }
         Centred { h: self.h, g: self.g, x, t, rows: self.rows }
     }
