@@ -42,18 +42,9 @@ impl<'a> Batches<'a> {
         let each = shapes.first().and_then(|(_, s)| s.first().copied()).unwrap_or(1).max(1);
         let joined = if joins { (options.batch / cores / each).max(1) } else { 1 };
         let lanes = if joins { cores } else { (options.batch / each).max(1) };
-        let (held, training): (Vec<usize>, Vec<usize>) = indices
-            .into_iter()
-            .enumerate()
-            .map(|(i, index)| (i % HELD == HELD - 1, index))
-            .fold((Vec::new(), Vec::new()), |(mut held, mut training), (is_held, index)| {
-                if is_held {
-                    held.push(index)
-                } else {
-                    training.push(index)
-                }
-                (held, training)
-            });
+        let is_held = |i: &usize| i % HELD == HELD - 1;
+        let held: Vec<usize> = (0..indices.len()).filter(is_held).map(|i| indices[i]).collect();
+        let training: Vec<usize> = (0..indices.len()).filter(|i| !is_held(i)).map(|i| indices[i]).collect();
         if training.len() < joined * lanes || held.len() < joined {
             let message =
                 format!("{} are too few to train on: a step takes {}", dataset.describe(), joined * lanes * each);

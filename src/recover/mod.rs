@@ -102,7 +102,7 @@ pub fn recover(
     let mut parameters = parameters(student);
     let batches = Batches::new(student, dataset, options)?;
     let names: Vec<String> = parameters.iter().map(|p| p.name.clone()).collect();
-    let mut trainer = Trainer::new((teacher, student), &batches, &names)?;
+    let trainer = Trainer::new((teacher, student), &batches, &names)?;
     let mut refused = Vec::new();
     parameters.retain(|p| match trainer.refusal(&p.name) {
         None => true,

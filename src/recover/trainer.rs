@@ -1,17 +1,11 @@
 //! Sessions of teacher and student, and what they say of the weights.
 
-use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
-
 use super::Parameter;
 use super::batches::{Batches, Fed};
 use crate::error::{Error, Result};
 use crate::gradient::{Gradient, Loss, Weights, differentiate};
 use crate::ir::{DType, GraphEdit, Model, Tensor};
 use crate::runtime::{self, LoadOptions, RUNTIMES, Session};
-
-/// Bytes of teacher's outputs that are kept.
-const KEPT: usize = 256 << 20;
 
 pub(super) struct Trainer<'a> {
     batches: &'a Batches<'a>,
@@ -22,8 +16,6 @@ pub(super) struct Trainer<'a> {
     /// The loss alone.
     losses: Box<dyn Session>,
     pub runtime: &'static str,
-    /// By the samples of the run.
-    targets: Mutex<(usize, BTreeMap<Vec<usize>, Fed>)>,
 }
 
 impl<'a> Trainer<'a> {
@@ -40,8 +32,7 @@ impl<'a> Trainer<'a> {
         let sessions = sessions.collect::<Result<_>>()?;
         let losses = runtime.load(&loss_alone(&gradient), &gradient.load_options())?;
         let teacher = runtime.load(teacher, &load)?;
-        let targets = Mutex::default();
-        Ok(Trainer { batches, teacher, gradient, sessions, losses, runtime: runtime.name(), targets })
+        Ok(Trainer { batches, teacher, gradient, sessions, losses, runtime: runtime.name() })
     }
 
     /// Why a parameter has no gradient.
@@ -52,46 +43,28 @@ impl<'a> Trainer<'a> {
     /// What the student is fed for a run: samples and targets.
     fn fed(&self, run: &[usize]) -> Result<Fed> {
         let mut inputs = self.batches.inputs(run)?;
-        let known = self.targets.lock().unwrap_or_else(PoisonError::into_inner).1.get(run).cloned();
-        let targets = match known {
-            Some(targets) => targets,
-            None => {
-                let made = self.teacher.run(&inputs)?;
-                let of = |output: &String| made.iter().find(|(name, _)| name == output).map(|(_, t)| t.clone());
-                let missing = |output| Error::internal(format!("the float model gave no \"{output}\""));
-                let named = self
-                    .gradient
-                    .targets
-                    .iter()
-                    .map(|t| Ok((t.input.clone(), of(&t.output).ok_or_else(|| missing(&t.output))?)));
-                let targets = named.collect::<Result<Fed>>()?;
-                let mut kept = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
-                let bytes: usize = targets.iter().map(|(_, t)| t.byte_len()).sum();
-                if kept.0 + bytes <= KEPT {
-                    kept.0 += bytes;
-                    kept.1.insert(run.to_vec(), targets.clone());
-                }
-                targets
-            }
-        };
-        inputs.extend(targets);
+        let made = self.teacher.run(&inputs)?;
+        for target in &self.gradient.targets {
+            let found = made.iter().find(|(name, _)| *name == target.output);
+            let missing = || Error::internal(format!("the float model gave no \"{}\"", target.output));
+            inputs.push((target.input.clone(), found.ok_or_else(missing)?.1.clone()));
+        }
         Ok(inputs)
     }
 
     /// The mean gradient of each parameter over the samples of a step.
-    pub fn gradients(&mut self, parameters: &[Parameter], step: usize) -> Result<Vec<Vec<f32>>> {
+    pub fn gradients(&self, parameters: &[Parameter], step: usize) -> Result<Vec<Vec<f32>>> {
         let runs = self.batches.of_step(step);
         let weights = tensors(parameters);
-        let this = &*self;
         let parts: Vec<Result<Fed>> = std::thread::scope(|scope| {
-            let sessions = this.sessions.iter().cycle();
+            let sessions = self.sessions.iter().cycle();
             let threads: Vec<_> = runs
                 .iter()
                 .zip(sessions)
                 .map(|(run, session)| {
                     let weights = &weights;
                     scope.spawn(move || {
-                        let mut fed = this.fed(run)?;
+                        let mut fed = self.fed(run)?;
                         fed.extend(weights.iter().cloned());
                         session.run(&fed)
                     })
