@@ -46,8 +46,8 @@ fn fewer_bits_stay_as_near_as_they_can() {
         (Weights::U2, Block(16), -1.0),
         (Weights::F16, Channel, 55.0),
         (Weights::BF16, Channel, 38.0),
-        (Weights::F8E4M3, Channel, 22.0),
-        (Weights::F8E5M2, Channel, 16.0),
+        (Weights::F8E4M3, Channel, 18.0),
+        (Weights::F8E5M2, Channel, 13.0),
     ];
     let mut low = Vec::new();
     for model_name in ["digits", "majority"] {

@@ -165,6 +165,9 @@ impl Decider<'_> {
         let dtype = short_floats::wanted(self.options.weights)?;
         let index = match ops::of(self.model.node(id))?.quant {
             QuantRule::Weighted { weight, .. } => weight,
+            QuantRule::Table { .. } if dtype.bits() == 8 => {
+                return Some(Err("runtimes look nothing up in tables of 8-bit floats".into()));
+            }
             QuantRule::Table { table } => table,
             _ => return Some(Err("recurrent weights are read by the operator itself".into())),
         };
@@ -204,7 +207,8 @@ impl Decider<'_> {
     fn table_type(&self, id: NodeId, table: &Tensor) -> (QType, Option<usize>) {
         let wanted = self.options.weight_type();
         // Two elements lie in a byte.
-        let rows = table.rank() == 2 && table.shape()[1] % 2 == 0 && self.model.node(id).int_or("axis", 0) == 0;
+        let rows =
+            table.rank() == 2 && table.shape()[1].is_multiple_of(2) && self.model.node(id).int_or("axis", 0) == 0;
         if !wanted.is_narrow()
             || !rows
             || !self.preset.microsoft

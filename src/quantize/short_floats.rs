@@ -3,7 +3,7 @@
 //! ```text
 //! x ─► MatMul(W) ─► y        W_f16 ─► Cast ─► MatMul              float16, bfloat16
 //!                            W_f8 ─► Cast ─► Mul(s) ─► MatMul     float8, s_c = max|w_c| / largest, one per channel
-//! Gather(T, i) ─► y          Gather(T_f16, i) ─► Cast ─► y        only what is read is cast
+//! Gather(T, i) ─► y          Gather(T_f16, i) ─► Cast ─► y        only what is read is cast; no runtime gathers float8
 //! ```
 //!
 //! Runtimes fold a Cast of constants at load: what is saved is the file, not the memory it is loaded into.
@@ -74,49 +74,34 @@ pub(super) fn node(edit: &mut GraphEdit, node: &NodePlan, dtype: DType, stored: 
         let read = edit.new_value_like(&format!("{}_{dtype}", edit.name(y)));
         edit.attach_output(id, 0, read);
         edit.set_input(id, index, Some(short));
-        return floats(edit, Place::After(id), (read, scale), Some(y)).map(|_| ());
+        let cast = cast_of(edit, read).output_into(y);
+        edit.insert(Place::After(id), cast);
+        return Ok(());
     }
     let place = match edit.value(short).origin() {
         Origin::Initializer(graph) if graph != edit.node(id).graph() => Place::Start(graph),
         _ => Place::Before(id),
     };
-    let w = floats(edit, place, (short, scale), None)?;
-    edit.set_input(id, index, Some(w));
+    let ty = TensorType { dtype: Some(DType::F32), shape: edit.tensor_type(short).shape };
+    let name = edit.name(short).to_string();
+    let cast = cast_of(edit, short).output(format!("{name}_floats"), Some(ty.clone()));
+    let mut floats = made(edit, place, cast);
+    if let Some(scale) = scale {
+        let place = edit.producer(floats).map_or(place, Place::After);
+        let mul = NewNode::new("Mul").name(format!("{name}_Mul")).input(floats).input(scale);
+        floats = made(edit, place, mul.output(format!("{name}_scaled"), Some(ty)));
+    }
+    edit.set_input(id, index, Some(floats));
     Ok(())
 }
 
-/// Cast, and Mul where there is a scale; into `y` if given.
-fn floats(
-    edit: &mut GraphEdit,
-    place: Place,
-    (short, scale): (ValueId, Option<ValueId>),
-    y: Option<ValueId>,
-) -> Result<ValueId> {
-    let name = edit.name(short).to_string();
-    let ty = TensorType { dtype: Some(DType::F32), shape: edit.tensor_type(short).shape };
-    let cast = NewNode::new("Cast").name(format!("{name}_Cast")).input(short).attr("to", i64::from(DType::F32.code()));
-    match (scale, y) {
-        (None, Some(y)) => {
-            edit.insert(place, cast.output_into(y));
-            Ok(y)
-        }
-        (None, None) => Ok(made(edit, place, cast.output(format!("{name}_floats"), Some(ty)))),
-        (Some(scale), y) => {
-            let cast = made(edit, place, cast.output(format!("{name}_cast"), Some(ty.clone())));
-            let place = edit.producer(cast).map_or(place, Place::After);
-            let mul = NewNode::new("Mul").name(format!("{name}_Mul")).input(cast).input(scale);
-            Ok(match y {
-                Some(y) => {
-                    edit.insert(place, mul.output_into(y));
-                    y
-                }
-                None => made(edit, place, mul.output(format!("{name}_floats"), Some(ty))),
-            })
-        }
-    }
+/// Makes float32 of a value.
+fn cast_of(edit: &GraphEdit, v: ValueId) -> NewNode {
+    let name = format!("{}_Cast", edit.name(v));
+    NewNode::new("Cast").name(name).input(v).attr("to", i64::from(DType::F32.code()))
 }
 
-/// The tensor in this type, and its scales along `axis`, or one, where the type is so narrow that it has some.
+/// The tensor in this type, and its scales along `axis` where the type is so narrow that it has some.
 fn shortened(t: &Tensor, dtype: DType, axis: Option<usize>) -> Option<(Tensor, Option<Tensor>)> {
     let values = t.to_f32()?;
     let bytes = |words: Vec<u16>| words.iter().flat_map(|w| w.to_le_bytes()).collect::<Vec<u8>>();
