@@ -7,9 +7,9 @@
 //!               then halving between the last that fails and the first that holds ─► those that need not be float back ─► plan
 //! ```
 //!
-//! - [`sensitivity`]: what each node alone does to the outputs, by SQNR, agreement and accuracy
-//! - [`promise`]: what must hold, and whether it does
-//! - [`keep`]: the fewest nodes in float with which it holds
+//! - [`sensitivity()`]: what each node alone does to the outputs, by SQNR, agreement and accuracy
+//! - [`Promise`]: what must hold, and whether it does
+//! - [`keep()`]: the fewest nodes in float with which it holds
 //!
 //! Nodes err together, not alone: the order of single damages only proposes, the whole model decides.
 
