@@ -212,7 +212,7 @@ fn choose(groups: &[Group], seed: u64) -> Vec<Vec<bool>> {
             state ^= state << 13;
             state ^= state >> 7;
             state ^= state << 17;
-            gone[c] = state % 3 == 0;
+            gone[c] = state.is_multiple_of(3);
             if group.members.iter().any(|m| m.channels.iter().all(|c| gone[*c])) {
                 gone[c] = false;
             }

@@ -113,7 +113,7 @@ pub fn cut_value(tensor: &Tensor, value: ValueId, kept: &Kept) -> Option<Tensor>
 /// The tensor without the positions that do not stay; `None` for elements below a byte.
 fn cut(tensor: &Tensor, axes: &[(usize, &[bool])]) -> Option<Tensor> {
     let width = tensor.dtype().bits() / 8;
-    if width == 0 || tensor.dtype().bits() % 8 != 0 {
+    if width == 0 || !tensor.dtype().bits().is_multiple_of(8) {
         return None;
     }
     let (mut shape, mut bytes) = (tensor.shape().to_vec(), tensor.bytes().to_vec());

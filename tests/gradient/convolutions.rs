@@ -17,14 +17,15 @@ struct Shape {
     pads: Vec<usize>,
 }
 
+/// Kernel, stride, dilation, pads at either end, and how much longer than the kernel the axis is.
+type Axis = (usize, usize, usize, usize, usize, usize);
+
 fn shape() -> impl Strategy<Value = Shape> {
     let axis = (1usize..4, 1usize..4, 1usize..3, 0usize..3, 0usize..3, 0usize..4);
     (proptest::collection::vec(axis, 1..3), 1usize..3, 1usize..4, 1usize..3, 1usize..3).prop_map(
         |(axes, samples, group, channels, outputs)| {
             let span = |k: usize, d: usize| (k - 1) * d + 1;
-            let ends = |f: &dyn Fn(&(usize, usize, usize, usize, usize, usize)) -> usize| {
-                axes.iter().map(f).collect::<Vec<_>>()
-            };
+            let ends = |f: &dyn Fn(&Axis) -> usize| axes.iter().map(f).collect::<Vec<_>>();
             let pads: Vec<usize> = ends(&|a| a.3.min(span(a.0, a.2) - 1))
                 .into_iter()
                 .chain(ends(&|a| a.4.min(span(a.0, a.2) - 1)))

@@ -155,7 +155,7 @@ fn resize(o: &Operands) -> Vec<Coupling> {
     let constant = |i: usize| o.constant(i).and_then(|t| t.to_f32()).filter(|v| v.len() == rank);
     let scales: Option<Vec<f32>> = match o.node.attr("scales") {
         Some(Attr::Floats(scales)) => Some(scales.clone()),
-        _ => [2, 1].into_iter().find_map(|i| constant(i)).map(|s| s.into_owned()),
+        _ => [2, 1].into_iter().find_map(&constant).map(|s| s.into_owned()),
     };
     let kept = |axis: usize| match (&scales, constant(SIZES)) {
         (_, Some(_)) => o.size((X, axis)).is_some() && o.size((X, axis)) == o.size((Y, axis)),

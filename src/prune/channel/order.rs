@@ -19,6 +19,9 @@ const DAMPING: f64 = 0.01;
 /// Steps in which the channels of a group go; more channels than these go several at once.
 const STEPS: usize = 160;
 
+/// What the weights of layers become, by the place of the layer.
+pub type Rewritten = Vec<(usize, Vec<f32>)>;
+
 /// Channels in the order in which they go, as far as they may.
 #[derive(Debug, Clone, Default)]
 pub struct Order {
@@ -26,7 +29,7 @@ pub struct Order {
     /// Σ of the scores of the first n + 1.
     pub damage: Vec<f64>,
     /// What the layers' weights become by some of the steps: after how many, and the weights of each layer.
-    pub stops: Vec<(usize, Vec<(usize, Vec<f32>)>)>,
+    pub stops: Vec<(usize, Rewritten)>,
 }
 
 /// Σ x·xᵀ of what one group of a layer's outputs reads, row after row.
