@@ -68,8 +68,8 @@ fn weights() -> Vec<String> {
 fn passes(step: usize, which: usize) -> bool {
     let (text, shifts) = STEPS[step];
     let by_number = AFFINES[which].contains("s)") || AFFINES[which].contains("(s");
-    // Two channels in one row of the halves have no axis there, nor has the unknown rank after Resize.
-    let has_axis = !text.contains("halves") && !text.contains("Resize");
+    // Two channels in one row of the halves have no axis there.
+    let has_axis = !text.contains("halves");
     (which < 5 || shifts) && (by_number || has_axis)
 }
 
