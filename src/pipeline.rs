@@ -94,11 +94,7 @@ pub fn optimize(
         proof(&mut report)?;
     }
     if let Some(data) = &data {
-        let written = onnx::load(o.output)?;
-        for runtime in &o.beside {
-            let found = validate(&original, &written, data.validation(), *runtime, &o.validate, progress);
-            report.beside.push(Beside::of(*runtime, found)?);
-        }
+        look_closer(o, &original, data.validation(), &mut report, progress)?;
     }
     report.seconds = begin.elapsed().as_secs_f64();
     Ok(report)
@@ -131,13 +127,29 @@ fn prove(
             o.gates.measured(&proof)?;
             report.missed = o.gates.missed(&proof);
             report.validation = Some(proof);
-            let planned = report.plan.as_ref().map_or(Vec::new(), QuantPlan::in_integers);
-            let inputs = &data.validation().batch(0)?.inputs;
-            let ran = || ran(&written, &planned, inputs, o.runtime);
-            report.ran = (!planned.is_empty()).then(ran).transpose()?;
         }
         Err(e) if e.kind() == ErrorKind::Runtime => report.unproven = Some(e.to_string()),
         Err(e) => return Err(e),
+    }
+    Ok(())
+}
+
+/// What of the file that stands at the end truly runs in integers, and how it does in other runtimes.
+fn look_closer(
+    o: &Optimize,
+    original: &Model,
+    dataset: &Dataset,
+    report: &mut Report,
+    progress: &dyn Progress,
+) -> Result<()> {
+    let written = onnx::load(o.output)?;
+    let planned = report.plan.as_ref().map_or(Vec::new(), QuantPlan::in_integers);
+    if report.unproven.is_none() && !planned.is_empty() {
+        report.ran = Some(ran(&written, &planned, &dataset.batch(0)?.inputs, o.runtime)?);
+    }
+    for runtime in &o.beside {
+        let found = validate(original, &written, dataset, *runtime, &o.validate, progress);
+        report.beside.push(Beside::of(*runtime, found)?);
     }
     Ok(())
 }

@@ -93,10 +93,7 @@ impl TensorPlan {
     /// Writes it, and the bias that goes with it.
     pub(super) fn write(&self, edit: &mut GraphEdit) -> Result<()> {
         let pruned = self.pruned(edit)?;
-        match edit.producer(self.value) {
-            Some(node) => edit.set_attr(node, "value", pruned),
-            None => edit.set_initializer(self.value, pruned),
-        }
+        edit.set_constant(self.value, pruned);
         self.write_intercept(edit);
         Ok(())
     }

@@ -31,10 +31,7 @@ pub fn shrink(model: &mut Model, groups: &[Group], gone: &[Vec<bool>]) -> Result
                 let lost = || Error::internal(format!("\"{}\" cannot be cut", edit.name(value)));
                 let mut cut = cut(&tensor, &axes).ok_or_else(lost)?;
                 cut.storage = tensor.storage;
-                match edit.producer(value) {
-                    Some(node) => edit.set_attr(node, "value", cut),
-                    None => edit.set_initializer(value, cut),
-                }
+                edit.set_constant(value, cut);
             }
             None => resize(&mut edit, value, &axes),
         }

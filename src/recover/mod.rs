@@ -141,11 +141,7 @@ pub fn recover(
     let runtime = trainer.runtime.to_string();
     let mut edit = GraphEdit::new(student);
     for (p, numbers) in parameters.iter().zip(kept) {
-        let tensor = Tensor::from_vec(p.shape.clone(), numbers);
-        match edit.producer(p.value) {
-            Some(node) => edit.set_attr(node, "value", tensor),
-            None => edit.set_initializer(p.value, tensor),
-        }
+        edit.set_constant(p.value, Tensor::from_vec(p.shape.clone(), numbers));
     }
     let (tensors, seconds) = (parameters.len(), begin.elapsed().as_secs_f64());
     Ok(RecoverReport { steps: done, best, before, after, tensors, runtime, seconds, refused })

@@ -35,8 +35,7 @@ impl Runtime for OnnxRuntime {
         let environment = environment()?;
         let mut model = model.clone();
         let results = with_taps(&mut model, &options.taps);
-        let session = open(environment, &model, options, None)
-            .map_err(|e| Error::runtime(format!("ONNX Runtime cannot run this model: {}", one_line(&e))))?;
+        let session = open(environment, &model, options, None).map_err(|e| refusal(&e))?;
         let inputs = session.inputs().iter().map(|i| i.name().to_owned()).collect();
         Ok(Box::new(Loaded { session: Mutex::new(session), inputs, results }))
     }
@@ -49,8 +48,7 @@ impl Runtime for OnnxRuntime {
         let no_folder = |e: std::io::Error| Error::runtime(format!("no folder for what ONNX Runtime makes: {e}"));
         let folder = tempfile::tempdir().map_err(no_folder)?;
         let path = folder.path().join("optimized.onnx");
-        open(environment()?, model, options, Some(&path))
-            .map_err(|e| Error::runtime(format!("ONNX Runtime cannot run this model: {}", one_line(&e))))?;
+        open(environment()?, model, options, Some(&path)).map_err(|e| refusal(&e))?;
         let optimized = crate::onnx::load(&path)?;
         let nodes = optimized.graph(optimized.main()).nodes().iter().map(|n| optimized.node(*n));
         let kernel = |node: &crate::ir::Node| {
@@ -59,6 +57,10 @@ impl Runtime for OnnxRuntime {
         };
         Ok(nodes.map(kernel).collect())
     }
+}
+
+fn refusal(e: &ort::Error) -> Error {
+    Error::runtime(format!("ONNX Runtime cannot run this model: {}", one_line(e)))
 }
 
 /// What the names of its contractions of integers contain.

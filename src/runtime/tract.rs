@@ -14,7 +14,7 @@ use tract_onnx::prelude::{
 use tract_onnx::tract_hir::tract_core::prelude::{DatumType, TypedModel, TypedNode};
 
 use super::convert::{from_tract, to_tract};
-use super::prepare::{Source, prepare};
+use super::prepare::{Prepared, Source, prepare};
 use super::weights::{put_back, set_aside};
 use super::{Kernel, LoadOptions, Runtime, Session};
 use crate::error::{Error, Result};
@@ -29,33 +29,35 @@ impl Runtime for Tract {
     }
 
     fn load(&self, model: &Model, options: &LoadOptions) -> Result<Box<dyn Session>> {
-        let mut prepared = prepare(model, options, &known)?;
-        let aside = set_aside(&mut prepared.model);
-        let bytes = crate::onnx::to_bytes(&prepared.model)?;
-        let plan = guarded(|| read(bytes, aside)?.into_runnable()).map_err(|e| refusal(&e, &prepared.model))?;
+        let (prepared, typed) = optimized(model, options)?;
+        let plan = guarded(|| typed.into_runnable()).map_err(|e| refusal(&e, &prepared.model))?;
         Ok(Box::new(Loaded { plan, inputs: prepared.inputs, results: prepared.results }))
     }
 
     fn kernels(&self, model: &Model, options: &LoadOptions) -> Result<Vec<Kernel>> {
-        let mut prepared = prepare(model, options, &known)?;
-        let aside = set_aside(&mut prepared.model);
-        let bytes = crate::onnx::to_bytes(&prepared.model)?;
-        let typed = guarded(|| read(bytes, aside)).map_err(|e| refusal(&e, &prepared.model))?;
+        let (_, typed) = optimized(model, options)?;
         let kernel = |node: &TypedNode| {
             let op = node.op.name().to_string();
             // Its product of matrices is one operator for all types: the accumulator tells them.
             let product = ["OptMatMul", "EinSum", "Conv", "MatMul"].iter().any(|p| op.contains(p));
             let sums = node.outputs.iter().any(|o| o.fact.datum_type == DatumType::I32);
             let reads = |outlet: &tract_onnx::prelude::OutletId| {
-                typed
-                    .outlet_fact(*outlet)
-                    .is_ok_and(|f| matches!(f.datum_type.size_of(), 1) && f.datum_type.is_integer())
+                typed.outlet_fact(*outlet).is_ok_and(|f| f.datum_type.size_of() == 1 && f.datum_type.is_integer())
             };
             let integers = product && (sums || node.inputs.iter().any(reads));
             Kernel { name: node.name.clone(), op, integers }
         };
         Ok(typed.nodes().iter().map(kernel).collect())
     }
+}
+
+/// The prepared copy, and what tract makes of it.
+fn optimized(model: &Model, options: &LoadOptions) -> Result<(Prepared, TypedModel)> {
+    let mut prepared = prepare(model, options, &known)?;
+    let aside = set_aside(&mut prepared.model);
+    let bytes = crate::onnx::to_bytes(&prepared.model)?;
+    let typed = guarded(|| read(bytes, aside)).map_err(|e| refusal(&e, &prepared.model))?;
+    Ok((prepared, typed))
 }
 
 type Plan = std::sync::Arc<tract_onnx::prelude::TypedRunnableModel>;

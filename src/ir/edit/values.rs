@@ -88,6 +88,14 @@ impl GraphEdit<'_> {
         v.initializer = Some(tensor);
     }
 
+    /// Puts another tensor in place of a constant, be it an initializer or what a Constant makes.
+    pub fn set_constant(&mut self, value: ValueId, tensor: Tensor) {
+        match self.model.producer(value) {
+            Some(node) => self.set_attr(node, "value", tensor),
+            None => self.set_initializer(value, tensor),
+        }
+    }
+
     /// Stores a dense initializer as a sparse one.
     pub fn make_sparse(&mut self, value: ValueId, tensor: SparseTensor) {
         let Origin::Initializer(graph) = self.model.value(value).origin else { return };

@@ -24,9 +24,9 @@ pub(in crate::passes) const PASS: Pass = Pass {
 };
 
 const AFFINE: &[&str] = &["Mul", "Div", "Add", "Sub"];
-const BEFORE: &[&str] = &["Conv", "MaxPool", "AveragePool", "GlobalAveragePool"];
+/// What works on blocks of channels.
+const BLOCKED: &[&str] = &["Conv", "MaxPool", "AveragePool", "GlobalAveragePool"];
 const ACTIVATIONS: &[&str] = &["Relu", "LeakyRelu", "Sigmoid", "Tanh", "HardSigmoid", "HardSwish", "Clip"];
-const AFTER: &[&str] = &["Conv", "MaxPool", "AveragePool", "GlobalAveragePool"];
 
 fn run(edit: &mut GraphEdit) -> Result<PassReport> {
     for_each(edit, PASS.name, AFFINE, |edit, node| Ok(say(edit, node)))
@@ -69,11 +69,11 @@ fn say(edit: &mut GraphEdit, node: NodeId) -> Outcome {
 fn is_blocked(model: &Model, value: ValueId) -> bool {
     let Some(producer) = model.producer(value) else { return false };
     let node = model.node(producer);
-    let made = |v: ValueId| model.producer(v).is_some_and(|p| model.node(p).is_one_of(BEFORE));
-    node.is_one_of(BEFORE) || (node.is_one_of(ACTIVATIONS) && node.input(0).is_some_and(made))
+    let made = |v: ValueId| model.producer(v).is_some_and(|p| model.node(p).is_one_of(BLOCKED));
+    node.is_one_of(BLOCKED) || (node.is_one_of(ACTIVATIONS) && node.input(0).is_some_and(made))
 }
 
 fn is_read_blocked(model: &Model, value: ValueId) -> bool {
-    let reads = |u: &Use| matches!(u, Use::Node { node, input: 0 } if model.node(*node).is_one_of(AFTER));
+    let reads = |u: &Use| matches!(u, Use::Node { node, input: 0 } if model.node(*node).is_one_of(BLOCKED));
     model.uses(value).iter().any(reads)
 }

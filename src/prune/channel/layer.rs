@@ -102,7 +102,7 @@ impl Layer {
         for (o, row) in numbers.chunks(width).enumerate() {
             row[..c.depth].iter().enumerate().for_each(|(k, w)| stored[c.element(o, k)] = *w);
         }
-        replace(edit, c.weight, Tensor::from_vec(shape, stored));
+        edit.set_constant(c.weight, Tensor::from_vec(shape, stored));
         if !self.has_bias() {
             return;
         }
@@ -110,7 +110,7 @@ impl Layer {
         match (self.bias_value(edit), self.bias) {
             (Some(v), _) => {
                 let shape = edit.constant(v).map_or_else(|| vec![bias.len()], |t| t.shape().to_vec());
-                replace(edit, v, Tensor::from_vec(shape, bias));
+                edit.set_constant(v, Tensor::from_vec(shape, bias));
             }
             (None, Bias::Input(i)) => {
                 let (graph, hint) = (edit.node(self.node).graph(), format!("{}.bias", edit.node_label(self.node)));
@@ -142,12 +142,4 @@ fn bias(model: &Model, node: NodeId, c: &Contraction) -> Bias {
         return Bias::None;
     }
     next.inputs().iter().flatten().copied().find(|v| fits(*v)).map_or(Bias::None, Bias::Added)
-}
-
-/// Puts another tensor in place of a constant.
-fn replace(edit: &mut GraphEdit, value: ValueId, tensor: Tensor) {
-    match edit.producer(value) {
-        Some(node) => edit.set_attr(node, "value", tensor),
-        None => edit.set_initializer(value, tensor),
-    }
 }
