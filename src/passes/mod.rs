@@ -72,6 +72,7 @@ pub static PASSES: &[Pass] = &[
     layout::slice_chain::PASS,
     layout::broadcast_expand::PASS,
     layout::transpose_gemm::PASS,
+    fuse::einsum::PASS,
     fuse::clip::PASS,
     fuse::hard_sigmoid::PASS,
     fuse::hard_swish::PASS,

@@ -2,6 +2,7 @@
 
 pub(super) mod clip;
 pub(super) mod depth_to_space;
+pub(super) mod einsum;
 pub(super) mod gelu;
 pub(super) mod global_pool;
 pub(super) mod group_norm;
