@@ -21,6 +21,7 @@ mod mean_std;
 mod min_max;
 mod moments;
 mod mse;
+mod output_mse;
 mod percentile;
 mod ranges;
 mod search;

@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use super::{Observer, entropy, mean_std, min_max, mse, percentile, search};
+use super::{Observer, entropy, mean_std, min_max, mse, output_mse, percentile, search};
 use crate::error::{Error, Result};
 
 /// Every calibrator, in the order in which help lists them.
 pub static CALIBRATORS: &[Entry] =
-    &[min_max::ENTRY, percentile::ENTRY, entropy::ENTRY, mse::ENTRY, mean_std::ENTRY, search::ENTRY];
+    &[min_max::ENTRY, percentile::ENTRY, entropy::ENTRY, mse::ENTRY, mean_std::ENTRY, search::ENTRY, output_mse::ENTRY];
 
 /// A calibrator as the table knows it.
 #[derive(Debug)]
@@ -56,7 +56,12 @@ impl Calibrator {
 
     /// Whether it leaves the choice among several ranges to measuring.
     pub fn leaves_choice(&self) -> bool {
-        self.entry.name == search::ENTRY.name
+        self.entry.name == search::ENTRY.name || self.by_output()
+    }
+
+    /// Whether nothing but the error of what is computed decides, for weights too.
+    pub fn by_output(&self) -> bool {
+        self.entry.name == output_mse::ENTRY.name
     }
 
     /// A fresh observer for one value.

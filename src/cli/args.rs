@@ -108,6 +108,8 @@ pub struct QuantArgs {
     pub algorithm: Option<String>,
     #[arg(long, value_name = "WHEN", help = one_of("Move the range of large channels into weights", Switch::ALL))]
     pub smooth: Option<Switch>,
+    #[arg(long, value_name = "WHEN", help = one_of("Make channels alike on both sides of activations", Switch::ALL))]
+    pub equalize: Option<Switch>,
     /// Time every node in the target's runtime; what integers do not make faster stays float
     #[arg(long, value_name = "latency", value_parser = ["latency"], conflicts_with = "optimize_for")]
     pub tune: Option<String>,
@@ -143,6 +145,7 @@ impl QuantArgs {
         o.op_types.clone_from(&self.op_types);
         o.min_bytes = self.min_bytes;
         o.smooth = self.smooth.unwrap_or(o.smooth);
+        o.equalize = self.equalize.unwrap_or(o.equalize);
         o.tune = match (&self.tune, self.optimize_for.as_str()) {
             (Some(_), _) => Switch::On,
             (None, "size") => Switch::Off,

@@ -1,7 +1,7 @@
 //! Activation functions.
 
 use super::infer::elementwise::same;
-use super::rule::clamps;
+use super::rule::{HOMOGENEOUS, Homogeneous, clamps};
 use super::{OpDef, QuantRule, channels, vjp};
 use crate::ir::{Model, NodeId};
 
@@ -15,12 +15,20 @@ pub fn clip_bounds(model: &Model, node: NodeId) -> Option<(f32, f32)> {
     Some((bound(1, "min", f32::NEG_INFINITY)?, bound(2, "max", f32::INFINITY)?))
 }
 
+/// A Clip to [0, ∞) is a Relu.
+const RECTIFIES: Homogeneous = Homogeneous {
+    inputs: |model, id| (clip_bounds(model, id)? == (0.0, f32::INFINITY)).then(|| vec![0]),
+    windowed: false,
+};
+
 pub(super) static OPS: &[OpDef] = &[
     OpDef::new("Relu", clamps(|_, _| Some((0.0, f32::INFINITY))))
+        .scales(HOMOGENEOUS)
         .backward(vjp::activation::relu)
         .infers(same)
         .couples(channels::elementwise::SAME),
     OpDef::new("Clip", clamps(clip_bounds))
+        .scales(RECTIFIES)
         .backward(vjp::activation::clip)
         .infers(same)
         .couples(channels::elementwise::SAME),
@@ -45,10 +53,12 @@ pub(super) static OPS: &[OpDef] = &[
         .infers(same)
         .couples(channels::elementwise::SAME),
     OpDef::new("LeakyRelu", QuantRule::Arithmetic)
+        .scales(HOMOGENEOUS)
         .backward(vjp::activation::leaky_relu)
         .infers(same)
         .couples(channels::elementwise::SAME),
     OpDef::new("PRelu", QuantRule::Arithmetic)
+        .scales(HOMOGENEOUS)
         .backward(vjp::activation::prelu)
         .takes(2)
         .infers(same)

@@ -1,6 +1,7 @@
 //! Elementwise arithmetic, comparison and logic.
 
 use super::infer::elementwise::{chooses, decides, joint, same};
+use super::rule::SUM;
 use super::{OpDef, QuantRule, channels, fold, infer, vjp};
 
 const GROWS: QuantRule = QuantRule::Never("its range grows too fast for one scale");
@@ -8,6 +9,7 @@ const DECIDES: QuantRule = QuantRule::Never("compares or decides, does not compu
 
 pub(super) static OPS: &[OpDef] = &[
     OpDef::new("Add", QuantRule::Arithmetic)
+        .scales(SUM)
         .backward(vjp::elementwise::add)
         .takes(2)
         .adds_up()
@@ -16,6 +18,7 @@ pub(super) static OPS: &[OpDef] = &[
         .folds(fold::arithmetic::add)
         .couples(channels::elementwise::JOINT),
     OpDef::new("Sub", QuantRule::Arithmetic)
+        .scales(SUM)
         .backward(vjp::elementwise::sub)
         .takes(2)
         .infers(joint)
@@ -51,6 +54,7 @@ pub(super) static OPS: &[OpDef] = &[
         .infers(joint)
         .couples(channels::elementwise::JOINT),
     OpDef::new("Sum", QuantRule::Arithmetic)
+        .scales(SUM)
         .backward(vjp::elementwise::sum)
         .adds_up()
         .infers(joint)

@@ -1,6 +1,6 @@
 //! Operators that move, select or describe values.
 
-use super::rule::{JOINS, REARRANGES};
+use super::rule::{HOMOGENEOUS, JOINS, REARRANGES};
 use super::{OpDef, QuantRule, channels, fold, infer, vjp};
 
 const DESCRIBES: QuantRule = QuantRule::Never("carries shapes, indices or types");
@@ -63,6 +63,7 @@ pub(super) static OPS: &[OpDef] = &[
     OpDef::new("GatherElements", REARRANGES).takes(2),
     OpDef::new("GatherND", REARRANGES).takes(2),
     OpDef::new("Identity", REARRANGES)
+        .scales(HOMOGENEOUS)
         .backward(vjp::layout::reshape)
         .infers(infer::elementwise::same)
         .tells(infer::value::first)

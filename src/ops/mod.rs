@@ -30,7 +30,7 @@ pub use cost::{Macs, Shapes};
 pub use fold::Fold;
 pub(crate) use fold::from_i64;
 pub use infer::{Context, Infer, InferValue};
-pub use rule::{Bounds, IntegerForm, QuantRule};
+pub use rule::{Bounds, ChannelAxis, Homogeneous, IntegerForm, QuantRule};
 pub use vjp::Vjp;
 
 use crate::ir::Node;
@@ -51,6 +51,10 @@ pub struct OpDef {
     pub pure: bool,
     /// Whether its output is the sum of its inputs.
     pub sums: bool,
+    /// Whether factors of channels pass through it; none where they do not.
+    pub homogeneous: Option<Homogeneous>,
+    /// Whether inputs 1 and 2 are a factor and a term for each channel of its output, and where that has its channels.
+    pub affine: Option<ChannelAxis>,
     /// Types of its outputs.
     pub infer: Option<Infer>,
     /// Elements of its output where it computes shapes.
@@ -75,6 +79,8 @@ impl OpDef {
             single: &[],
             pure: true,
             sums: false,
+            homogeneous: None,
+            affine: None,
             infer: None,
             value: None,
             fold: None,
@@ -121,6 +127,16 @@ impl OpDef {
 
     const fn adds_up(mut self) -> Self {
         self.sums = true;
+        self
+    }
+
+    const fn scales(mut self, rule: Homogeneous) -> Self {
+        self.homogeneous = Some(rule);
+        self
+    }
+
+    const fn ends_affine(mut self, channels: ChannelAxis) -> Self {
+        self.affine = Some(channels);
         self
     }
 

@@ -1,18 +1,20 @@
 //! Normalizations.
 
 use super::infer::elementwise::same;
-use super::{OpDef, QuantRule, channels, vjp};
+use super::{ChannelAxis, OpDef, QuantRule, channels, vjp};
 
 const NORMALIZES: QuantRule = QuantRule::Never("normalization is computed in float");
 const ATTENDS: QuantRule = QuantRule::Never("attention is computed in float");
 
 pub(super) static OPS: &[OpDef] = &[
     OpDef::new("BatchNormalization", NORMALIZES)
+        .ends_affine(ChannelAxis::Second)
         .backward(vjp::norm::batch)
         .takes(5)
         .infers(same)
         .couples(channels::norm::BATCH_NORM),
     OpDef::new("LayerNormalization", NORMALIZES)
+        .ends_affine(ChannelAxis::Last)
         .backward(vjp::norm::layer)
         .takes(2)
         .infers(same)
@@ -24,6 +26,7 @@ pub(super) static OPS: &[OpDef] = &[
         .couples(channels::norm::INSTANCE_NORM),
     OpDef::new("GroupNormalization", NORMALIZES).backward(vjp::norm::group).takes(3).infers(same),
     OpDef::new("RMSNormalization", NORMALIZES)
+        .ends_affine(ChannelAxis::Last)
         .backward(vjp::norm::rms)
         .takes(2)
         .infers(same)

@@ -14,7 +14,7 @@ pub(super) static OPS: &[OpDef] = &[
     OpDef::new("MatMulInteger", QUANTIZED).takes(2).infers(infer::product::matmul_integer).costs(cost::matmul),
     OpDef::new("QuantizeLinear", QUANTIZED).of_domain("com.microsoft"),
     OpDef::new("DequantizeLinear", QUANTIZED).of_domain("com.microsoft"),
-    OpDef::new("DynamicQuantizeLSTM", QUANTIZED).of_domain("com.microsoft"),
+    OpDef::new("DynamicQuantizeLSTM", QUANTIZED).of_domain("com.microsoft").infers(infer::recurrent::recurrent),
     OpDef::new("DynamicQuantizeMatMul", QUANTIZED).of_domain("com.microsoft"),
     OpDef::new("MatMulIntegerToFloat", QUANTIZED).of_domain("com.microsoft"),
     OpDef::new("MatMulNBits", QUANTIZED).of_domain("com.microsoft"),

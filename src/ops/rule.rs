@@ -54,6 +54,35 @@ impl QuantRule {
     }
 }
 
+/// Which inputs of a node may be multiplied by one positive number, a channel its own, that then multiplies its output.
+#[derive(Debug, Clone, Copy)]
+pub struct Homogeneous {
+    /// `None` where this node is not so.
+    pub inputs: fn(&Model, NodeId) -> Option<Vec<usize>>,
+    /// Whether it joins elements of all axes but the first two, so that channels must be the second.
+    pub windowed: bool,
+}
+
+/// Where the channels of a value are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChannelAxis {
+    Second,
+    Last,
+}
+
+/// Max(0, x) and its like.
+pub(super) const HOMOGENEOUS: Homogeneous = Homogeneous { inputs: |_, _| Some(vec![0]), windowed: false };
+/// Averages and maxima of windows.
+pub(super) const WINDOWED: Homogeneous = Homogeneous { inputs: |_, _| Some(vec![0]), windowed: true };
+/// Sums of activations; a constant is not multiplied with them.
+pub(super) const SUM: Homogeneous = Homogeneous { inputs: activations, windowed: false };
+
+fn activations(model: &Model, id: NodeId) -> Option<Vec<usize>> {
+    let inputs = model.node(id).inputs();
+    let computed = inputs.iter().all(|v| v.is_some_and(|v| model.constant(v).is_none()));
+    computed.then(|| (0..inputs.len()).collect())
+}
+
 /// The standard's integer operators for a contraction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IntegerForm {

@@ -1,7 +1,7 @@
 //! Deciding a quantization plan: what is timed, what is calibrated, what is tried.
 //!
 //! ```text
-//! smooth ─► values ─► statistics ─► time nodes, where wanted ─► choose among plans by held-back data ─► plan
+//! equalize ─► smooth ─► values ─► statistics ─► time nodes, where wanted ─► choose among plans by held-back data ─► plan
 //!                          └──────────────────────────────────────────► again, with more nodes in float ─► plan
 //! ```
 
@@ -14,11 +14,12 @@ use crate::error::{Error, Result};
 use crate::ir::{Model, Tensor};
 use crate::progress::Progress;
 use crate::quantize::algorithm::{self, ByData};
-use crate::quantize::{self, Format, QuantOptions, QuantPlan, Switch};
+use crate::quantize::{self, Format, Granularity, QuantOptions, QuantPlan, Switch};
 use crate::runtime::{self, Runtime};
 use crate::target;
 
 /// Where the ranges of activations come from.
+#[derive(Clone, Copy)]
 pub enum RangeSource<'a> {
     File(&'a Path),
     Data(&'a Dataset, &'a dyn Runtime, Calibrator),
@@ -94,11 +95,49 @@ pub fn decide<'a>(
     source: Option<RangeSource<'a>>,
     progress: &dyn Progress,
 ) -> Result<Decided<'a>> {
-    let smoothed = match &source {
+    // With a scale for each output channel equalization has little to gain, and what nobody measures nobody can choose.
+    let measured = matches!(&source, Some(RangeSource::Data(_, _, c)) if c.leaves_choice());
+    let open = options.granularity == Granularity::Tensor && measured && options.effective_format().is_static();
+    if options.equalize == Switch::Off || options.equalize == Switch::Auto && !open {
+        return once(model, options, source, progress);
+    }
+    if let Some(RangeSource::File(path)) = source {
+        return Err(Error::usage("--equalize on changes the values whose ranges it holds: give --data").in_file(path));
+    }
+    let mut other = model.clone();
+    let equalized = quantize::equalize(&mut other);
+    let mut with = once(&mut other, options, source, progress)?;
+    if options.equalize == Switch::Auto {
+        let mut without = once(model, options, source, progress)?;
+        let [a, b] = [&without, &with].map(|d| d.plan.judged.unwrap_or(f64::NEG_INFINITY));
+        if b <= a {
+            without.plan.notes.push(format!("not equalized: the outputs come to {a:.1} dB, equalized to {b:.1} dB"));
+            return Ok(without);
+        }
+        with.plan.notes.push(format!("the outputs come to {b:.1} dB, not equalized to {a:.1} dB"));
+    }
+    with.plan.notes.push(equalized.to_string());
+    *model = other;
+    Ok(with)
+}
+
+/// The plan for the model as it is, but for what is smoothed or scaled.
+fn once<'a>(
+    model: &mut Model,
+    options: &QuantOptions,
+    source: Option<RangeSource<'a>>,
+    progress: &dyn Progress,
+) -> Result<Decided<'a>> {
+    let changed: Vec<String> = match &source {
+        Some(RangeSource::Data(dataset, runtime, _)) if options.effective_format() == Format::WeightOnly => {
+            let scaled = quantize::scale(model, options, (dataset, *runtime), progress)?;
+            scaled.iter().map(ToString::to_string).collect()
+        }
         Some(RangeSource::Data(dataset, runtime, calibrator)) => {
             let wanted = options.smooth == Switch::On || calibrator.leaves_choice();
             let options = QuantOptions { smooth: if wanted { options.smooth } else { Switch::Off }, ..options.clone() };
-            quantize::smooth(model, &options, (dataset, *runtime), progress)?
+            let smoothed = quantize::smooth(model, &options, (dataset, *runtime), progress)?;
+            smoothed.iter().map(ToString::to_string).collect()
         }
         _ => Vec::new(),
     };
@@ -107,8 +146,12 @@ pub fn decide<'a>(
     let values = quantize::values_to_observe(model, &options);
     let alone = options.effective_format() == Format::WeightOnly;
     let by_data = matches!(source, Some(RangeSource::Data(..))) && (alone || !values.is_empty());
-    if !by_data && algorithm::find(&options.algorithm)?.by_data == ByData::Always {
-        let what = "needs --data, and a form with static activations or none";
+    let what = match algorithm::find(&options.algorithm)?.by_data {
+        ByData::Always if !by_data => Some("needs --data, and a form with static activations or none"),
+        ByData::Scaled if !by_data || !alone => Some("needs --data, and weights alone (--activations none)"),
+        _ => None,
+    };
+    if let Some(what) = what {
         return Err(Error::usage(format!("algorithm {} {what}", options.algorithm)));
     }
     let mut fitted = None;
@@ -140,7 +183,7 @@ pub fn decide<'a>(
             )));
         }
     };
-    plan.notes.extend(smoothed.iter().map(ToString::to_string));
+    plan.notes.extend(changed);
     Ok(Decided { plan, options, fitted })
 }
 

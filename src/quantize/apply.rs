@@ -9,7 +9,8 @@ use super::plan::{ActivationPlan, Decision, NodePlan, QuantPlan, Rounded, Weight
 use super::storage::{self, Form, Stored};
 use super::weights::{self, QuantizedWeight};
 use super::{
-    Format, algorithm, grouped, guard, half, integer, product, qdq, qoperator, short_floats, table, weight_only,
+    Format, algorithm, grouped, guard, half, integer, product, qdq, qoperator, recurrent, short_floats, table,
+    weight_only,
 };
 use crate::error::{Error, Result};
 use crate::ir::{GraphEdit, Model, Tensor, ValueId};
@@ -74,6 +75,7 @@ pub fn apply(model: &mut Model, plan: &QuantPlan) -> Result<QuantReport> {
     shift_biases(&mut edit, plan);
     let before = edit.graph(edit.main()).initializers().len();
     let (mut done, mut tables, mut short) = (Done::new(), table::Stored::new(), short_floats::Stored::new());
+    let mut rows = recurrent::Rows::new();
     for node in &plan.nodes {
         if !edit.is_live(node.id) {
             continue;
@@ -89,6 +91,9 @@ pub fn apply(model: &mut Model, plan: &QuantPlan) -> Result<QuantReport> {
                 Format::Integer | Format::Dynamic => integer::node(&mut edit, plan, node, weight, &mut done)?,
                 Format::WeightOnly | Format::Half => weight_only::node(&mut edit, plan, node, weight, &mut done)?,
             },
+            Decision::Recurrent { weights, dynamic } => {
+                recurrent::node(&mut edit, plan, node, (weights, *dynamic), &mut rows)?;
+            }
             Decision::Shorten { dtype, .. } => short_floats::node(&mut edit, node, *dtype, &mut short)?,
             Decision::Product { .. } => match format {
                 Format::Qoperator => product::requantizing(&mut edit, node)?,
@@ -127,6 +132,9 @@ fn needed_opset(plan: &QuantPlan) -> Result<(i64, String)> {
         }
         Decision::Quantize { weight, .. } if packed || !weight.dtype.is_narrow() => {
             Some((weight.dtype.opset(), format!("weights of {} bits need", weight.dtype.bits())))
+        }
+        Decision::Recurrent { weights, .. } if packed => {
+            weights.first().map(|w| (w.dtype.opset(), format!("weights of {} bits need", w.dtype.bits())))
         }
         Decision::Shorten { dtype, .. } if dtype.bits() == 8 => Some((FLOAT8_OPSET, format!("{dtype} needs"))),
         _ => None,

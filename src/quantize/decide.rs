@@ -12,7 +12,7 @@ use super::chain::{Activations, made_quantized, rearranged_from, settled};
 use super::options::{Activations as ActivationType, Filters, Format, Granularity, QuantOptions, Weights};
 use super::params::{QParams, QType};
 use super::plan::{ActivationPlan, Decision, NodePlan, QuantPlan, WeightPlan};
-use super::{half, named, short_floats, storage, weights};
+use super::{half, named, recurrent, short_floats, storage, weights};
 use crate::calibrate::{Range, Ranges};
 use crate::error::Result;
 use crate::ir::{DType, Model, NodeId, Tensor, ValueId};
@@ -82,10 +82,14 @@ pub fn plan(model: &Model, ranges: Option<&Ranges>, options: &QuantOptions) -> R
     }
     notes.extend(stored_otherwise(&options, preset));
     let options = &options;
-    let mut plan = QuantPlan { options: options.clone(), nodes: vec![], activations: vec![], notes, passing: false };
+    let mut plan =
+        QuantPlan { options: options.clone(), nodes: vec![], activations: vec![], notes, judged: None, passing: false };
     let quantized = |n: &NodeId| {
         let op_type = model.node(*n).op_type.to_lowercase();
-        ["quantize", "qlinear", "integer", "nbits"].iter().any(|mark| op_type.contains(mark))
+        // Integers of weights alone are cast where that is what a runtime folds.
+        let stored =
+            || model.node(*n).is("Cast") && model.constant_input(*n, 0).is_some_and(|t| t.dtype().is_quantized());
+        ["quantize", "qlinear", "integer", "nbits"].iter().any(|mark| op_type.contains(mark)) || stored()
     };
     if model.all_nodes().iter().any(quantized) {
         plan.notes.push("the model is quantized already: left as it is".into());
@@ -154,7 +158,10 @@ impl Decider<'_> {
         let decided = match rule {
             _ if short_floats::wanted(self.options.weights).is_some() => self.shortened(id)?,
             QuantRule::Table { table } => self.table(id, table)?,
-            QuantRule::Recurrent => Err("recurrent weights need an operator of their own".into()),
+            QuantRule::Recurrent => {
+                let insists = self.filters.insists(self.model.node_label(id), &node.op_type);
+                recurrent::decide(self.model, id, (self.options, self.preset), insists)
+            }
             _ => self.weighted(id, activations),
         };
         decided.or_else(|reason| Ok::<_, ()>(Decision::Keep { reason })).ok()

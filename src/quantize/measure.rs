@@ -9,7 +9,7 @@
 //! Nodes of the same operator, attributes and shapes are timed once. A node alone pays for quantizing its input, which in the
 //! model it may share with others. Afterwards the models are timed as wholes; with all that
 //! gain, with all that nearly gain, and with those that gain clearly. The fastest stays, or nothing where none pays.
-//! Nodes that the user named are not questioned.
+//! Nodes that the user named are not questioned. What is only stored as integers is timed kind by kind ([`stored_only`]).
 //!
 //! What is near may fall either way in two runs; `--include` pins a node, `--exclude` rules it out.
 
@@ -19,6 +19,7 @@ use std::time::Duration;
 use super::chain::settled;
 use super::options::Filters;
 use super::plan::{Decision, QuantPlan};
+use super::stored_only;
 use super::subset::without;
 use crate::error::Result;
 use crate::ir::{GraphEdit, Model, NodeId, Tensor, TensorType, Type, ValueId};
@@ -33,7 +34,8 @@ const LEAST: [f64; 3] = [0.75, 1.0, 1.25];
 /// The whole model must gain this much, more than two runs of one model differ by.
 const MODEL_GAIN: f64 = 1.05;
 const PER_NODE: LatencyOptions = LatencyOptions { min_runs: 5, max_runs: 40, budget: Duration::from_millis(60) };
-const WHOLE: LatencyOptions = LatencyOptions { min_runs: 11, max_runs: 100, budget: Duration::from_millis(1500) };
+pub(super) const WHOLE: LatencyOptions =
+    LatencyOptions { min_runs: 11, max_runs: 100, budget: Duration::from_millis(1500) };
 
 /// What timing found.
 #[derive(Debug, Clone, Default)]
@@ -109,6 +111,7 @@ pub fn measure(
         ));
     }
     whole(model, plan, &mut found, &gains, (inputs, runtime))?;
+    stored_only::measure(model, plan, &mut found, (inputs, runtime))?;
     Ok(found)
 }
 
@@ -178,7 +181,7 @@ fn alone(model: &Model, plan: &QuantPlan, index: usize, x: &Tensor, runtime: &dy
 
 /// Time of the first ÷ time of each other, one thread, all in one run. Other work on the machine only adds to times, so their
 /// lower quartiles are compared.
-fn speedups(
+pub(super) fn speedups(
     models: &[&Model],
     inputs: &[(String, Tensor)],
     runtime: &dyn Runtime,

@@ -7,7 +7,7 @@
 //! Which operators contract a weight, which rearrange, which stay float is data of [`crate::ops`]; where the
 //! target wants Q/DQ is data of [`crate::target`]. The forms that a decision can be written in are one file
 //! each: `qdq`, `qoperator`, `integer` (static and dynamic), `weight_only`, `n_bits`, `half`, `short_floats`; `product` for those of two
-//! activations, `table` for what is looked up. How the integers of a weight share scales is `sharing`, how they lie in the file `storage`.
+//! activations, `table` for what is looked up, `recurrent` for layers with gates. How the integers of a weight share scales is `sharing`, how they lie in the file `storage`.
 
 pub mod algorithm;
 mod apply;
@@ -15,6 +15,7 @@ mod chain;
 mod compare;
 mod convolution;
 mod decide;
+mod equalize;
 mod grouped;
 mod guard;
 mod half;
@@ -28,9 +29,12 @@ mod plan;
 mod product;
 mod qdq;
 mod qoperator;
+mod recurrent;
+mod rescale;
 mod sharing;
 mod short_floats;
 mod storage;
+mod stored_only;
 mod subset;
 mod table;
 mod weight_only;
@@ -39,8 +43,9 @@ mod write;
 
 pub use algorithm::ALGORITHMS;
 pub use apply::{QuantReport, apply};
-pub use compare::{Smoothed, choose, smooth, weights_alone};
+pub use compare::{Scaled, Smoothed, choose, scale, smooth, weights_alone};
 pub use decide::{plan, values_to_observe};
+pub use equalize::{Equalized, equalize};
 pub use measure::{Measured, measure};
 pub use options::{Activations, Format, Granularity, QuantOptions, Switch, Weights};
 pub use params::{QParams, QType};

@@ -11,7 +11,7 @@ use super::plan::{NodePlan, WeightPlan};
 use super::storage::MICROSOFT;
 use super::weights::QuantizedWeight;
 use crate::error::{Error, Result};
-use crate::ir::{DType, GraphEdit, NewNode, Node, Place, Tensor};
+use crate::ir::{DType, GraphEdit, Node, Tensor};
 use crate::ops::{self, QuantRule};
 use crate::target::Preset;
 
@@ -46,22 +46,20 @@ pub(super) fn node(edit: &mut GraphEdit, node: &NodePlan, w: &WeightPlan, q: &Qu
     let values = edit.add_initializer(graph, &format!("{name}_quantized"), values);
     let scales = edit.add_initializer(graph, &format!("{name}_scale"), Tensor::from_vec([n * blocks], scales));
     let x = edit.node(id).input(0).ok_or_else(lost)?;
-    let mut product = NewNode::new("MatMulNBits").domain(MICROSOFT).name(node.node.clone());
-    for (attribute, value) in [("K", k), ("N", n), ("bits", bits), ("block_size", size)] {
-        product = product.attr(attribute, value as i64);
-    }
-    product = product.inputs([x, values, scales].map(Some));
+    let mut inputs = vec![Some(x), Some(values), Some(scales)];
     if let Some(zeros) = zeros {
         let zeros = packed(n, blocks, bits, |c, b| if b < blocks { zeros[b * n + c] } else { 0 })?;
         let zeros = zeros.reshaped([zeros.len()])?;
-        product = product.input(edit.add_initializer(graph, &format!("{name}_zero_point"), zeros));
+        inputs.push(Some(edit.add_initializer(graph, &format!("{name}_zero_point"), zeros)));
     }
-    let y = edit.detach_output(id, 0).ok_or_else(lost)?;
     if edit.opset(MICROSOFT).is_none() {
         edit.set_opset(MICROSOFT, 1);
     }
-    edit.insert(Place::After(id), product.output_into(y));
-    edit.remove_node(id);
+    edit.set_op(id, "MatMulNBits", MICROSOFT);
+    edit.set_inputs(id, &inputs);
+    for (attribute, value) in [("K", k), ("N", n), ("bits", bits), ("block_size", size)] {
+        edit.set_attr(id, attribute, value as i64);
+    }
     Ok(())
 }
 

@@ -212,6 +212,8 @@ pub struct QuantOptions {
     pub algorithm: String,
     /// Whether the range of large channels is moved into the weights that read them.
     pub smooth: Switch,
+    /// Whether channels are made alike on both sides of what is between two layers; `auto`: where weights have one scale, if that pays.
+    pub equalize: Switch,
     /// Whether nodes are timed in the target's runtime, and stay float where integers are not faster; `auto`: where the preset wants it, or
     /// the result is slower than the original.
     pub tune: Switch,
@@ -242,6 +244,7 @@ impl QuantOptions {
             min_bytes: 4096,
             algorithm: super::algorithm::ALGORITHMS[0].name.into(),
             smooth: Switch::Auto,
+            equalize: Switch::Auto,
             tune: Switch::Auto,
             float: BTreeMap::new(),
         }

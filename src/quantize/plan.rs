@@ -21,6 +21,9 @@ pub struct QuantPlan {
     pub activations: Vec<ActivationPlan>,
     /// What concerns the model as a whole.
     pub notes: Vec<String>,
+    /// How near the outputs came on the batches that judge it, in dB.
+    #[serde(skip)]
+    pub judged: Option<f64>,
     /// Whether it is written to be run once rather than to be stored: weights behind DequantizeLinear, whatever the target takes.
     #[serde(skip)]
     pub(super) passing: bool,
@@ -55,6 +58,8 @@ pub enum Decision {
     Product { a: Option<QParams>, b: Option<QParams>, output: Option<QParams> },
     /// The table that it looks up is stored as integers, which take so many bytes; with fewer than 8 bits in blocks along a row.
     Table { dtype: QType, block: Option<usize>, bytes: u64 },
+    /// The weights of its gates become integers: stored so, or with `dynamic` multiplied so, what they meet quantized at every step.
+    Recurrent { weights: Vec<WeightPlan>, dynamic: bool },
     /// Its weight, or the table that it looks up, is stored in a shorter float, which takes so many bytes.
     Shorten {
         #[serde(serialize_with = "by_name")]
@@ -165,7 +170,8 @@ impl QuantPlan {
         self.nodes.iter().filter(|n| !matches!(n.decision, Decision::Keep { .. })).count()
     }
 
-    /// Names of the nodes that are to multiply integers: those whose weights alone are stored so are not among them.
+    /// Names of the nodes that are to multiply integers, which is up to the runtime: neither those whose weights alone are stored so nor those
+    /// that become another operator are among them.
     pub fn in_integers(&self) -> Vec<String> {
         let format = self.options.effective_format();
         let computes = |n: &&NodePlan| match &n.decision {
@@ -244,6 +250,11 @@ impl fmt::Display for QuantPlan {
                 Decision::Table { dtype, block, bytes } => {
                     let blocks = block.map_or(String::new(), |size| format!(" block:{size}"));
                     writeln!(f, "quantize  {name:<width$}  table {}{blocks} of {bytes} bytes", dtype.name())?;
+                }
+                Decision::Recurrent { weights, dynamic } => {
+                    write!(f, "quantize  {name:<width$}")?;
+                    weights.iter().try_for_each(|w| write!(f, "  {w}"))?;
+                    writeln!(f, "  {}", if *dynamic { "x and h at every step" } else { "weights only" })?;
                 }
                 Decision::Shorten { dtype, bytes } => {
                     writeln!(f, "shorten   {name:<width$}  {dtype} of {bytes} bytes")?;

@@ -2,12 +2,12 @@
 //!
 //! ```text
 //! packed      W int4 ─► DequantizeLinear ─► MatMul               the runtime takes DequantizeLinear into the operator
-//! folded      W int4 ─► Cast(float) ─► [Sub z] ─► Mul s ─► Conv  weights alone, before other operators: runtimes fold it at load
+//! folded      W int  ─► Cast(float) ─► [Sub z] ─► Mul s ─► Conv  weights alone, before other operators: runtimes fold it at load
 //! cast        W int4 ─► Cast(int8) ─► DequantizeLinear ─► Conv   with quantized activations: folded at load, integer kernels after
 //! wide        W int8                                            where the form or the target reads no less than 8 bits
 //! ```
 //!
-//! Only packed and wide are written for types of 8 bits.
+//! For types of 8 bits packed is wide, and nothing is cast to them.
 
 use super::options::{Format, QuantOptions};
 use super::params::QType;
@@ -51,9 +51,12 @@ impl Form {
     pub fn of(plan: &QuantPlan, node: &Node, w: &WeightPlan, input: bool) -> Result<Form> {
         let preset = target::find(&plan.options.target)?;
         let as_it_is = w.block.is_some() || preset.takes_dequantize.contains(&node.op_type.as_str());
-        Ok(match w.dtype.is_narrow() && is_packed(&plan.options, preset) && !plan.passing {
-            true if input => Form::Cast,
-            true if !as_it_is => Form::Folded,
+        let packed = w.dtype.is_narrow() && is_packed(&plan.options, preset);
+        let multiplied = matches!(plan.options.effective_format(), Format::Integer | Format::Dynamic);
+        Ok(match input {
+            _ if plan.passing || multiplied => Form::Plain,
+            true if packed => Form::Cast,
+            false if !as_it_is && preset.folds_cast => Form::Folded,
             _ => Form::Plain,
         })
     }
@@ -82,7 +85,8 @@ impl Stored {
         let zero_point = match (&w.zero_point, form) {
             (Some(z), Form::Folded) => {
                 let values = z.to_f32().unwrap_or_default().into_owned();
-                Some(broadcast(&Tensor::from_vec(z.shape(), values))?)
+                let moves = values.iter().any(|z| *z != 0.0);
+                moves.then(|| broadcast(&Tensor::from_vec(z.shape(), values))).transpose()?
             }
             // A zero point is of the type of the values.
             (Some(z), Form::Cast) => Some(widened(z).unwrap_or_else(|| z.clone())),
@@ -113,11 +117,13 @@ impl Stored {
             let node = NewNode::new("Cast").name(format!("{name}_Cast")).input(values).attr("to", i64::from(to.code()));
             made(edit, place, node.output(format!("{name}_cast"), typed(to, &shape)))
         };
+        let after = |edit: &GraphEdit, v: ValueId| edit.producer(v).map_or(place, Place::After);
         match form {
             Form::Plain => dequantize(edit, place, (values, scale, zero_point), name, plan.axis, plan.block),
             Form::Cast => {
                 let wide = edit.constant(values).and_then(widened).map_or(DType::I8, |t| t.dtype());
                 let values = cast(edit, wide);
+                let place = after(edit, values);
                 dequantize(edit, place, (values, scale, zero_point), name, plan.axis, plan.block)
             }
             Form::Folded => {
@@ -125,6 +131,7 @@ impl Stored {
                 for (op, other) in [("Sub", zero_point), ("Mul", Some(scale))] {
                     let Some(other) = other else { continue };
                     let node = NewNode::new(op).name(format!("{name}_{op}")).inputs([Some(floats), Some(other)]);
+                    let place = after(edit, floats);
                     floats = made(edit, place, node.output(format!("{name}_floats"), typed(DType::F32, &shape)));
                 }
                 floats

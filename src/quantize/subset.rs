@@ -77,6 +77,6 @@ pub fn stand_in(model: &Model, plan: &QuantPlan) -> Result<Model> {
         return as_pressed(model, plan);
     }
     let mut model = model.clone();
-    apply(&mut model, plan)?;
+    apply(&mut model, &QuantPlan { passing: true, ..plan.clone() })?;
     Ok(model)
 }

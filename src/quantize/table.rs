@@ -99,15 +99,15 @@ fn in_blocks(edit: &mut GraphEdit, node: &NodePlan, (dtype, size): (QType, usize
         }
     };
     let indices = edit.node(id).input(1).ok_or_else(lost)?;
-    let y = edit.detach_output(id, 0).ok_or_else(lost)?;
     if edit.opset(MICROSOFT).is_none() {
         edit.set_opset(MICROSOFT, 1);
     }
-    let gather = NewNode::new("GatherBlockQuantized").domain(MICROSOFT).name(node.node.clone());
-    let gather =
-        gather.attr("gather_axis", 0i64).attr("quantize_axis", 1i64).attr("block_size", size as i64).attr("bits", 4i64);
-    edit.insert(Place::After(id), gather.inputs([values, indices, scales].map(Some)).output_into(y));
-    edit.remove_node(id);
+    edit.set_op(id, "GatherBlockQuantized", MICROSOFT);
+    edit.set_inputs(id, &[values, indices, scales].map(Some));
+    edit.remove_attr(id, "axis");
+    for (attribute, value) in [("gather_axis", 0), ("quantize_axis", 1), ("block_size", size as i64), ("bits", 4)] {
+        edit.set_attr(id, attribute, value);
+    }
     Ok(())
 }
 

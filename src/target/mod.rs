@@ -78,14 +78,18 @@ pub struct Preset {
     pub arithmetic: &'static [&'static str],
     /// Operators that it quantizes by itself where integers come before and after them.
     pub quantizes_itself: &'static [&'static str],
+    /// Whether it makes floats of integers at load where Cast and Mul stand before an operator that takes no DequantizeLinear.
+    pub folds_cast: bool,
     /// Whether it reads integers below 8 bits.
     pub narrow_weights: bool,
     /// Whether weights of 4 and 2 bits in blocks are best written as MatMulNBits (com.microsoft).
     pub n_bits: bool,
     /// Operators into which it takes the DequantizeLinear of a weight; before others it runs at every call.
     pub takes_dequantize: &'static [&'static str],
-    /// Whether looked-up tables are stored in 8 bits.
+    /// Whether looked-up tables and recurrent weights are stored in 8 bits.
     pub tables: bool,
+    /// The size of a hidden state from which DynamicQuantizeLSTM (com.microsoft) is faster than LSTM; `None`: it is not there.
+    pub dynamic_lstm: Option<u64>,
     /// Whether an integer convolution is faster written as a product of matrices.
     pub convolutions_as_products: bool,
     /// Whether it reads `sparse_initializer`.

@@ -9,6 +9,9 @@
 //! fast as one written so (384 to 1536 terms, blocks of 32 / 64 / 128: 1.0 to 2.0 / 1.0 to 2.3 / 1.3 to 2.7× float). Before any other
 //! operator DequantizeLinear runs at every call (a convolution 0.79×), while Cast and Mul of constants are folded at load (0.99×).
 //! Cast from 4 to 8 bits is folded, too, and what follows becomes an integer kernel.
+//!
+//! DynamicQuantizeLSTM of u8 weights with one scale a direction, on x86-64 without VNNI, hidden size 64 / 128 / 256: 1.00 to 1.21 / 1.15 to 1.68
+//! / 1.43 to 2.85× LSTM (1 and 32 steps, 1 and 8 samples, one and two directions). There is none for GRU and RNN.
 
 use super::{Depthwise, OpPlacement, Output, PassChoice, Preset, off, on};
 
@@ -54,10 +57,12 @@ pub(super) static PRESET: Preset = Preset {
     activation_products: false,
     arithmetic: &["Add", "Mul", "GlobalAveragePool", "AveragePool", "Concat"],
     quantizes_itself: &["Conv", "ConvTranspose", "Gemm"],
+    folds_cast: true,
     narrow_weights: true,
     n_bits: false,
     takes_dequantize: &["MatMul"],
     tables: true,
+    dynamic_lstm: Some(128),
     convolutions_as_products: false,
     sparse_initializers: true,
     microsoft: true,

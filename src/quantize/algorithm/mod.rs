@@ -1,5 +1,6 @@
 //! Rules that turn real weights into integers, one file each.
 
+mod awq;
 mod clip;
 pub mod gptq;
 mod hqq;
@@ -29,6 +30,8 @@ pub enum ByData {
     Never,
     /// Where the outputs come nearer on batches that are held back.
     WherePays,
+    /// Of weights alone, by their ranges and by factors of what they meet.
+    Scaled,
     Always,
 }
 
@@ -43,6 +46,7 @@ pub static ALGORITHMS: &[Algorithm] = &[
     sum_preserving::ALGORITHM,
     round_to_nearest::ALGORITHM,
     gptq::ALGORITHM,
+    awq::ALGORITHM,
     hqq::ALGORITHM,
 ];
 

@@ -14,6 +14,8 @@
 //! best layer by layer need not be best for the whole: errors of both signs cancel, or decide a near tie. What
 //! was judged is what is written.
 //!
+//! By `output-mse` only the measured ranges take part, and weights get the scales of least error of their outputs ([`super::weight_ranges`]).
+//!
 //! Where the runtime cannot run the pieces, the plan of least squared error stands, with a note.
 
 use std::collections::BTreeMap;
@@ -21,7 +23,7 @@ use std::collections::BTreeMap;
 use super::biases::{layers, uncorrected};
 use super::judge::{Judge, Score};
 use super::samples::spread;
-use super::{Ground, Samples, correct, refine, rounding, staged};
+use super::{Ground, Samples, correct, refine, rounding, staged, weight_ranges};
 use crate::calibrate::{Range, Ranges, Statistics};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
@@ -96,6 +98,10 @@ fn tried(
         true => candidates(ground, statistics, (&first, &ranges), &spread(&samples.fit, count))?,
         false => vec![ranges],
     };
+    let by_output = statistics.calibrator().by_output();
+    if by_output {
+        all.truncate(1);
+    }
     let mut plans: Vec<QuantPlan> =
         all.iter().map(|ranges| plan(model, Some(ranges), options)).collect::<Result<_>>()?;
     let corrects = choice && samples.apart() && correct(ground, &mut plans, &spread(&samples.fit, BIASES * count))?;
@@ -114,8 +120,13 @@ fn tried(
             (plan, score) = (plain, without);
         }
     }
+    if by_output {
+        let (mut other, count) = weight_ranges::fit(ground, &plan, &spread(&samples.fit, BIASES * count))?;
+        other.notes.push(format!("scales of {count} weights found by the error of their outputs"));
+        (plan, score) = (other.clone(), judge.scores(&[&other])?.remove(0));
+    }
     let by_data = algorithm::find(&options.algorithm)?.by_data;
-    if by_data != ByData::Never {
+    if matches!(by_data, ByData::WherePays | ByData::Always) {
         let fitted = spread(&samples.fit, BIASES * count);
         let worth = if options.weights_are_narrow() { 0.0 } else { WORTH };
         let rounded = rounded(ground, &plan, (&fitted, corrects), &judge)?;
@@ -132,6 +143,7 @@ fn tried(
         false => "calibration batch, to which it was fitted; biases are not corrected without more",
     };
     plan.notes.push(format!("SQNR of the outputs on {} {kind}: {:.1} dB", judge.batches(), score.sqnr));
+    plan.judged = Some(score.score);
     Ok((plan, ranges))
 }
 

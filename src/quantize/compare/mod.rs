@@ -7,22 +7,26 @@
 //! The first two fit; the last one judges, on batches that they have not seen ([`Samples`]). All give the same result
 //! however many threads there are: batches are added up in their order.
 
+mod awq;
 mod biases;
 mod choose;
 mod judge;
 mod pieces;
 mod press;
+mod products;
 mod ranges;
 mod rounding;
 mod samples;
 mod smooth;
 mod staged;
+mod weight_ranges;
 mod weights_alone;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+pub use awq::{Scaled, scale};
 use biases::correct;
 pub use choose::choose;
 use ranges::refine;

@@ -36,9 +36,7 @@ pub type Weights = BTreeMap<NodeId, Arc<Rounded>>;
 /// What the data or the runtime refuse.
 pub fn round(ground: Ground, plan: &QuantPlan, batches: &[usize]) -> Result<Weights> {
     let mut rounded = Weights::new();
-    // What does not fit into memory at all is left out.
-    let all = contractions(ground.model, plan).into_iter().filter(|alike| bytes(alike) <= ROOM);
-    for run in packed(all.collect(), bytes, ROOM) {
+    for run in runs(ground.model, plan) {
         let hessians = measure(ground, &run, batches)?;
         let found: Vec<_> = run
             .par_iter()
@@ -48,6 +46,12 @@ pub fn round(ground: Ground, plan: &QuantPlan, batches: &[usize]) -> Result<Weig
         rounded.extend(found);
     }
     Ok(rounded)
+}
+
+/// The layers whose matrices are in memory together. What does not fit at all is left out.
+pub(super) fn runs<'a>(model: &Model, plan: &'a QuantPlan) -> Vec<Vec<Alike<'a>>> {
+    let all = contractions(model, plan).into_iter().filter(|alike| bytes(alike) <= ROOM);
+    packed(all.collect(), bytes, ROOM)
 }
 
 /// `plan` with these weights.
@@ -66,7 +70,7 @@ fn bytes(alike: &Alike) -> usize {
     c.groups * c.depth * c.depth * size_of::<f32>()
 }
 
-fn measure(ground: Ground, run: &[Alike], batches: &[usize]) -> Result<Vec<Hessian>> {
+pub(super) fn measure(ground: Ground, run: &[Alike], batches: &[usize]) -> Result<Vec<Hessian>> {
     let name = |a: &Alike| ground.model.name(a[0].contraction.input).to_string();
     let inputs: Vec<String> = run.iter().map(name).collect();
     let names: BTreeSet<&String> = inputs.iter().collect();
@@ -126,11 +130,14 @@ fn rounded_by(model: &Model, plan: &QuantPlan, alike: &Alike, hessian: &Hessian)
     found.filter_map(rounded).collect()
 }
 
-/// As the rule of the plan rounds.
-fn start(model: &Model, plan: &QuantPlan, layer: &Layer) -> Option<QuantizedWeight> {
+/// As the rule of the plan rounds, with the scales that were found before if any were.
+pub(super) fn start(model: &Model, plan: &QuantPlan, layer: &Layer) -> Option<QuantizedWeight> {
     let tensor = model.constant(layer.contraction.weight)?;
     let values = tensor.to_f32()?;
-    let scales = planned_scales(&values, tensor.shape(), plan, layer.weight, None).ok()?;
+    let scales = match &layer.weight.rounded {
+        Some(rounded) => rounded.params.iter().map(|p| p.scale).collect(),
+        None => planned_scales(&values, tensor.shape(), plan, layer.weight, None).ok()?,
+    };
     let algorithm = algorithm::find(&plan.options.algorithm).ok()?;
     let WeightPlan { axis, dtype, .. } = layer.weight;
     Some(weights::quantize(&values, tensor.shape(), *axis, scales, *dtype, algorithm))

@@ -8,37 +8,31 @@
 //!
 //! One scale serves all channels of an activation: a few large ones leave few levels to the others, while each column of a weight has
 //! a scale of its own. α is searched for every activation, by the error of its products when both sides are quantized, on a sample of
-//! rows. The multiplication stays in the graph, where what makes x has other readers, so it must pay: [`PAYS`] dB, or any where
-//! the user insists.
+//! rows. The multiplication is folded into what makes x where that is exact ([`super::products`]), else it stays in the graph; it must
+//! pay: [`PAYS`] dB, or any where the user insists.
 //!
 //! In float the model computes the same, up to rounding. Convolutions are left alone: their channels are scaled for free elsewhere.
 
-use std::collections::BTreeSet;
 use std::fmt;
 
-use faer::linalg::matmul::matmul;
-use faer::{Accum, MatMut, MatRef, Par};
 use rayon::prelude::*;
 
-use super::pieces::Original;
 use super::press::{power, press, squared_distance};
+use super::products::{BATCHES, Seen, bytes, divide, groups_of, product, sample, side_by_side};
 use super::samples::spread;
-use super::{ROOM, contractions, packed};
+use super::{Alike, ROOM, packed};
 use crate::calibrate::{Range, Ranges};
 use crate::data::Dataset;
 use crate::error::Result;
-use crate::ir::{GraphEdit, Model, NewNode, NodeId, Place, Tensor};
+use crate::ir::{GraphEdit, Model};
 use crate::progress::Progress;
+use crate::quantize::plan::QuantPlan;
 use crate::quantize::{Granularity, QParams, QType, QuantOptions, Switch, decide};
 use crate::runtime::Runtime;
-use crate::second_order::Contraction;
 
 /// What the error of the products must fall by for a multiplication more.
 const PAYS: f64 = 3.0;
 const STRENGTHS: [f64; 7] = [0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
-/// Rows of an activation whose products are compared, and batches that they come from.
-const ROWS: usize = 512;
-const BATCHES: usize = 32;
 /// Parts of a range that are tried.
 const PARTS: [f32; 5] = [1.0, 0.85, 0.7, 0.55, 0.4];
 
@@ -51,12 +45,15 @@ pub struct Smoothed {
     pub strength: f64,
     /// By how much their error falls.
     pub gain_db: f64,
+    /// Whether what makes the activation took the factors, so that nothing more is computed.
+    pub folded: bool,
 }
 
 impl fmt::Display for Smoothed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Smoothed { value, products, strength, gain_db } = self;
-        write!(f, "smoothed {value} by α {strength}: its {products} products err {gain_db:.1} dB less")
+        let Smoothed { value, products, strength, gain_db, folded } = self;
+        let folded = if *folded { ", folded" } else { "" };
+        write!(f, "smoothed {value} by α {strength}{folded}: its {products} products err {gain_db:.1} dB less")
     }
 }
 
@@ -76,89 +73,29 @@ pub fn smooth(
     let least = if options.smooth == Switch::On { 0.0 } else { PAYS };
     let batches = spread(&(0..dataset.batch_count()).collect::<Vec<_>>(), BATCHES);
     let mut done = Vec::new();
-    for run in packed(groups(model, options)?, bytes, ROOM) {
-        let seen = sample(model, &run, &batches, (dataset, runtime), progress)?;
+    let plan = assumed(model, options)?;
+    for run in packed(groups_of(model, &plan), bytes, ROOM) {
+        let seen = sample(model, &run, &batches, (dataset, runtime), ("smoothing", progress))?;
         let found: Vec<Option<Found>> =
             run.par_iter().zip(&seen).map(|(group, seen)| Search::of(model, options, group, seen)?.best()).collect();
         for (group, found) in run.iter().zip(found) {
             let Some(found) = found.filter(|f| f.gain_db > least) else { continue };
-            let value = model.name(group[0].1.input).to_string();
-            apply(&mut GraphEdit::new(model), group, &found.scales);
+            let value = model.name(group[0].contraction.input).to_string();
+            let folded = divide(&mut GraphEdit::new(model), group, &found.scales, "smoothed");
             let Found { strength, gain_db, .. } = found;
-            done.push(Smoothed { value, products: group.len(), strength, gain_db });
+            done.push(Smoothed { value, products: group.len(), strength, gain_db, folded });
         }
     }
     Ok(done)
 }
 
-/// Products that read the same activation.
-type Group = Vec<(NodeId, Contraction)>;
-
-fn groups(model: &Model, options: &QuantOptions) -> Result<Vec<Group>> {
-    // Which nodes are quantized does not depend on the ranges.
+/// What is quantized, which does not depend on the ranges.
+fn assumed(model: &Model, options: &QuantOptions) -> Result<QuantPlan> {
     let mut ranges = Ranges::default();
     for value in decide::values_to_observe(model, options) {
         ranges.ranges.insert(value, Range::new(-1.0, 1.0));
     }
-    let plan = decide::plan(model, Some(&ranges), options)?;
-    let products = |c: &Contraction| c.is_product() && model.constant(c.input).is_none();
-    let all = contractions(model, &plan).into_iter().filter(|alike| products(&alike[0].contraction));
-    Ok(all.map(|alike| alike.into_iter().map(|layer| (layer.node, layer.contraction)).collect()).collect())
-}
-
-/// Of the rows that are looked at.
-fn bytes(group: &Group) -> usize {
-    ROWS * group[0].1.depth * size_of::<f32>()
-}
-
-/// Of an activation: some rows, with that of the largest value of every batch among them, and the largest magnitude of each channel in all.
-#[derive(Clone)]
-struct Seen {
-    rows: Vec<f32>,
-    largest: Vec<f32>,
-}
-
-impl Seen {
-    fn add(&mut self, c: &Contraction, x: &Tensor, most: usize) {
-        let Some((values, (rows, _))) = x.to_f32().zip(c.rows(x, most)) else { return };
-        self.rows.extend(rows);
-        let mut extreme = (0f32, 0);
-        for (i, row) in values.chunks_exact(c.depth).enumerate() {
-            for (most, v) in self.largest.iter_mut().zip(row) {
-                *most = most.max(v.abs());
-                if v.abs() > extreme.0 {
-                    extreme = (v.abs(), i);
-                }
-            }
-        }
-        self.rows.extend(&values[extreme.1 * c.depth..][..c.depth]);
-    }
-}
-
-/// What is seen of each group's activation in all batches.
-fn sample(
-    model: &Model,
-    run: &[Group],
-    batches: &[usize],
-    (dataset, runtime): (&Dataset, &dyn Runtime),
-    progress: &dyn Progress,
-) -> Result<Vec<Seen>> {
-    let names: Vec<String> = run.iter().map(|g| model.name(g[0].1.input).to_string()).collect();
-    let original = Original::new(model, &names.iter().collect::<BTreeSet<_>>());
-    let session = original.session(runtime);
-    let mut seen: Vec<Seen> = run.iter().map(|g| Seen { rows: Vec::new(), largest: vec![0.0; g[0].1.depth] }).collect();
-    progress.start("smoothing", batches.len() as u64);
-    for index in batches {
-        let floats = original.values(&session, &dataset.batch(*index)?.inputs)?;
-        for ((seen, group), name) in seen.iter_mut().zip(run).zip(&names) {
-            if let Some(x) = floats.get(name) {
-                seen.add(&group[0].1, x, ROWS.div_ceil(batches.len()));
-            }
-        }
-        progress.step(1);
-    }
-    progress.finish();
-    Ok(seen)
+    decide::plan(model, Some(&ranges), options)
 }
 
 struct Found {
@@ -178,18 +115,11 @@ struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    fn of(model: &Model, options: &'a QuantOptions, group: &Group, seen: &'a Seen) -> Option<Self> {
-        let depth = group[0].1.depth;
-        let columns: usize = group.iter().map(|(_, c)| c.outputs).sum();
-        let mut weight = vec![0f32; depth * columns];
-        let mut from = 0;
-        for (_, c) in group {
-            let values = model.constant(c.weight)?.to_f32()?;
-            for k in 0..depth {
-                (0..c.outputs).for_each(|o| weight[k * columns + from + o] = values[c.element(o, k)]);
-            }
-            from += c.outputs;
-        }
+    fn of(model: &Model, options: &'a QuantOptions, group: &Alike, seen: &'a Seen) -> Option<Self> {
+        let depth = group[0].contraction.depth;
+        let weights =
+            group.iter().map(|l| model.constant(l.contraction.weight)?.to_f32()).collect::<Option<Vec<_>>>()?;
+        let weight = side_by_side(group, &weights);
         let products = product(&seen.rows, &weight, depth);
         (!seen.rows.is_empty()).then_some(Search { options, seen, weight, depth, products })
     }
@@ -250,47 +180,5 @@ impl<'a> Search<'a> {
         let params: Vec<QParams> = params.collect::<Option<_>>()?;
         let level = |(v, p): (&f32, &QParams)| p.dequantize(p.quantize(*v));
         Some(w.chunks(columns).flat_map(|row| row.iter().zip(&params).map(level)).collect())
-    }
-}
-
-/// `[rows, depth] × [depth, columns]`.
-fn product(rows: &[f32], weight: &[f32], depth: usize) -> Vec<f32> {
-    let (count, columns) = (rows.len() / depth, weight.len() / depth);
-    let mut made = vec![0f32; count * columns];
-    let [x, w] =
-        [(rows, count, depth), (weight, depth, columns)].map(|(v, r, c)| MatRef::from_row_major_slice(v, r, c));
-    matmul(MatMut::from_row_major_slice_mut(&mut made, count, columns), Accum::Replace, x, w, 1.0, Par::Seq);
-    made
-}
-
-fn apply(edit: &mut GraphEdit, group: &Group, scales: &[f32]) {
-    let x = group[0].1.input;
-    let graph = edit.node(group[0].0).graph();
-    let name = edit.name(x).to_string();
-    let inverse = scales.iter().map(|s| 1.0 / s).collect();
-    let factor = edit.add_initializer(graph, &format!("{name}_smoothing"), Tensor::from_vec([scales.len()], inverse));
-    let mul = NewNode::new("Mul").name(format!("{name}_smooth")).input(x).input(factor);
-    let mul = edit.insert(Place::Before(group[0].0), mul.output(format!("{name}_smoothed"), None));
-    let Some(smoothed) = edit.node(mul).output(0) else { return };
-    for (node, c) in group {
-        let Some((shape, Some(mut values))) =
-            edit.constant(c.weight).map(|t| (t.shape().to_vec(), t.to_f32().map(|v| v.into_owned())))
-        else {
-            continue;
-        };
-        for (k, scale) in scales.iter().enumerate() {
-            (0..c.outputs).for_each(|o| values[c.element(o, k)] *= scale);
-        }
-        let index = edit.node(*node).inputs().iter().position(|v| *v == Some(x));
-        let (Some(index), Some(weight)) = (index, edit.node(*node).inputs().iter().position(|v| *v == Some(c.weight)))
-        else {
-            continue;
-        };
-        let scaled =
-            edit.add_initializer(graph, &format!("{}_smoothed", edit.name(c.weight)), Tensor::from_vec(shape, values));
-        edit.set_input(*node, weight, Some(scaled));
-        edit.set_input(*node, index, Some(smoothed));
-        // Else every session would load it too.
-        edit.remove_unread_initializer(c.weight);
     }
 }

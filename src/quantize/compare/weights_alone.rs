@@ -1,7 +1,8 @@
 //! Weights alone, rounded by data: what GPTQ makes of them, where that brings the outputs nearer on batches that are held back.
 
+use super::judge::Judge;
 use super::samples::spread;
-use super::{Ground, Samples, staged};
+use super::{Ground, Samples, awq, staged};
 use crate::data::Dataset;
 use crate::error::Result;
 use crate::ir::Model;
@@ -27,7 +28,9 @@ pub fn weights_alone(
 ) -> Result<QuantPlan> {
     let mut plain = plan(model, None, options)?;
     let by_data = algorithm::find(&options.algorithm)?.by_data;
-    let wanted = by_data == ByData::Always || by_data == ByData::WherePays && options.weights_are_narrow();
+    let wanted = by_data == ByData::Scaled
+        || by_data == ByData::Always
+        || by_data == ByData::WherePays && options.weights_are_narrow();
     if !wanted || plain.quantized() == 0 {
         return Ok(plain);
     }
@@ -35,6 +38,9 @@ pub fn weights_alone(
     let sizes = inputs.iter().map(|(name, t)| (name.clone(), t.byte_len())).collect();
     let ground = Ground { model, dataset, runtime, progress, sizes: &sizes };
     let samples = Samples::of(dataset.batch_count());
+    if by_data == ByData::Scaled {
+        return by_scales(ground, plain, &spread(&samples.judge, JUDGED));
+    }
     let tried = || -> Result<QuantPlan> {
         let judge = spread(&samples.judge, JUDGED);
         let found = staged::round(ground, &plain, &spread(&samples.fit, FITTED), &judge)?;
@@ -55,4 +61,15 @@ pub fn weights_alone(
         }
         result => result,
     }
+}
+
+/// The plan with the ranges that AWQ finds, in the model that it has scaled; how near that comes is noted.
+fn by_scales(ground: Ground, plain: QuantPlan, judge: &[usize]) -> Result<QuantPlan> {
+    let (mut plan, rounded) = awq::round(ground.model, &plain, (ground.dataset, ground.runtime), ground.progress)?;
+    let outputs = ground.sizes.values().sum();
+    let judge = Judge::new(ground, judge.to_vec(), outputs)?;
+    let scores = judge.scores(&[&plain, &plan])?;
+    let (batches, before, after) = (judge.batches(), scores[0].sqnr, scores[1].sqnr);
+    plan.notes.push(format!("SQNR of the outputs on {batches} calibration batches: {before:.1} dB, with the ranges of {rounded} weights found by AWQ {after:.1} dB"));
+    Ok(plan)
 }

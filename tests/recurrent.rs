@@ -1,0 +1,128 @@
+//! Weights of recurrent layers as integers: how near the outputs stay, in which form, in the runtimes that are present.
+
+use onnxpress::ir::{DType, Model, Tensor, text};
+use onnxpress::quantize::{self, Activations, Decision, Format, QuantOptions, QuantPlan, Weights};
+use onnxpress::runtime::{self, Runtime, Shaped};
+
+use crate::quantize::tract;
+
+const INPUT: usize = 24;
+
+/// Numbers in −a … a, the same for the same seed.
+fn numbers(count: usize, a: f32, seed: u64) -> Vec<f32> {
+    let mut state = seed | 1;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        ((state >> 40) as f32 / (1u64 << 23) as f32 - 1.0) * a
+    };
+    (0..count).map(|_| next()).collect()
+}
+
+/// A layer of two directions with different weights, and what is fed to it.
+fn layer(op: &str, gates: usize, hidden: usize) -> (Model, Vec<(String, Tensor)>) {
+    let list = |values: Vec<f32>| values.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let rows = gates * hidden;
+    let (w, r) = (list(numbers(2 * rows * INPUT, 0.4, 1)), list(numbers(2 * rows * hidden, 0.2, 2)));
+    let b = list(numbers(4 * rows, 0.1, 3));
+    let source = format!(
+        r#"<ir_version: 8, opset_import: ["" : 17]> g (float[7, 1, {INPUT}] x) => (float[7, 2, 1, {hidden}] y)
+        <float[2, {rows}, {INPUT}] w = {{ {w} }}, float[2, {rows}, {hidden}] r = {{ {r} }}, float[2, {}] b = {{ {b} }}>
+        {{ y = {op} <hidden_size = {hidden}, direction = "bidirectional"> (x, w, r, b) }}"#,
+        2 * rows
+    );
+    let x = Tensor::from_vec([7, 1, INPUT], numbers(7 * INPUT, 1.0, 4));
+    (text::parse(&source).unwrap(), vec![("x".into(), x)])
+}
+
+fn options(target: &str, activations: Activations) -> QuantOptions {
+    QuantOptions { activations, min_bytes: 0, format: Format::Dynamic, ..QuantOptions::for_target(target).unwrap() }
+}
+
+fn applied(model: &Model, options: &QuantOptions) -> (Model, QuantPlan) {
+    let plan = quantize::plan(model, None, options).unwrap();
+    let mut pressed = model.clone();
+    quantize::apply(&mut pressed, &plan).unwrap();
+    (pressed, plan)
+}
+
+/// In dB.
+fn near(runtime: &dyn Runtime, float: &Model, other: &Model, inputs: &[(String, Tensor)]) -> f32 {
+    let run = |m: &Model| Shaped::new(runtime, m, &[], 1).run(inputs).unwrap()[0].1.to_f32().unwrap().into_owned();
+    let (a, b) = (run(float), run(other));
+    let (signal, noise) = a.iter().zip(&b).fold((0.0, 0.0), |(s, n), (a, b)| (s + a * a, n + (a - b) * (a - b)));
+    10.0 * (signal / noise).log10()
+}
+
+fn runtimes() -> Vec<&'static dyn Runtime> {
+    [Ok(tract()), runtime::find("onnxruntime")].into_iter().flatten().filter(|r| r.present().is_ok()).collect()
+}
+
+#[test]
+fn weights_alone_have_a_scale_for_each_row_of_each_gate_and_direction() {
+    for (op, gates) in [("LSTM", 4), ("GRU", 3), ("RNN", 1)] {
+        let (model, inputs) = layer(op, gates, 16);
+        for target in ["onnxruntime", "tract"] {
+            for (weights, floor) in [(Weights::S8, 38.0), (Weights::U8, 38.0), (Weights::S4, 15.0), (Weights::U4, 15.0)]
+            {
+                let options = QuantOptions { weights, ..options(target, Activations::None) };
+                let (pressed, plan) = applied(&model, &options);
+                let Decision::Recurrent { weights: planned, dynamic: false } = &plan.nodes[0].decision else {
+                    panic!("{plan}")
+                };
+                assert!(planned.iter().all(|w| w.channels == 2 * gates * 16), "{plan}");
+                let kept = pressed.tensors().filter(|t| t.dtype() == DType::F32 && t.len() > 4 * gates * 16).count();
+                assert_eq!(kept, 0, "{op} {target} {weights}");
+                for runtime in runtimes() {
+                    let narrow = pressed.tensors().any(|t| t.dtype().bits() == 4);
+                    // tract reads no 4 bits, and is not asked to.
+                    if narrow && runtime.name() == "tract" {
+                        continue;
+                    }
+                    let db = near(runtime, &model, &pressed, &inputs);
+                    println!("{op} for {target}, {weights}, in {}: {db:.1} dB", runtime.name());
+                    assert!(db > floor, "{op} {target} {weights}: {db}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_large_lstm_is_computed_in_integers_where_the_target_gains() {
+    let (model, inputs) = layer("LSTM", 4, 128);
+    let (pressed, plan) = applied(&model, &options("onnxruntime", Activations::U8));
+    assert!(matches!(plan.nodes[0].decision, Decision::Recurrent { dynamic: true, .. }), "{plan}");
+    let node = pressed.node(pressed.all_nodes()[0]);
+    assert_eq!(
+        (node.op_type.as_str(), node.domain(), node.inputs().len()),
+        ("DynamicQuantizeLSTM", "com.microsoft", 12)
+    );
+    let shape = |i: usize| pressed.constant(node.input(i).unwrap()).unwrap().shape().to_vec();
+    assert_eq!([shape(1), shape(2), shape(8)], [vec![2, INPUT, 512], vec![2, 128, 512], vec![2]]);
+    if let Some(ort) = runtimes().into_iter().find(|r| r.name() == "onnxruntime") {
+        let db = near(ort, &model, &pressed, &inputs);
+        println!("DynamicQuantizeLSTM: {db:.1} dB");
+        assert!(db > 38.0, "{db}");
+    }
+    // What stands in for it elsewhere has the same weights.
+    let db = near(tract(), &model, &quantize::stand_in(&model, &plan).unwrap(), &inputs);
+    println!("its stand-in: {db:.1} dB");
+    assert!(db > 40.0, "{db}");
+}
+
+#[test]
+fn small_states_other_gates_and_other_targets_keep_their_operator() {
+    for (op, gates, hidden, target) in
+        [("LSTM", 4, 64, "onnxruntime"), ("GRU", 3, 128, "onnxruntime"), ("LSTM", 4, 128, "tract")]
+    {
+        let (model, _) = layer(op, gates, hidden);
+        let plan = quantize::plan(&model, None, &options(target, Activations::U8)).unwrap();
+        match (&plan.nodes[0].decision, target) {
+            (Decision::Recurrent { dynamic: false, .. }, "onnxruntime") => {}
+            (Decision::Keep { reason }, "tract") => {
+                assert_eq!(reason, "tract gains nothing from recurrent weights of 8 bits");
+            }
+            _ => panic!("{plan}"),
+        }
+    }
+}
