@@ -1,9 +1,13 @@
 //! Recurrent layers.
 
-use super::{OpDef, QuantRule, cost, infer};
+use super::{OpDef, QuantRule, channels, cost, infer};
 
-pub(super) static OPS: &[OpDef] = &[
-    OpDef::new("LSTM", QuantRule::Recurrent).takes(3).infers(infer::recurrent::recurrent).costs(cost::recurrent),
-    OpDef::new("GRU", QuantRule::Recurrent).takes(3).infers(infer::recurrent::recurrent).costs(cost::recurrent),
-    OpDef::new("RNN", QuantRule::Recurrent).takes(3).infers(infer::recurrent::recurrent).costs(cost::recurrent),
-];
+pub(super) static OPS: &[OpDef] = &[layer("LSTM"), layer("GRU"), layer("RNN")];
+
+const fn layer(op_type: &'static str) -> OpDef {
+    OpDef::new(op_type, QuantRule::Recurrent)
+        .takes(3)
+        .infers(infer::recurrent::recurrent)
+        .costs(cost::recurrent)
+        .couples(channels::recurrent::RECURRENT)
+}

@@ -173,7 +173,7 @@ fn collect(model: &Model, mut points: Points) -> Vec<Group> {
     groups
 }
 
-/// A contraction with a constant weight, and the member of a group that is an axis of that weight.
+/// A contraction or recurrent layer with a constant weight, and the member of a group that is an axis of that weight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Reader {
     pub node: NodeId,
@@ -182,28 +182,36 @@ pub struct Reader {
     pub member: usize,
 }
 
-/// The contractions that sum over the channels of the group, in graph order.
+/// The contractions and recurrent layers that sum over the channels of the group, in graph order.
 pub fn consumers(model: &Model, group: &Group) -> Vec<Reader> {
-    readers(model, group, |channel| if channel == 0 { 1 } else { channel - 1 })
+    let summed = |channel: usize| if channel == 0 { 1 } else { channel - 1 };
+    readers(model, group, summed, &[RECURRENT_INPUT, RECURRENT_STATE])
 }
 
-/// The contractions whose output channels they are.
+/// The contractions and recurrent layers whose output channels they are.
 pub fn producers(model: &Model, group: &Group) -> Vec<Reader> {
-    readers(model, group, |channel| channel)
+    readers(model, group, |channel| channel, &[RECURRENT_STATE])
 }
 
-/// Those of which the axis that `which` makes of the weight's channel axis is a member.
-fn readers(model: &Model, group: &Group, which: fn(usize) -> usize) -> Vec<Reader> {
+/// Inputs of a recurrent layer and the axes over which it sums: that of what it reads, and that of its hidden units.
+const RECURRENT_INPUT: (usize, usize) = (1, 2);
+const RECURRENT_STATE: (usize, usize) = (2, 2);
+
+/// Those of which the axis that `which` makes of the weight's channel axis is a member, or one of those of `recurrent`.
+fn readers(model: &Model, group: &Group, which: fn(usize) -> usize, recurrent: &[(usize, usize)]) -> Vec<Reader> {
     let mut found = Vec::new();
     for (member, m) in group.members.iter().enumerate() {
         let Some(rank) = model.constant(m.value).map(Tensor::rank) else { continue };
         for u in model.uses(m.value) {
             let Use::Node { node, input } = u else { continue };
-            let Some(QuantRule::Weighted { weight, channel_axis, .. }) = ops::of(model.node(*node)).map(|op| op.quant)
-            else {
-                continue;
+            let reads = match ops::of(model.node(*node)).map(|op| op.quant) {
+                Some(QuantRule::Weighted { weight, channel_axis, .. }) => {
+                    *input == weight && rank > 1 && which(channel_axis(model.node(*node), rank)) == m.axis
+                }
+                Some(QuantRule::Recurrent) => recurrent.contains(&(*input, m.axis)),
+                _ => false,
             };
-            if *input == weight && rank > 1 && which(channel_axis(model.node(*node), rank)) == m.axis {
+            if reads {
                 found.push(Reader { node: *node, weight: m.value, member });
             }
         }

@@ -14,6 +14,7 @@ pub(super) mod elementwise;
 pub(super) mod layout;
 pub(super) mod norm;
 pub(super) mod product;
+pub(super) mod recurrent;
 pub(super) mod reduce;
 pub(super) mod reshape;
 pub(super) mod select;
