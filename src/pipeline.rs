@@ -27,7 +27,8 @@ use crate::{analysis, files, onnx};
 pub struct Optimize<'a> {
     pub model: &'a Path,
     pub output: &'a Path,
-    pub simplify: SimplifyOptions,
+    /// `None` leaves the graph as it is.
+    pub simplify: Option<SimplifyOptions>,
     pub prune: Option<PruneOptions>,
     /// `None` leaves the arithmetic in float.
     pub quantize: Option<QuantOptions>,
@@ -71,10 +72,13 @@ pub fn optimize(
     let mut model = original.clone();
     let mut report = Report::new(o.model, o.output);
 
-    report.simplify = Some(passes::simplify(&mut model, &o.simplify).map_err(|e| e.in_file(o.model))?);
+    if let Some(options) = &o.simplify {
+        report.simplify = Some(passes::simplify(&mut model, options).map_err(|e| e.in_file(o.model))?);
+    }
     if let Some(options) = &o.prune {
         let data = data.as_ref().map(|d| prune::Data { dataset: &d.calibration, runtime: o.calibration_runtime });
-        report.prune = Some(prune::prune(&mut model, options, data, progress)?.1);
+        let (plan, done) = prune::prune(&mut model, options, data, progress)?;
+        (report.prune_plan, report.prune) = (Some(plan), Some(done));
     }
     let mut float = model;
     let mut decided = None;

@@ -43,7 +43,7 @@ fn press(model: &Path, calib: &Path, eval: &Path, output: &Path) -> Report {
     let job = Optimize {
         model,
         output,
-        simplify: SimplifyOptions::before_quantization(preset),
+        simplify: Some(SimplifyOptions::before_quantization(preset)),
         prune: None,
         quantize: Some(QuantOptions::for_target(preset.name).unwrap()),
         calibrator: calibrate::parse(preset.calibrator).unwrap(),

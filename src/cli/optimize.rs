@@ -96,7 +96,7 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
     let job = Optimize {
         model: &args.model,
         output: path,
-        simplify: simplify_options(args)?,
+        simplify: Some(simplify_options(args)?),
         prune: prune_options(args)?,
         quantize: if args.no_quantize { None } else { Some(args.quant.options()?) },
         calibrator: args.quant.calibrator()?,

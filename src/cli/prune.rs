@@ -1,18 +1,24 @@
 //! `onnxpress prune`: weights of low importance to zero.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use super::Done;
-use super::args::{DataArgs, number, one_of, output, runtimes};
+use super::args::{DataArgs, number, one_of, output, positive, runtimes};
 use super::bars::Bars;
 use super::out::{put, say};
+use crate::calibrate::Calibrator;
 use crate::error::{Error, Result};
+use crate::ir::Model;
 use crate::passes::SimplifyOptions;
-use crate::prune::{self, ALGORITHMS, CRITERIA, Data, Goal, Pattern, PruneOptions, Recover, Scope, Threshold};
-use crate::report::megabytes;
+use crate::pipeline::{self, Optimize};
+use crate::prune::{
+    self, ALGORITHMS, CHANNEL_CRITERIA, CRITERIA, Data, Goal, Pattern, PruneOptions, Recover, Scope, Threshold,
+};
+use crate::report;
 use crate::runtime::{self, RUNTIMES};
-use crate::{files, onnx, pipeline};
+use crate::validate::{Gates, ValidateOptions};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -27,14 +33,23 @@ pub struct Args {
     prune: PruneArgs,
     #[arg(long, value_name = "A", help = algorithms())]
     algorithm: Option<String>,
-    #[arg(long, value_name = "R", default_value = RUNTIMES[0].name(), help = runtimes("Runtime that runs the data"))]
+    /// Data for the proof, where they differ from those that decide
+    #[arg(long, value_name = "DATA", requires = "data")]
+    eval: Option<String>,
+    #[arg(long, value_name = "R", default_value = RUNTIMES[0].name(), help = runtimes("Runtime that runs the data; the others that are present prove the result too"))]
     runtime: String,
+    /// Threads of one run while timing
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = positive)]
+    threads: usize,
     /// Nodes whose name matches keep their weights (repeatable)
     #[arg(long, value_name = "REGEX")]
     exclude: Vec<String>,
     /// Print what would be done, and stop
     #[arg(long)]
     plan: bool,
+    /// Print the report as text or json
+    #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = ["text", "json"])]
+    report: String,
 }
 
 /// What to prune, shared with `optimize`.
@@ -97,7 +112,8 @@ impl FromStr for PruneSpec {
 
 fn criteria() -> String {
     let names = one_of("How important a weight is", CRITERIA.iter().map(|c| c.name));
-    format!("{names} [default: the best for the data at hand]")
+    let channels = one_of("of channels and heads also", CHANNEL_CRITERIA.iter().map(|c| c.name));
+    format!("{names}; {channels} [default: the best for the data at hand, of channels {}]", CHANNEL_CRITERIA[0].name)
 }
 
 pub(super) fn algorithms() -> String {
@@ -154,43 +170,53 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
     options.exclude.clone_from(&args.exclude);
     options.seed = args.data.seed;
     // Channels hang together through operators that a clean graph says in their shortest form.
-    let mut model = match options.pattern.shrinks() {
-        true => pipeline::load_simplified(&args.model, &SimplifyOptions::default())?.0,
-        false => pipeline::load(&args.model)?,
+    let simplify = options.pattern.shrinks().then(SimplifyOptions::default);
+    let runtime = runtime::find(&args.runtime)?;
+    let Some(path) = path else {
+        return plan(args, &options, simplify.as_ref(), bars);
+    };
+    let others = RUNTIMES.iter().copied().filter(|r| r.name() != runtime.name() && r.present().is_ok());
+    let job = Optimize {
+        model: &args.model,
+        output: path,
+        simplify,
+        prune: Some(options),
+        quantize: None,
+        calibrator: Calibrator::default(),
+        ranges: None,
+        calibration_runtime: runtime,
+        runtime,
+        beside: others.collect(),
+        validate: ValidateOptions { threads: args.threads, ..ValidateOptions::default() },
+        gates: Gates::default(),
+        time_budget: Duration::ZERO,
+    };
+    let open = |model: &Model| {
+        let Some(spec) = &args.data.data else { return Ok(None) };
+        let validation = args.eval.as_ref().map(|spec| args.data.open(spec, model)).transpose()?;
+        Ok(Some(pipeline::Data { calibration: args.data.open(spec, model)?, validation }))
+    };
+    let report = pipeline::optimize(&job, open, bars)?;
+    match args.report.as_str() {
+        "json" => say!("{}", report::json(&report)?),
+        _ => say!("{}", report::text(&report)),
+    }
+    if args.data.data.is_none() {
+        tracing::info!("accuracy and latency are measured where --data is given");
+    }
+    Ok(if report.unproven.is_some() { Done::Unproven } else { Done::Well })
+}
+
+fn plan(args: &Args, options: &PruneOptions, simplify: Option<&SimplifyOptions>, bars: &Bars) -> Result<Done> {
+    let model = match simplify {
+        Some(simplify) => pipeline::load_simplified(&args.model, simplify)?.0,
+        None => pipeline::load(&args.model)?,
     };
     let dataset = args.data.data.as_ref().map(|spec| args.data.open(spec, &model)).transpose()?;
     let runtime = runtime::find(&args.runtime)?;
     let data = dataset.as_ref().map(|dataset| Data { dataset, runtime });
-    let Some(path) = path else {
-        put!("{}", prune::decide(&model, &options, data, bars)?);
-        return Ok(Done::Well);
-    };
-    let (plan, report) = prune::prune(&mut model, &options, data, bars)?;
-    onnx::emit(&model, path)?;
-    say!("{report}");
-    let (before, after) = (files::compressed(&args.model)?, files::compressed(path)?);
-    say!(
-        "  {} ─► {}, compressed by deflate {} ─► {} ({:.2}× smaller)",
-        megabytes(size_of(&args.model)),
-        megabytes(size_of(path)),
-        megabytes(before),
-        megabytes(after),
-        before as f64 / after.max(1) as f64
-    );
-    for note in &report.notes {
-        say!("  {note}");
-    }
-    for t in &plan.tensors {
-        if let Some(why) = &t.kept {
-            say!("  keep {} ({}): {why}", t.node, t.op_type);
-        }
-    }
+    put!("{}", prune::decide(&model, options, data, bars)?);
     Ok(Done::Well)
-}
-
-/// Bytes of a file.
-fn size_of(path: &Path) -> u64 {
-    std::fs::metadata(path).map_or(0, |m| m.len())
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ pub use text::{comparison, count, megabytes, sizes, text};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::passes::SimplifyReport;
-use crate::prune::PruneReport;
+use crate::prune::{PrunePlan, PruneReport};
 use crate::quantize::{QuantPlan, QuantReport};
 use crate::runtime::Runtime;
 use crate::validate::ran::Ran;
@@ -32,6 +32,7 @@ pub struct Report {
     #[schemars(with = "Option<serde_json::Value>")]
     pub simplify: Option<SimplifyReport>,
     pub prune: Option<PruneReport>,
+    pub prune_plan: Option<PrunePlan>,
     pub quantize: Option<QuantReport>,
     pub plan: Option<QuantPlan>,
     /// Before and after.
@@ -78,6 +79,7 @@ impl Report {
             seconds: 0.0,
             simplify: None,
             prune: None,
+            prune_plan: None,
             quantize: None,
             plan: None,
             sizes: None,

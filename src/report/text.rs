@@ -15,7 +15,7 @@ pub fn text(r: &Report) -> String {
     let target = r.plan.as_ref().map_or(String::new(), |p| format!("{} preset, ", p.options.target));
     let data = r.validation.as_ref().map_or(String::new(), |v| format!("{}, ", v.data));
     // Writing to a string cannot fail.
-    let _ = writeln!(out, "{} ─► {}     {target}{data}{:.1} s\n", name(&r.model), name(&r.output), r.seconds);
+    let _ = writeln!(out, "{} ─► {}     {target}{data}{}\n", name(&r.model), name(&r.output), seconds(r.seconds));
     if let Some((before, after)) = &r.sizes {
         out += &sizes(before, after);
     }
@@ -63,6 +63,11 @@ pub fn text(r: &Report) -> String {
             let _ = writeln!(out, "  {note}");
         }
     }
+    for t in r.prune_plan.iter().flat_map(|p| &p.tensors) {
+        if let Some(why) = &t.kept {
+            let _ = writeln!(out, "  keep {} ({}): {why}", t.node, t.op_type);
+        }
+    }
     if let Some(plan) = &r.plan {
         let kept = plan.kept().count();
         let rest = match kept {
@@ -78,6 +83,11 @@ pub fn text(r: &Report) -> String {
         let _ = writeln!(out, "  {raised}");
     }
     out
+}
+
+/// How long it took, where that is worth a word.
+fn seconds(taken: f64) -> String {
+    if taken >= 1.0 { format!("{taken:.1} s") } else { "below a second".into() }
 }
 
 /// What truly runs in integers, and what of the plan does not.
