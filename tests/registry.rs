@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use onnxpress::calibrate::CALIBRATORS;
 use onnxpress::passes::PASSES;
+use onnxpress::prune::CHANNEL_CRITERIA;
 use onnxpress::prune::criterion::CRITERIA;
 use onnxpress::quantize::algorithm::ALGORITHMS;
 use onnxpress::runtime::RUNTIMES;
@@ -18,6 +19,7 @@ fn names() -> Vec<(&'static str, &'static str, &'static str)> {
     all.extend(PASSES.iter().map(|p| ("pass", p.name, p.summary)));
     all.extend(CALIBRATORS.iter().map(|c| ("calibrator", c.name, c.summary)));
     all.extend(CRITERIA.iter().map(|c| ("criterion", c.name, c.summary)));
+    all.extend(CHANNEL_CRITERIA.iter().map(|c| ("criterion", c.name, c.summary)));
     all.extend(ALGORITHMS.iter().map(|a| ("algorithm", a.name, a.summary)));
     all.extend(PRESETS.iter().map(|p| ("target", p.name, p.summary)));
     all.extend(RUNTIMES.iter().map(|r| ("runtime", r.name(), "runs models")));

@@ -38,24 +38,33 @@ pub struct Costs {
     /// Nodes of the main graph with a rule; what others cost does not depend on the axes.
     nodes: Vec<NodeId>,
     others: u64,
+    unknown: Vec<NodeId>,
 }
 
 impl Costs {
-    /// As [`macs`].
-    pub fn of(model: &Model, inputs: &[(String, Vec<usize>)]) -> Option<Costs> {
+    /// As [`macs`], but for nodes whose MACs cannot be told: they are left out, see [`Costs::unknown`].
+    pub fn of(model: &Model, inputs: &[(String, Vec<usize>)]) -> Costs {
         let model = concrete(model, inputs);
-        let has_rule = |n: &NodeId| ops::of(model.node(*n)).is_some_and(|op| op.macs.is_some());
-        let (nodes, others): (Vec<NodeId>, Vec<NodeId>) =
-            model.graph(model.main()).nodes().iter().partition(|n| has_rule(n));
-        let others = others.iter().try_fold(0u64, |sum, n| sum.checked_add(of_node(&model, *n)?))?;
-        let costs = Costs { model, nodes, others };
-        costs.macs(&|_, _| None)?;
-        Some(costs)
+        let mut costs = Costs { nodes: Vec::new(), others: 0, unknown: Vec::new(), model };
+        for n in costs.model.graph(costs.model.main()).nodes() {
+            let has_rule = ops::of(costs.model.node(*n)).is_some_and(|op| op.macs.is_some());
+            match of_node(&costs.model, *n) {
+                None => costs.unknown.push(*n),
+                Some(_) if has_rule => costs.nodes.push(*n),
+                Some(macs) => costs.others = costs.others.saturating_add(macs),
+            }
+        }
+        costs
+    }
+
+    /// Nodes that are not counted: a size that only running them finds, or a loop.
+    pub fn unknown(&self) -> &[NodeId] {
+        &self.unknown
     }
 
     /// MACs where `size` tells what an axis of a value has become; `None` where it is as it was.
-    pub fn macs(&self, size: &dyn Fn(ValueId, usize) -> Option<usize>) -> Option<u64> {
-        self.nodes.iter().try_fold(self.others, |sum, n| sum.checked_add(self.node(*n, size)?))
+    pub fn macs(&self, size: &dyn Fn(ValueId, usize) -> Option<usize>) -> u64 {
+        self.nodes.iter().fold(self.others, |sum, n| sum.saturating_add(self.node(*n, size).unwrap_or(0)))
     }
 
     /// The nodes whose MACs depend on sizes.
@@ -112,5 +121,16 @@ mod tests {
         let model = text::parse(source).unwrap();
         assert_eq!(macs(&model, &[]), Some(8));
         assert_eq!(macs(&model, &[("x".into(), vec![5, 4])]), Some(40));
+    }
+
+    #[test]
+    fn what_only_running_tells_is_named() {
+        let source = r#"<ir_version: 8, opset_import: ["" : 17]>
+            g (float[4] x) => (float[K, 2] y, float[2] z) <float[1, 2] v = {1, 2}, float[4, 2] w = {1, 2, 3, 4, 5, 6, 7, 8}> {
+                i = NonZero(x) f = Cast<to = 1>(i) t = Transpose(f) y = MatMul(t, v) z = MatMul(x, w) }"#;
+        let model = text::parse(source).unwrap();
+        let costs = Costs::of(&model, &[]);
+        let unknown: Vec<&str> = costs.unknown().iter().map(|n| model.node_label(*n)).collect();
+        assert_eq!((unknown, costs.macs(&|_, _| None), macs(&model, &[])), (vec!["y"], 8, None));
     }
 }

@@ -48,9 +48,9 @@ const JUDGING: usize = 256;
 pub fn decide(model: &Model, options: &PruneOptions, data: Option<Data>, progress: &dyn Progress) -> Result<PrunePlan> {
     options.check()?;
     if options.pattern.shrinks() {
-        let channels = Some(channel::decide(model, options, data, progress)?);
-        let notes = channels.iter().filter_map(|c| c.missed(options.goal)).collect();
-        return Ok(PrunePlan { options: options.clone(), tensors: Vec::new(), channels, notes });
+        let channels = channel::decide(model, options, data, progress)?;
+        let notes = channels.notes.clone();
+        return Ok(PrunePlan { options: options.clone(), tensors: Vec::new(), channels: Some(channels), notes });
     }
     let ways = Sought::ways(options, data.is_some())?;
     let count = data.map_or(0, |d| d.dataset.batch_count());

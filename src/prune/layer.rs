@@ -1,124 +1,71 @@
-//! Contractions whose weights can be solved anew, with what makes up for them: a bias, and the other operand of a residual sum.
-//!
-//! ```text
-//! x ─► W·x ─► + b ─►(+)─► …        what is wanted of W·x + b is the float sum less the operand s that pruning has changed already
-//!            s ──────┘
-//! ```
+//! The layers of a plan that are solved anew, in the order of the walk.
 
 use super::plan::TensorPlan;
-use crate::ir::{DType, Model, NodeId, ValueId};
-use crate::ops::{self, QuantRule};
-use crate::second_order::{Contraction, Order};
+use crate::ir::{Model, ValueId};
+use crate::second_order::moments::Centred;
+use crate::second_order::rows::{self, Sample, Sought, Wanted};
+use crate::second_order::{self, Order, Walk};
 
-/// A contraction that is solved anew.
+const SAMPLE: Sample = Sample { each: 40, least: 16 << 10, most: 64 << 10 };
+
+/// A layer that is solved anew.
 #[derive(Debug, Clone)]
 pub(super) struct Layer {
     /// Its place in the plan's tensors.
     pub tensor: usize,
-    pub node: NodeId,
-    pub contraction: Contraction,
-    pub intercept: Option<Intercept>,
-    /// The other operand of the sum that its output goes into, made before it.
-    pub beside: Option<ValueId>,
-}
-
-/// Where a constant is added to each output channel.
-#[derive(Debug, Clone)]
-pub(super) struct Intercept {
-    pub node: NodeId,
-    pub input: usize,
-    /// As it is; zeros where there is none yet.
-    pub values: Vec<f32>,
+    pub solved: second_order::Layer,
+    /// The other operands of the sums that its output goes into, made before it.
+    pub beside: Vec<ValueId>,
 }
 
 impl Layer {
     /// Those of `tensors` that are pruned, and why the others of these cannot be solved anew, by place.
     pub fn all(model: &Model, order: &Order, tensors: &[TensorPlan]) -> (Vec<Layer>, Vec<(usize, String)>) {
         let (mut layers, mut refused) = (Vec::new(), Vec::new());
-        for (i, t) in tensors.iter().enumerate().filter(|(_, t)| t.kept.is_none()) {
-            match Layer::of(model, order, (i, t)) {
-                Ok(layer) => layers.push(layer),
-                Err(why) => refused.push((i, why)),
+        for (tensor, t) in tensors.iter().enumerate().filter(|(_, t)| t.kept.is_none()) {
+            match second_order::Layer::of(model, t.id).unwrap_or_else(|| Err("it is no contraction".into())) {
+                Ok(solved) => {
+                    let beside = solved.beside(model, order);
+                    layers.push(Layer { tensor, solved, beside });
+                }
+                Err(why) => refused.push((tensor, why)),
             }
         }
         (layers, refused)
     }
-
-    /// `Err` says why the weights of a tensor that is pruned cannot be solved anew.
-    pub fn of(model: &Model, order: &Order, (tensor, plan): (usize, &TensorPlan)) -> Result<Layer, String> {
-        if model.node(plan.id).graph() != model.main() {
-            return Err("it is inside a subgraph".into());
-        }
-        if model.uses(plan.value).len() > 1 {
-            return Err("several nodes share it".into());
-        }
-        let node = model.node(plan.id);
-        if model.constant(plan.value).is_none_or(|t| t.dtype() != DType::F32) {
-            return Err("its weight is not float32".into());
-        }
-        let contraction = Contraction::of(model, plan.id).unwrap_or_else(|| Err("it is no contraction".into()))?;
-        if node.float_or("alpha", 1.0) != 1.0 || node.float_or("beta", 1.0) != 1.0 {
-            return Err("its product is scaled".into());
-        }
-        let intercept = Intercept::of(model, plan.id, &contraction);
-        let beside = beside(model, order, (plan.id, intercept.as_ref()));
-        Ok(Layer { tensor, node: plan.id, contraction, intercept, beside })
-    }
 }
 
-/// Layers in the order of the walk, those together that are fed the same rows.
-pub(super) fn steps<'a>(order: &Order, layers: &'a [Layer]) -> Vec<Vec<&'a Layer>> {
-    let mut sorted: Vec<&Layer> = layers.iter().collect();
-    sorted.sort_by_key(|l| order.place(l.node));
-    let mut steps: Vec<Vec<&Layer>> = Vec::new();
-    for layer in sorted {
-        match steps.iter_mut().find(|s| s[0].contraction.reads_as(&layer.contraction)) {
+/// Layers in the order of the walk, with the place where it stops for them: those together that are fed the same rows.
+pub(super) fn steps<'a>(order: &Order, layers: &'a [Layer]) -> Vec<(usize, Vec<&'a Layer>)> {
+    // Every layer is in the main graph, all of whose nodes have a place.
+    let mut sorted: Vec<(usize, &Layer)> =
+        layers.iter().filter_map(|l| Some((order.place(l.solved.node)?, l))).collect();
+    sorted.sort_by_key(|(place, _)| *place);
+    let mut steps: Vec<(usize, Vec<&Layer>)> = Vec::new();
+    for (place, layer) in sorted {
+        match steps.iter_mut().find(|(_, s)| s[0].solved.contraction.reads_as(&layer.solved.contraction)) {
             // What stands beside it must be there when the first of the step runs.
-            Some(step) if layer.beside.is_none_or(|v| order.is_there(v, step[0].node)) => step.push(layer),
-            _ => steps.push(vec![layer]),
+            Some((_, step)) if layer.beside.iter().all(|v| order.is_there(*v, step[0].solved.node)) => step.push(layer),
+            _ => steps.push((place, vec![layer])),
         }
     }
     steps
 }
 
-impl Intercept {
-    fn of(model: &Model, id: NodeId, contraction: &Contraction) -> Option<Intercept> {
-        let node = model.node(id);
-        let channels = contraction.channels();
-        let QuantRule::Weighted { bias, .. } = ops::of(node)?.quant else { return None };
-        let Some(bias) = bias else {
-            // A product without room for a bias, which a sum with a constant follows.
-            let (sum, other) = sum_of(model, node.output(0)?)?;
-            let constant = model.constant_input(sum, other).filter(|t| t.shape() == [channels])?;
-            return Some(Intercept { node: sum, input: other, values: constant.to_f32()?.into_owned() });
-        };
-        let values = match node.input(bias) {
-            None => vec![0.0; channels],
-            Some(v) => match model.constant(v)?.to_f32()?.as_ref() {
-                [one] => vec![*one; channels],
-                all if all.len() == channels => all.to_vec(),
-                _ => return None,
-            },
-        };
-        Some(Intercept { node: id, input: bias, values })
+/// Moments of each layer of a step, by group; without outputs where none are wanted.
+///
+/// # Errors
+/// What the data refuse, and io.
+pub(super) fn measure(model: &Model, walk: &Walk, step: &[&Layer], wants: bool) -> crate::Result<Vec<Vec<Centred>>> {
+    let mut sought = Vec::with_capacity(step.len());
+    for l in step {
+        let wanted = wants.then(|| Wanted::of(model, &l.solved.contraction, &l.beside));
+        sought.push(Sought { layer: &l.solved, wanted });
     }
-}
-
-/// The node that alone reads `v` and adds one other value to it, and the input that is the other one.
-fn sum_of(model: &Model, v: ValueId) -> Option<(NodeId, usize)> {
-    let sum = model.single_reader(v)?;
-    let node = model.node(sum);
-    let [Some(a), Some(b)] = node.inputs()[..] else { return None };
-    if !ops::of(node)?.sums || a == b || node.graph() != model.main() {
-        return None;
-    }
-    Some((sum, usize::from(a == v)))
-}
-
-/// The other operand of a sum behind the contraction and its bias, where it is there before the contraction runs.
-fn beside(model: &Model, order: &Order, (id, intercept): (NodeId, Option<&Intercept>)) -> Option<ValueId> {
-    let last = intercept.map_or(id, |i| i.node);
-    let (sum, other) = sum_of(model, model.node(last).output(0)?)?;
-    let value = model.node(sum).input(other).filter(|v| model.constant(*v).is_none())?;
-    order.is_there(value, id).then_some(value)
+    let sums = rows::measure((walk, model), &sought, SAMPLE, (1, &|_| 0))?;
+    let centred = |(l, parts): (&&Layer, Vec<Vec<_>>)| {
+        let groups: Vec<second_order::Moments> = parts.into_iter().flatten().collect();
+        groups.into_iter().map(|m| m.centred(l.solved.bias.is_some())).collect()
+    };
+    Ok(step.iter().zip(sums).map(centred).collect())
 }

@@ -18,7 +18,6 @@ mod judge;
 mod layer;
 mod mask;
 mod masks;
-mod moments;
 mod options;
 mod pattern;
 mod plan;
@@ -33,6 +32,7 @@ mod tensors;
 
 pub use algorithm::ALGORITHMS;
 pub use apply::{PruneReport, apply, prune};
+pub use channel::criterion::CHANNEL_CRITERIA;
 pub use criterion::CRITERIA;
 pub use decide::{Data, decide};
 pub use goal::{Goal, Threshold};

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Goal, Pattern, Recover, algorithm, criterion};
+use super::{Goal, Pattern, Recover, algorithm, channel, criterion};
 use crate::error::{Error, Result};
 
 /// Over which weights the lowest scores are sought.
@@ -87,7 +87,11 @@ impl PruneOptions {
     /// Usage, with the flag.
     pub fn check(&self) -> Result<()> {
         self.goal.check()?;
-        self.criterion.as_deref().map(criterion::find).transpose()?;
+        match (self.criterion.as_deref(), self.pattern.shrinks()) {
+            (Some(name), true) => channel::criterion::find(name).map(|_| ())?,
+            (Some(name), false) => criterion::find(name).map(|_| ())?,
+            (None, _) => {}
+        }
         self.algorithm.as_deref().map(algorithm::find).transpose()?;
         match (self.goal, self.pattern.sparsity()) {
             (Goal::Sparsity(s), Some(fixed)) if (s - fixed).abs() < 1e-9 => {}

@@ -12,6 +12,7 @@ use super::mask;
 use super::options::PruneOptions;
 use crate::error::{Error, Result};
 use crate::ir::{GraphEdit, Model, NodeId, Tensor, ValueId};
+use crate::second_order::Bias;
 
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct PrunePlan {
@@ -57,8 +58,7 @@ pub struct TensorPlan {
 #[derive(Debug, Clone)]
 pub(super) struct Fresh {
     pub weights: Vec<f32>,
-    /// The node, which of its inputs, and what it becomes.
-    pub intercept: Option<(NodeId, usize, Vec<f32>)>,
+    pub bias: Option<Bias>,
 }
 
 impl TensorPlan {
@@ -94,22 +94,10 @@ impl TensorPlan {
     pub(super) fn write(&self, edit: &mut GraphEdit) -> Result<()> {
         let pruned = self.pruned(edit)?;
         edit.set_constant(self.value, pruned);
-        self.write_intercept(edit);
-        Ok(())
-    }
-
-    /// Writes the bias alone.
-    pub(super) fn write_intercept(&self, edit: &mut GraphEdit) {
-        let Some((node, input, values)) = self.fresh.as_ref().and_then(|f| f.intercept.as_ref()) else { return };
-        let hint =
-            edit.node(*node).input(*input).map_or_else(|| format!("{}_bias", self.tensor), |v| edit.name(v).into());
-        let graph = edit.node(*node).graph();
-        let bias = edit.add_initializer(graph, &hint, Tensor::from_vec([values.len()], values.clone()));
-        let old = edit.node(*node).input(*input);
-        edit.set_input(*node, *input, Some(bias));
-        if let Some(old) = old {
-            edit.remove_unread_initializer(old);
+        if let Some(bias) = self.fresh.as_ref().and_then(|f| f.bias.as_ref()) {
+            bias.set(edit, bias.values.clone());
         }
+        Ok(())
     }
 }
 

@@ -14,14 +14,13 @@ use rayon::prelude::*;
 
 use super::Data;
 use super::algorithm::Kind;
-use super::layer::{Layer, steps};
-use super::moments::measure;
+use super::layer::{Layer, measure, steps};
 use super::plan::{Fresh, TensorPlan};
 use crate::error::Result;
 use crate::ir::{GraphEdit, Model};
 use crate::progress::Progress;
 use crate::second_order::moments::Centred;
-use crate::second_order::{Order, Walk, least_squares};
+use crate::second_order::{self, Bias, Order, Walk, least_squares};
 
 const DAMPING: f64 = 1e-3;
 
@@ -30,7 +29,7 @@ pub(super) type Masks<'a> = &'a (dyn Fn(&Known) -> Vec<bool> + Sync);
 
 /// What is known of a layer when its turn comes.
 pub(super) struct Known<'a> {
-    pub layer: &'a Layer,
+    pub layer: &'a second_order::Layer,
     pub plan: &'a TensorPlan,
     /// As the float model holds them.
     pub weights: &'a [f32],
@@ -58,10 +57,8 @@ pub(super) fn resolve(
     let mut walk = Walk::new((model, 2), &order, (data.dataset, data.runtime), batches.to_vec())?;
     let steps = steps(&order, layers);
     progress.start("solving layers", layers.len() as u64);
-    for step in &steps {
-        // Every layer is in the main graph.
-        let Some(place) = step.iter().filter_map(|l| order.place(l.node)).min() else { continue };
-        walk.advance(&[model, &changed], place)?;
+    for (place, step) in &steps {
+        walk.advance(&[model, &changed], *place)?;
         let moments = measure(model, &walk, step, true)?;
         for (layer, moments) in step.iter().zip(moments) {
             solve(model, (layer, &moments), &mut tensors[layer.tensor], (masks, kind));
@@ -76,7 +73,7 @@ pub(super) fn resolve(
 /// The weights of one layer, and its bias.
 fn solve(model: &Model, (layer, moments): (&Layer, &[Centred]), plan: &mut TensorPlan, (masks, kind): (Masks, Kind)) {
     let Some(weights) = plan.numbers(model) else { return };
-    let known = Known { layer, plan, weights: &weights, moments };
+    let known = Known { layer: &layer.solved, plan, weights: &weights, moments };
     let mask = masks(&known);
     let fresh = match kind {
         Kind::Mask => Some(known.shifted(&mask)),
@@ -93,14 +90,11 @@ impl Known<'_> {
         let masked = self.weights.iter().zip(mask).map(|(w, gone)| if *gone { 0.0 } else { *w });
         let masked: Vec<f32> = masked.collect();
         let shift = |o: usize| {
-            let m = &self.moments[o / c.outputs];
-            m.t[o % c.outputs] - (0..c.depth).map(|k| f64::from(masked[c.element(o, k)]) * m.x[k]).sum::<f64>()
+            let row: Vec<f32> = (0..c.depth).map(|k| masked[c.element(o, k)]).collect();
+            self.moments[o / c.outputs].shift(o % c.outputs, &row) as f32
         };
-        let intercept = self.layer.intercept.as_ref().map(|i| {
-            let values = i.values.iter().enumerate().map(|(o, b)| b + shift(o) as f32).collect();
-            (i.node, i.input, values)
-        });
-        Fresh { weights: masked, intercept }
+        let bias = self.layer.bias.as_ref().map(|bias| moved(bias, (0..c.channels()).map(shift)));
+        Fresh { weights: masked, bias }
     }
 
     /// The weights that stay under this mask, and the bias, solved anew; `None` where that cannot be.
@@ -115,18 +109,19 @@ impl Known<'_> {
             let solved = least_squares(m.h.as_ref(), |k| m.g[(k, column)], &own, &support, DAMPING)?;
             let mut row = vec![0f32; c.depth];
             support.iter().zip(&solved).for_each(|(k, w)| row[*k] = *w as f32);
-            let bias = m.t[column] - support.iter().zip(&solved).map(|(k, w)| w * m.x[*k]).sum::<f64>();
-            Some((row, bias as f32))
+            let shift = m.shift(column, &row) as f32;
+            Some((row, shift))
         };
         let rows: Vec<(Vec<f32>, f32)> = (0..c.channels()).into_par_iter().map(of).collect::<Option<_>>()?;
         let mut fresh = weights.to_vec();
         for (o, (row, _)) in rows.iter().enumerate() {
             row.iter().enumerate().for_each(|(k, w)| fresh[c.element(o, k)] = *w);
         }
-        let intercept = layer.intercept.as_ref().map(|i| {
-            let values = i.values.iter().zip(&rows).map(|(b, (_, shift))| b + shift).collect();
-            (i.node, i.input, values)
-        });
-        Some(Fresh { weights: fresh, intercept })
+        let bias = layer.bias.as_ref().map(|bias| moved(bias, rows.iter().map(|(_, shift)| *shift)));
+        Some(Fresh { weights: fresh, bias })
     }
+}
+
+fn moved(bias: &Bias, shifts: impl Iterator<Item = f32>) -> Bias {
+    Bias { values: bias.values.iter().zip(shifts).map(|(b, shift)| b + shift).collect(), ..bias.clone() }
 }

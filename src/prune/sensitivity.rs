@@ -16,8 +16,7 @@ use serde::Serialize;
 use super::algorithm::Kind;
 use super::decide::{Data, Sought};
 use super::judge::Judge;
-use super::layer::{Layer, steps};
-use super::moments::measure;
+use super::layer::{Layer, measure, steps};
 use super::plan::TensorPlan;
 use super::resolve::Known;
 use super::select::lowest;
@@ -109,8 +108,7 @@ pub(super) fn damages(
     let mut walk = Walk::new((model, 1), &order, (data.dataset, data.runtime), spread_samples(data, FITTED))?;
     let mut found = Vec::new();
     progress.start("pruning layers alone", layers.len() as u64);
-    for step in steps(&order, &layers) {
-        let Some(place) = step.iter().filter_map(|l| order.place(l.node)).min() else { continue };
+    for (place, step) in steps(&order, &layers) {
         let mut moments = vec![Vec::new(); step.len()];
         if kind != Kind::Mask {
             walk.advance(&[model], place)?;
@@ -119,7 +117,7 @@ pub(super) fn damages(
         for (layer, moments) in step.iter().zip(&moments) {
             let t = &tensors[layer.tensor];
             let Some(weights) = t.numbers(model) else { continue };
-            let known = Known { layer, plan: t, weights: &weights, moments };
+            let known = Known { layer: &layer.solved, plan: t, weights: &weights, moments };
             let scores = &scores[layer.tensor];
             let level = |sparsity: &f64| -> Result<Level> {
                 let mut alone = t.clone();

@@ -1,8 +1,7 @@
 //! What data tell of weights, as far as a criterion asks for it.
 
 use super::Data;
-use super::layer::{Layer, steps};
-use super::moments::measure;
+use super::layer::{Layer, measure, steps};
 use super::plan::TensorPlan;
 use crate::error::{Error, Result};
 use crate::gradient::{CollectOptions, Moment, collect};
@@ -80,11 +79,10 @@ fn activations(
     let batches = (0..data.dataset.batch_count()).collect();
     let mut walk = Walk::new((model, 1), &order, (data.dataset, data.runtime), batches)?;
     progress.start("observing layers", layers.len() as u64);
-    for step in steps(&order, &layers) {
-        let Some(place) = step.iter().filter_map(|l| order.place(l.node)).min() else { continue };
+    for (place, step) in steps(&order, &layers) {
         walk.advance(&[model], place)?;
         for (layer, moments) in step.iter().zip(measure(model, &walk, &step, false)?) {
-            let contraction = layer.contraction.clone();
+            let contraction = layer.solved.contraction.clone();
             let activations = Some(Activations { contraction, moments });
             see(layer.tensor, &Statistics { activations, gradients: None });
             progress.step(1);

@@ -72,6 +72,11 @@ impl Contraction {
         self.groups * self.outputs
     }
 
+    /// The axis of the weight that counts output channels.
+    pub fn channel_axis(&self) -> usize {
+        usize::from(self.transposed)
+    }
+
     /// Output positions of all samples of `x`.
     fn positions(&self, x: &[usize]) -> Option<usize> {
         match &self.window {

@@ -5,18 +5,20 @@
 //! ```
 //!
 //! - [`contraction`]: which inputs of a layer meet which weights, as rows x
+//! - [`layer`]: a contraction that can be solved for, and what makes up for its weights
 //! - [`hessian`]: H, added up batch by batch
 //! - [`Moments`]: H and what the rows have in common with wanted outputs, for solving weights anew
 //! - [`walk`]: a model and what becomes of it, run side by side from layer to layer
+//! - [`rows`]: the moments of layers on the way
 //! - [`elimination`]: which channels cost least to lose, and what the others become
-//! - [`LeastSquares`]: the weights that come nearest to wanted outputs
 //! - [`solve`]: the factor of H⁻¹ that tells how later weights make up for an error in an earlier one
 
 pub mod contraction;
 pub mod elimination;
 pub mod hessian;
-pub mod least_squares;
+pub mod layer;
 pub mod moments;
+pub mod rows;
 mod shelf;
 pub mod solve;
 pub mod walk;
@@ -24,7 +26,7 @@ pub mod walk;
 pub use contraction::Contraction;
 pub use elimination::Elimination;
 pub use hessian::Hessian;
-pub use least_squares::LeastSquares;
+pub use layer::{Bias, Layer};
 pub use moments::Moments;
 pub use solve::{Compensation, inverse_diagonal, least_squares, retargeted};
 pub use walk::{Order, Walk};

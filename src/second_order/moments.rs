@@ -5,11 +5,12 @@
 //! ```
 //!
 //! Added up in f32 within a batch of rows and in f64 from batch to batch, so that the means can be taken off afterwards
-//! ([`Moments::centred`]): a layer with a bias has them for free.
+//! ([`Moments::centred`]): a layer with a bias has them for free, and its bias follows from the weights, b = t̄ − W·x̄.
 
 use faer::linalg::matmul::matmul;
 use faer::linalg::matmul::triangular::{self, BlockStructure};
-use faer::{Accum, Mat, Par};
+use faer::linalg::solvers::{Llt, Solve};
+use faer::{Accum, Mat, Par, Side};
 
 /// Sums over rows `[depth]` and wanted outputs `[outputs]` of one group.
 #[derive(Debug, Clone)]
@@ -52,6 +53,74 @@ impl Centred {
     pub fn mean_square(&self, k: usize) -> f64 {
         self.h[(k, k)].max(0.0) / self.rows.max(1) as f64 + self.x[k] * self.x[k]
     }
+
+    /// The bias that goes with these weights of an output: t̄ − w·x̄.
+    pub fn shift(&self, output: usize, row: &[f32]) -> f64 {
+        self.t[output] - row.iter().zip(&self.x).map(|(w, x)| f64::from(*w) * x).sum::<f64>()
+    }
+
+    /// The weights that come nearest to the wanted outputs and stay near `weights`, both `[outputs, depth]`:
+    ///
+    /// ```text
+    /// W' = W + (G − W·H)·(H + λ·mean(Σ x_k²)·I)⁻¹
+    /// ```
+    ///
+    /// `None` where nothing was seen.
+    pub fn nearest(&self, weights: &[f32], damping: f64) -> Option<Vec<f32>> {
+        let depth = self.h.nrows();
+        let mean = (0..depth).map(|k| self.mean_square(k)).sum::<f64>() * self.rows as f64 / depth.max(1) as f64;
+        if !(mean.is_finite() && mean > 0.0) {
+            return None;
+        }
+        let mut damped = self.h.clone();
+        (0..depth).for_each(|k| damped[(k, k)] += damping * mean);
+        let present = columns(weights, depth);
+        let missing = &self.g - &self.h * &present;
+        let step = Llt::new(damped.as_ref(), Side::Lower).ok()?.solve(missing);
+        let value = |i: usize| (present[(i % depth, i / depth)] + step[(i % depth, i / depth)]) as f32;
+        let found: Vec<f32> = (0..weights.len()).map(value).collect();
+        found.iter().all(|v| v.is_finite()).then_some(found)
+    }
+
+    /// Σ ‖W·x + b − t‖² less Σ ‖t − t̄‖²: what tells two choices of weights `[outputs, depth]` and biases apart.
+    pub fn error(&self, weights: &[f32], biases: &[f64]) -> f64 {
+        let depth = self.h.nrows();
+        let w = columns(weights, depth);
+        let hw = &self.h * &w;
+        let of = |(o, row): (usize, &[f32])| {
+            let means = self.rows as f64 * (self.shift(o, row) - biases[o]).powi(2);
+            (0..depth).map(|k| w[(k, o)] * (hw[(k, o)] - 2.0 * self.g[(k, o)])).sum::<f64>() + means
+        };
+        weights.chunks(depth.max(1)).enumerate().map(of).sum()
+    }
+
+    /// Adds what others saw, whose means were taken off or not as these were.
+    pub fn merge(&mut self, other: &Centred) {
+        let (n, m) = (self.rows as f64, other.rows as f64);
+        if n + m == 0.0 {
+            return;
+        }
+        self.h += &other.h;
+        self.g += &other.g;
+        let apart = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| b - a).collect::<Vec<f64>>();
+        let (x, t) = (apart(&self.x, &other.x), apart(&self.t, &other.t));
+        let both = n * m / (n + m);
+        for j in 0..x.len() {
+            (0..x.len()).for_each(|i| self.h[(i, j)] += both * x[i] * x[j]);
+        }
+        for (j, t) in t.iter().enumerate() {
+            (0..x.len()).for_each(|i| self.g[(i, j)] += both * x[i] * t);
+        }
+        let mean = |a: &mut [f64], d: &[f64]| a.iter_mut().zip(d).for_each(|(a, d)| *a += m / (n + m) * d);
+        mean(&mut self.x, &x);
+        mean(&mut self.t, &t);
+        self.rows += other.rows;
+    }
+}
+
+/// Rows `[outputs, depth]` as columns.
+fn columns(weights: &[f32], depth: usize) -> Mat<f64> {
+    Mat::from_fn(depth, weights.len() / depth.max(1), |k, o| f64::from(weights[o * depth + k]))
 }
 
 impl Moments {
@@ -86,6 +155,26 @@ impl Moments {
         self.x.iter_mut().zip(&other.x).for_each(|(a, b)| *a += b);
         self.t.iter_mut().zip(&other.t).for_each(|(a, b)| *a += b);
         self.rows += other.rows;
+    }
+
+    /// E[(x_k − x̄_k)²] of each k.
+    pub fn variance(&self) -> Vec<f64> {
+        let rows = self.rows.max(1) as f64;
+        let of = |(k, sum): (usize, &f64)| (self.h[(k, k)] / rows - (sum / rows).powi(2)).max(0.0);
+        self.x.iter().enumerate().map(of).collect()
+    }
+
+    /// H, row after row, of rows that end in a 1 where there is a bias.
+    pub fn gram(&self, bias: bool) -> Vec<f64> {
+        let depth = self.h.nrows();
+        let at = |i: usize, j: usize| match (i < depth, j < depth) {
+            (true, true) => self.h[(i.max(j), i.min(j))],
+            (true, false) => self.x[i],
+            (false, true) => self.x[j],
+            (false, false) => self.rows as f64,
+        };
+        let width = depth + usize::from(bias);
+        (0..width * width).map(|e| at(e / width, e % width)).collect()
     }
 
     /// The matrices with the means taken off where `intercept` says that a bias makes up for them.
@@ -126,5 +215,40 @@ mod tests {
             (c.h[(0, 0)] - 2.0).abs() < 1e-9 && (c.h[(1, 0)] - 3.0).abs() < 1e-9 && (c.g[(0, 0)] - 4.0).abs() < 1e-9
         );
         assert_eq!((c.x[1], c.t[0]), (3.0, 12.0));
+    }
+
+    /// t = 2·x₀ − x₁ + 0.5, and a second input that follows the first.
+    fn exact(rows: std::ops::Range<usize>) -> Moments {
+        let x: Vec<f32> = rows.flat_map(|i| [(i % 7) as f32 - 3.0, (i % 5) as f32]).collect();
+        let t: Vec<f32> = x.chunks(2).map(|r| 2.0 * r[0] - r[1] + 0.5).collect();
+        let mut m = Moments::new(2, 1);
+        m.add(MatRef::from_row_major_slice(&x, t.len(), 2), MatRef::from_row_major_slice(&t, t.len(), 1));
+        m
+    }
+
+    #[test]
+    fn an_exact_layer_is_found_again() {
+        let c = exact(0..40).centred(true);
+        let w = c.nearest(&[0.0; 2], 0.0).unwrap();
+        assert!((w[0] - 2.0).abs() < 1e-4 && (w[1] + 1.0).abs() < 1e-4 && (c.shift(0, &w) - 0.5).abs() < 1e-4);
+        let near = c.nearest(&[1.0, 1.0], 1e9).unwrap();
+        assert!((near[0] - 1.0).abs() < 1e-3 && (near[1] - 1.0).abs() < 1e-3);
+        let error = |w: &[f32], b: f64| c.error(w, &[b]);
+        assert!(error(&w, c.shift(0, &w)) < error(&near, c.shift(0, &near)));
+        // 40 rows, each wrong by 1 more.
+        assert!((error(&w, c.shift(0, &w) + 1.0) - error(&w, c.shift(0, &w)) - 40.0).abs() < 1e-3);
+    }
+
+    #[test]
+    fn centred_sums_merge_as_plain_ones_do() {
+        let mut merged = exact(0..13).centred(true);
+        merged.merge(&exact(13..40).centred(true));
+        let whole = exact(0..40).centred(true);
+        let near = |a: f64, b: f64| (a - b).abs() < 1e-9;
+        assert!(near(merged.h[(1, 0)], whole.h[(1, 0)]) && near(merged.g[(0, 0)], whole.g[(0, 0)]));
+        assert!(near(merged.x[0], whole.x[0]) && near(merged.t[0], whole.t[0]) && merged.rows() == 40);
+        let gram = exact(0..40).gram(true);
+        assert_eq!((gram.len(), gram[8]), (9, 40.0));
+        assert!(near(gram[2], 40.0 * whole.x[0]) && near(gram[2], gram[6]));
     }
 }

@@ -22,9 +22,8 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// `None` where the MACs cannot be told; see [`Costs::of`].
-    pub fn of(model: &Model, inputs: &[(String, Vec<usize>)], groups: &[Group], orders: &[&[usize]]) -> Option<Budget> {
-        let costs = Costs::of(model, inputs)?;
+    pub fn of(model: &Model, inputs: &[(String, Vec<usize>)], groups: &[Group], orders: &[&[usize]]) -> Budget {
+        let costs = Costs::of(model, inputs);
         let mut at = HashMap::new();
         let mut left = Vec::new();
         for (g, (group, order)) in groups.iter().zip(orders).enumerate() {
@@ -51,7 +50,12 @@ impl Budget {
                 false => others += t.len(),
             }
         }
-        Some(Budget { costs, at, left, nodes, constants, others })
+        Budget { costs, at, left, nodes, constants, others }
+    }
+
+    /// Nodes whose MACs are not counted, since only running them tells.
+    pub fn uncounted(&self) -> &[NodeId] {
+        self.costs.unknown()
     }
 
     fn size(&self, gone: &[usize], value: ValueId, axis: usize) -> Option<usize> {
@@ -71,7 +75,7 @@ impl Budget {
 
     /// MACs of one run.
     pub fn macs(&self, gone: &[usize]) -> f64 {
-        self.costs.macs(&|v, axis| self.size(gone, v, axis)).unwrap_or(u64::MAX) as f64
+        self.costs.macs(&|v, axis| self.size(gone, v, axis)) as f64
     }
 
     /// Numbers in the float constants.

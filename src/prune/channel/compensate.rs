@@ -14,14 +14,14 @@ use std::collections::BTreeSet;
 use rayon::prelude::*;
 
 use super::Ground;
-use super::layer::Layer;
-use super::rows::{add, combined, empty, rows_a_batch};
+use super::rows::SAMPLE;
 use crate::error::Result;
-use crate::ir::{GraphEdit, Model, NodeId, Tensor, Use, ValueId};
+use crate::ir::{GraphEdit, Model, NodeId, Tensor, ValueId};
 use crate::ops::{self, QuantRule};
 use crate::prune::shrink::{Kept, cut_value};
-use crate::second_order::walk::Values;
-use crate::second_order::{LeastSquares, Order, Walk};
+use crate::second_order::moments::Centred;
+use crate::second_order::rows::{Sought, Wanted, measure};
+use crate::second_order::{Contraction, Layer, Order, Walk};
 
 const DAMPINGS: [f64; 7] = [1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0];
 /// Where no batch can be held back.
@@ -36,29 +36,20 @@ pub type Outcome = std::result::Result<(Layer, Vec<f32>), String>;
 pub fn compensate(model: &Model, pruned: &mut Model, kept: &Kept, ground: Ground) -> Result<Vec<(NodeId, Outcome)>> {
     let (mut layers, mut solved) = layers(model, pruned, kept);
     let order = Order::of(model);
-    layers.retain(|l| order.place(l.node).is_some());
     layers.sort_by_key(|l| order.place(l.node));
-    let walk = || Walk::new((model, 1), &order, (ground.dataset, ground.runtime), ground.all());
-    let (mut float, mut walk) = (walk()?, walk()?);
+    let mut walk = Walk::new((model, 2), &order, (ground.dataset, ground.runtime), ground.all())?;
     ground.progress.start("solving for what is left", layers.len() as u64);
     for layer in &layers {
         let Some(place) = order.place(layer.node) else { continue };
-        walk.advance(&[pruned], place)?;
-        // One node further, where its output waits.
-        float.advance(&[model], place + 1)?;
-        let others = others(pruned, layer, &order);
-        let outcome = solve(
-            pruned,
-            layer,
-            &others,
-            |i| Ok((float.values(i, model)?, walk.values(i, pruned)?)),
-            walk.batches(),
-            kept,
-        )?;
-        let outcome = outcome.map(|(damping, weights)| {
+        walk.advance(&[model, pruned], place)?;
+        let outcome = match sums(model, pruned, layer, (&walk, &order), kept)? {
+            Some([fit, judge]) => best(pruned, layer, fit, &judge),
+            None => Err("its values have other shapes than its weight expects".into()),
+        };
+        let outcome = outcome.map(|(damping, numbers)| {
             tracing::debug!("{}: damping {damping:e}", pruned.node_label(layer.node));
-            layer.set(&mut GraphEdit::new(pruned), &weights);
-            (layer.clone(), weights)
+            layer.set(&mut GraphEdit::new(pruned), &numbers);
+            (layer.clone(), numbers)
         });
         solved.push((layer.node, outcome));
         ground.progress.step(1);
@@ -67,71 +58,78 @@ pub fn compensate(model: &Model, pruned: &mut Model, kept: &Kept, ground: Ground
     Ok(solved)
 }
 
-/// What waits of a batch in the float model and in the pruned one.
-type Pair = (Vec<Values>, Vec<Values>);
-
-fn solve(
+/// The moments of a layer, by group: those that it is fitted to and those held back. `None` where the shapes of its values are others.
+fn sums(
+    model: &Model,
     pruned: &Model,
     layer: &Layer,
-    others: &[ValueId],
-    pair: impl Fn(usize) -> Result<Pair> + Sync,
-    batches: usize,
+    (walk, order): (&Walk, &Order),
     kept: &Kept,
-) -> Result<std::result::Result<(f64, Vec<f32>), String>> {
-    let c = &layer.contraction;
-    let most = rows_a_batch(layer, batches);
-    let rows = |(theirs, ours): &Pair| {
-        let (theirs, ours) = (theirs.first()?, ours.first()?);
-        let mut target = cut_value(theirs.get(&layer.y)?, layer.y, kept)?;
-        for other in others {
-            target = combined(&target, &cut_value(theirs.get(other)?, *other, kept)?, ours.get(other)?)?;
-        }
-        let input = ours.get(&layer.x)?;
-        let (x, count) = c.rows(input, most)?;
-        Some((x, c.at_rows(&target, input.shape(), most)?, count))
-    };
-    let (mut fit, mut judge) = (empty(layer, c.outputs), empty(layer, c.outputs));
-    let numbers: Vec<usize> = (0..batches).collect();
-    for some in numbers.chunks(rayon::current_num_threads()) {
-        let found: Vec<Result<_>> = some.par_iter().map(|i| Ok((*i, rows(&pair(*i)?)))).collect();
-        for found in found {
-            let (i, Some((x, t, count))) = found? else {
-                return Ok(Err("its values have other shapes than its weight expects".into()));
-            };
-            let held = i % HELD == HELD - 1 || (batches < HELD && i > 0 && i + 1 == batches);
-            add(layer, if held { &mut judge } else { &mut fit }, count, &x, &t);
-        }
-    }
-    Ok(best(pruned, layer, fit, &judge))
+) -> Result<Option<[Vec<Centred>; 2]>> {
+    let Some(Ok(float)) = Contraction::of(model, layer.node) else { return Ok(None) };
+    let stays = kept.get(&(float.weight, float.channel_axis())).cloned().unwrap_or_default();
+    let beside = layer.beside(pruned, order);
+    let cut = |t: &Tensor, v: ValueId| cut_value(t, v, kept);
+    let wanted = Wanted::of(model, &float, &beside).cut(stays, &cut);
+    let batches = walk.batches();
+    let held = |i: usize| i % HELD == HELD - 1 || (batches < HELD && i > 0 && i + 1 == batches);
+    let sought = [Sought { layer, wanted: Some(wanted) }];
+    let found = measure((walk, model), &sought, SAMPLE, (2, &|i| usize::from(held(i))))?;
+    let mut parts = found.into_iter().flatten().map(|groups| {
+        let centred = groups.into_iter().map(|m| m.centred(layer.bias.is_some()));
+        centred.collect::<Vec<Centred>>()
+    });
+    let (fit, judge) = (parts.next(), parts.next());
+    Ok(fit.zip(judge).filter(|(fit, _)| fit.iter().any(|m| m.rows() > 0)).map(|(fit, judge)| [fit, judge]))
 }
 
-/// The weights that serve `judge` best, from all sums.
+/// The numbers that serve `judge` best, from all sums, and their damping.
 fn best(
     pruned: &Model,
     layer: &Layer,
-    mut fit: Vec<LeastSquares>,
-    judge: &[LeastSquares],
+    mut fit: Vec<Centred>,
+    judge: &[Centred],
 ) -> std::result::Result<(f64, Vec<f32>), String> {
-    let c = &layer.contraction;
-    let present = layer.weights(pruned).ok_or("its weights are no floats")?;
-    let size = c.outputs * layer.width();
-    let of_group = |g: usize| &present[g * size..][..size];
-    let all = |sums: &[LeastSquares], damping: f64| -> Option<Vec<f32>> {
-        let solved = sums.iter().enumerate().map(|(g, sum)| sum.solve(of_group(g), damping));
-        Some(solved.collect::<Option<Vec<_>>>()?.concat())
+    let (c, width) = (&layer.contraction, layer.width());
+    let numbers = layer.numbers(pruned).ok_or("its weights are no floats")?;
+    let present: Vec<f32> = numbers.chunks(width).flat_map(|row| &row[..c.depth]).copied().collect();
+    let size = c.outputs * c.depth;
+    let solved = |sums: &[Centred], damping: f64| -> Option<Vec<f32>> {
+        let each = sums.iter().zip(present.chunks(size)).map(|(m, w)| m.nearest(w, damping));
+        Some(each.collect::<Option<Vec<_>>>()?.concat())
     };
-    let error = |weights: &[f32]| -> f64 { judge.iter().zip(weights.chunks(size)).map(|(j, w)| j.error(w)).sum() };
+    // What the bias changes by: nothing where there is none.
+    let shifts = |sums: &[Centred], weights: &[f32]| -> Vec<f64> {
+        let rows = weights.chunks(c.depth).enumerate();
+        rows.map(|(o, row)| sums[o / c.outputs].shift(o % c.outputs, row)).collect()
+    };
+    let error = |weights: &[f32], shifts: &[f64]| -> f64 {
+        let each = judge.iter().zip(weights.chunks(size).zip(shifts.chunks(c.outputs)));
+        each.map(|(m, (w, s))| m.error(w, s)).sum()
+    };
     let unseen = || "nothing reaches it".to_string();
-    if judge.iter().all(|j| j.rows == 0) {
-        return all(&fit, UNJUDGED).map(|w| (UNJUDGED, w)).ok_or_else(unseen);
-    }
-    let tried = DAMPINGS.par_iter().filter_map(|d| Some((*d, error(&all(&fit, *d)?))));
-    let best = tried.collect::<Vec<_>>().into_iter().min_by(|a, b| a.1.total_cmp(&b.1)).ok_or_else(unseen)?;
-    if best.1 >= error(&present) {
-        return Err("no other weights serve data held back better".into());
-    }
+    let damping = if judge.iter().all(|m| m.rows() == 0) {
+        UNJUDGED
+    } else {
+        let tried = DAMPINGS.par_iter().filter_map(|d| {
+            let weights = solved(&fit, *d)?;
+            Some((*d, error(&weights, &shifts(&fit, &weights))))
+        });
+        let best = tried.collect::<Vec<_>>().into_iter().min_by(|a, b| a.1.total_cmp(&b.1)).ok_or_else(unseen)?;
+        if best.1 >= error(&present, &vec![0.0; c.channels()]) {
+            return Err("no other weights serve data held back better".into());
+        }
+        best.0
+    };
     fit.iter_mut().zip(judge).for_each(|(f, j)| f.merge(j));
-    all(&fit, best.0).map(|w| (best.0, w)).ok_or_else(unseen)
+    let weights = solved(&fit, damping).ok_or_else(unseen)?;
+    let biases = numbers.chunks(width).map(|row| row.get(c.depth).copied().unwrap_or(0.0));
+    let biases = biases.zip(shifts(&fit, &weights)).map(|(b, shift)| b + shift as f32);
+    let rows = weights.chunks(c.depth).zip(biases);
+    Ok((
+        damping,
+        rows.flat_map(|(row, bias)| row.iter().copied().chain(layer.bias.is_some().then_some(bias))).collect(),
+    ))
 }
 
 /// The layers of the main graph whose input, as `kept` says, is not what it was; and those that cannot be solved for.
@@ -164,25 +162,4 @@ fn summed_axis_cut(model: &Model, id: NodeId, value: ValueId, kept: &Kept) -> bo
     };
     let made = channel_axis(node, rank);
     (0..rank).any(|axis| axis != made && kept.contains_key(&(value, axis)))
-}
-
-/// The values of the shape of the layer's output that are added to it, and that are final before it is solved.
-fn others(pruned: &Model, layer: &Layer, order: &Order) -> Vec<ValueId> {
-    let shape = pruned.tensor_type(layer.y).shape;
-    let mut found = Vec::new();
-    let mut at = layer.y;
-    while let [Use::Node { node, .. }] = pruned.uses(at) {
-        let n = pruned.node(*node);
-        let others = n.inputs().iter().flatten().filter(|v| **v != at && pruned.constant(**v).is_none());
-        let others: Vec<ValueId> = others.copied().collect();
-        let fits =
-            |v: &ValueId| shape.is_some() && pruned.tensor_type(*v).shape == shape && order.is_there(*v, layer.node);
-        if !ops::of(n).is_some_and(|op| op.sums) || !others.iter().all(fits) {
-            break;
-        }
-        found.extend(others);
-        let Some(next) = n.output(0) else { break };
-        at = next;
-    }
-    found
 }

@@ -1,6 +1,7 @@
 //! How many channels of which group go.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use rayon::prelude::*;
 use regex::Regex;
@@ -8,19 +9,21 @@ use regex::Regex;
 use super::allocate::{Choice, alignment};
 use super::budget::Budget;
 use super::compensate::compensate;
-use super::layer::Layer;
+use super::criterion::{self, By};
 use super::order::{self, Consumer, Gram, Order, of_group};
 use super::target::counts;
-use super::{ChannelPlan, Cut, Ground, GroupPlan, cut, prepare, rows, scores, sensitivity};
+use super::{ChannelPlan, Cut, Ground, GroupPlan, cut, prepare, rows, sensitivity};
 use crate::analysis::dependency::{self, Group};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::ir::{Model, NodeId};
+use crate::ops::{self, QuantRule};
 use crate::progress::Progress;
 use crate::prune::shrink::{kept, shrink};
-use crate::prune::{Data, Goal, Pattern, PruneOptions, criterion};
-use crate::second_order::LeastSquares;
+use crate::prune::{Data, Goal, Pattern, PruneOptions};
+use crate::second_order::{Contraction, Layer};
 
-/// Decides for a simplified model, without data by the weights alone.
+/// Decides for a simplified model, without data by the weights alone; so too where the runtime cannot run it in steps and the user named
+/// no criterion.
 ///
 /// # Errors
 /// Usage, where MACs cannot be told or the goal cannot be reached; what the data or the runtime refuse.
@@ -30,21 +33,42 @@ pub fn decide(
     data: Option<Data>,
     progress: &dyn Progress,
 ) -> Result<ChannelPlan> {
+    let shapes = data.map(|d| d.dataset.shapes(0)).transpose()?.unwrap_or_default();
+    match decided(model, options, (data, &shapes), progress) {
+        Err(e) if e.kind() == ErrorKind::Runtime && options.criterion.is_none() => {
+            let mut plan = decided(model, options, (None, &shapes), progress)?;
+            plan.notes.push(format!("pruned by the weights alone, since the model cannot be run in steps: {e}"));
+            Ok(plan)
+        }
+        planned => planned,
+    }
+}
+
+fn decided(
+    model: &Model,
+    options: &PruneOptions,
+    (data, shapes): (Option<Data>, &[(String, Vec<usize>)]),
+    progress: &dyn Progress,
+) -> Result<ChannelPlan> {
     let mut model = model.clone();
     prepare(&mut model);
     let model = &model;
     let ground = data.map(|data| Ground::new(data, progress));
     let groups = dependency::groups(model);
     let refused = refusals(model, &groups, options)?;
-    let criterion = options.criterion.as_deref().filter(|c| *c != RECONSTRUCTION).map(criterion::find).transpose()?;
-    let scores = criterion.map(|c| scores::of_channels(model, &groups, (c, options), data, progress)).transpose()?;
-    let (orders, damage) = measured(model, &groups, &refused, scores.as_deref(), ground)?;
+    let by = options.criterion.as_deref().map_or(Ok(By::Reconstruction), criterion::find)?;
+    let scores = match by {
+        By::Reconstruction => Scores::Reconstruction,
+        By::Variance if ground.is_none() => {
+            return Err(Error::usage("activation-variance looks at data: give --data"));
+        }
+        By::Variance => Scores::Variance,
+        By::Weights(c) => Scores::Given(criterion::by_weights(model, &groups, (c, options), data, progress)?),
+    };
+    let (orders, damage) = measured(model, &groups, &refused, &scores, ground)?;
 
-    let shapes = ground.map(|g| g.shapes()).transpose()?.unwrap_or_default();
     let steps: Vec<&[usize]> = orders.iter().map(|o| o.channels.as_slice()).collect();
-    let unknown =
-        || Error::usage("the multiply-accumulates of this model cannot be told: some size is found only by running it");
-    let budget = Budget::of(model, &shapes, &groups, &steps).ok_or_else(unknown)?;
+    let budget = Budget::of(model, shapes, &groups, &steps);
     let choice = |g: usize| Choice {
         order: &orders[g],
         damage: &damage[g],
@@ -54,8 +78,16 @@ pub fn decide(
     let choices: Vec<Choice> = (0..groups.len()).map(choice).collect();
     let counts = counts(model, &groups, (&choices, &budget), options.goal, ground)?;
     let none = vec![0; groups.len()];
+    if matches!(options.goal, Goal::Macs(_) | Goal::Latency(_)) && budget.macs(&none) == 0.0 {
+        let nodes: Vec<String> = budget.uncounted().iter().take(TOLD).map(|n| model.describe(*n)).collect();
+        let what = match nodes.is_empty() {
+            true => why_none(model, &groups, &refused),
+            false => format!("only running tells the multiply-accumulates of {}", nodes.join(", ")),
+        };
+        return Err(Error::usage(format!("nothing can be counted: {what}")));
+    }
     if counts == none && !matches!(options.goal, Goal::Macs(1.0) | Goal::Size(1.0)) {
-        return Err(Error::usage(format!("no channel can go: {}", why_none(&groups, &refused))));
+        return Err(Error::usage(format!("no channel can go: {}", why_none(model, &groups, &refused))));
     }
     let group = |g: usize| GroupPlan {
         node: groups[g].name.clone(),
@@ -72,8 +104,15 @@ pub fn decide(
         parameters: (budget.parameters(&none), budget.parameters(&counts)),
         solved: 0,
         unsolved: Vec::new(),
+        notes: Vec::new(),
         cut: Cut { gone: cut(&groups, &choices, &counts), weights: Vec::new(), groups: groups.clone() },
     };
+    let uncounted: Vec<String> = budget.uncounted().iter().map(|n| model.describe(*n)).collect();
+    if !uncounted.is_empty() {
+        let list = uncounted.join(", ");
+        plan.notes.push(format!("not counted, since only running tells their multiply-accumulates: {list}"));
+    }
+    plan.notes.extend(plan.missed(options.goal));
     if let Some(ground) = ground.filter(|_| options.compensate) {
         solve(model, &mut plan, ground)?;
     }
@@ -81,32 +120,55 @@ pub fn decide(
 }
 
 /// Why the model keeps all channels.
-fn why_none(groups: &[Group], refused: &[Option<String>]) -> String {
+fn why_none(model: &Model, groups: &[Group], refused: &[Option<String>]) -> String {
     let told: Vec<String> = groups
         .iter()
         .zip(refused)
         .filter_map(|(g, why)| Some(format!("those of {}: {}", g.name, why.as_ref()?)))
         .take(TOLD)
         .collect();
-    match told.is_empty() {
-        true => "there is no contraction with a constant weight whose channels are known".into(),
-        false => told.join("; "),
+    if !told.is_empty() {
+        return told.join("; ");
+    }
+    let main = model.main();
+    let nested = |n: &&NodeId| {
+        let inner = model.node(**n).subgraphs().flat_map(|(_, g)| model.graphs_under(g));
+        inner.flat_map(|g| model.graph(g).nodes()).any(|n| Contraction::of(model, *n).is_some())
+    };
+    let contraction =
+        |n: &&NodeId| matches!(ops::of(model.node(**n)).map(|op| op.quant), Some(QuantRule::Weighted { .. }));
+    let nodes = model.graph(main).nodes();
+    if let Some(n) = nodes.iter().find(nested) {
+        return format!(
+            "the weights are inside the subgraphs of {}: fix what it decides by (simplify --freeze)",
+            model.describe(*n)
+        );
+    }
+    match nodes.iter().find(contraction) {
+        Some(n) => format!("the channels of {} are not known", model.describe(*n)),
+        None => "there is no contraction with a constant weight".into(),
     }
 }
 
 /// Groups named where none can go.
 const TOLD: usize = 3;
 
-/// The criterion that looks at what the layers after a channel lose.
-const RECONSTRUCTION: &str = "hessian";
 const UNREAD: &str = "no layer that reads them can be solved for";
+
+/// What channels are ordered by.
+enum Scores {
+    Reconstruction,
+    Variance,
+    /// For each group one of each channel.
+    Given(Vec<Vec<f64>>),
+}
 
 /// The order of every group that is not refused, and what each step costs the outputs; without data what it costs the weights.
 fn measured(
     model: &Model,
     groups: &[Group],
     refused: &[Option<String>],
-    scores: Option<&[Vec<f64>]>,
+    scores: &Scores,
     ground: Option<Ground>,
 ) -> Result<(Vec<Order>, Vec<Vec<f64>>)> {
     let nodes = model.graph(model.main()).nodes();
@@ -120,23 +182,24 @@ fn measured(
     let is_read = |i: &usize| consumers.iter().flatten().any(|c| c.layer == *i);
     let read: Vec<usize> = (0..layers.len()).filter(is_read).collect();
     let wanted: Vec<Layer> = read.iter().map(|i| layers[*i].clone()).collect();
-    let mut grams: Vec<Vec<Gram>> = (0..layers.len()).map(|_| Vec::new()).collect();
-    match ground {
-        Some(ground) => {
-            let found = rows::inputs(model, &wanted, ground)?;
-            let gram = |sums: Vec<LeastSquares>| sums.into_iter().map(|s| Gram(s.into_gram())).collect();
-            read.iter().zip(found).for_each(|(i, sums)| grams[*i] = gram(sums));
-        }
-        None => read.iter().for_each(|i| {
-            let l = &layers[*i];
-            grams[*i] = (0..l.contraction.groups).map(|_| Gram::unknown(l.width())).collect();
-        }),
-    }
+    let unknown = |l: &Layer| (0..l.contraction.groups).map(|_| Gram::unknown(l.width())).collect();
+    let found = match ground {
+        Some(ground) => rows::inputs(model, &wanted, ground)?,
+        None => wanted.iter().map(unknown).collect(),
+    };
+    let mut grams: Vec<Arc<[Gram]>> = vec![Arc::from([]); layers.len()];
+    read.iter().zip(found).for_each(|(i, found)| grams[*i] = found);
     let order = |g: usize| {
         if consumers[g].is_empty() {
             return Order::default();
         }
-        let scores = scores.map(|s| s[g].as_slice());
+        let read = || consumers[g].iter().map(|c| (c, &*grams[c.layer])).collect::<Vec<_>>();
+        let scores = match scores {
+            Scores::Reconstruction => None,
+            Scores::Variance => Some(criterion::by_variance(groups[g].stays.len(), &read())),
+            Scores::Given(scores) => Some(scores[g].clone()),
+        };
+        let scores = scores.as_deref();
         let found = order::order(model, &groups[g], &consumers[g], (&layers, &grams), scores, &sensitivity::STOPS);
         found.unwrap_or_default()
     };

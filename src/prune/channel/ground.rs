@@ -1,7 +1,6 @@
 //! The data that decisions stand on, and what runs the model on them.
 
 use crate::data::Dataset;
-use crate::error::Result;
 use crate::progress::Progress;
 use crate::prune::Data;
 use crate::runtime::Runtime;
@@ -21,11 +20,6 @@ pub struct Ground<'a> {
 impl<'a> Ground<'a> {
     pub fn new(data: Data<'a>, progress: &'a dyn Progress) -> Self {
         Ground { dataset: data.dataset, runtime: data.runtime, progress }
-    }
-
-    /// Shapes of the inputs in the first batch.
-    pub fn shapes(&self) -> Result<Vec<(String, Vec<usize>)>> {
-        self.dataset.shapes(0)
     }
 
     /// Numbers of the batches, spread evenly.

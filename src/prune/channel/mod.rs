@@ -10,12 +10,11 @@
 mod allocate;
 mod budget;
 mod compensate;
+pub mod criterion;
 mod decide;
 mod ground;
-mod layer;
 mod order;
 mod rows;
-mod scores;
 mod sensitivity;
 mod target;
 
@@ -27,7 +26,6 @@ use serde::Serialize;
 use allocate::Choice;
 pub use decide::decide;
 use ground::Ground;
-use layer::Layer;
 
 use super::Goal;
 use super::shrink::shrink;
@@ -35,6 +33,7 @@ use crate::analysis::dependency::{self, Group};
 use crate::analysis::infer;
 use crate::error::Result;
 use crate::ir::{GraphEdit, Model};
+use crate::second_order::Layer;
 
 /// One group of channels.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
@@ -61,13 +60,15 @@ pub struct ChannelPlan {
     pub solved: usize,
     /// Layers after a cut that keep their weights, and why.
     pub unsolved: Vec<(String, String)>,
+    /// What is not counted, not reached or not done.
+    pub notes: Vec<String>,
     #[serde(skip)]
     cut: Cut,
 }
 
 impl ChannelPlan {
     /// What to say where the goal is not reached: no group can lose more.
-    pub fn missed(&self, goal: Goal) -> Option<String> {
+    fn missed(&self, goal: Goal) -> Option<String> {
         let share = |(before, after): (f64, f64)| after / before.max(1.0);
         let (wanted, left) = match goal {
             Goal::Macs(wanted) => (wanted, share((self.macs.0 as f64, self.macs.1 as f64))),

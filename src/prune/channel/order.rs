@@ -7,13 +7,13 @@
 //! Every layer counts by the share of its own output's energy, so that one that reads large numbers does not outvote the others.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use faer::{Mat, MatRef};
 
-use super::layer::Layer;
 use crate::analysis::dependency::{Group, consumers};
 use crate::ir::{Model, NodeId};
-use crate::second_order::Elimination;
+use crate::second_order::{Elimination, Layer};
 
 const DAMPING: f64 = 0.01;
 /// Steps in which the channels of a group go; more channels than these go several at once.
@@ -32,19 +32,26 @@ pub struct Order {
     pub stops: Vec<(usize, Rewritten)>,
 }
 
-/// Σ x·xᵀ of what one group of a layer's outputs reads, row after row.
-pub struct Gram(pub Vec<f64>);
+/// What one group of a layer's outputs reads.
+#[derive(Debug)]
+pub struct Gram {
+    /// Σ x·xᵀ, row after row, of rows that end in a 1 where there is a bias.
+    pub sums: Vec<f64>,
+    /// Of each x; none where nothing was read.
+    pub variance: Vec<f64>,
+}
 
 impl Gram {
     /// Where nothing was read: all inputs count alike, and E(c) is the L2 norm of the weights on c.
     pub fn unknown(width: usize) -> Gram {
-        Gram((0..width * width).map(|i| if i % (width + 1) == 0 { 1.0 } else { 0.0 }).collect())
+        let sums = (0..width * width).map(|i| if i % (width + 1) == 0 { 1.0 } else { 0.0 }).collect();
+        Gram { sums, variance: Vec::new() }
     }
 
     /// Σ ‖w·x‖² over the rows of `weights`.
     fn energy(&self, weights: &[f32]) -> f64 {
-        let width = self.0.len().isqrt();
-        let gram = MatRef::from_row_major_slice(&self.0, width, width);
+        let width = self.sums.len().isqrt();
+        let gram = MatRef::from_row_major_slice(&self.sums, width, width);
         let w = Mat::from_fn(width, weights.len() / width.max(1), |k, o| f64::from(weights[o * width + k]));
         let gw = gram * &w;
         (0..w.ncols()).map(|o| w.col(o).transpose() * gw.col(o)).sum()
@@ -81,19 +88,19 @@ pub fn order(
     model: &Model,
     group: &Group,
     consumers: &[Consumer],
-    (layers, grams): (&[Layer], &[Vec<Gram>]),
+    (layers, grams): (&[Layer], &[Arc<[Gram]>]),
     scores: Option<&[f64]>,
     stops: &[f64],
 ) -> Option<Order> {
     let mut parts: Vec<(f64, Vec<Elimination>)> = Vec::new();
     for consumer in consumers {
         let layer = &layers[consumer.layer];
-        let weights = layer.weights(model)?;
+        let weights = layer.numbers(model)?;
         let size = layer.contraction.outputs * layer.width();
         let each = grams[consumer.layer].iter().zip(weights.chunks(size));
         let eliminations: Vec<Elimination> = each
             .clone()
-            .map(|(gram, w)| Elimination::new(&gram.0, w, consumer.blocks.clone(), DAMPING))
+            .map(|(gram, w)| Elimination::new(&gram.sums, w, consumer.blocks.clone(), DAMPING))
             .collect::<Option<_>>()?;
         let energy: f64 = each.map(|(gram, w)| gram.energy(w)).sum();
         parts.push((energy.max(f64::MIN_POSITIVE), eliminations));

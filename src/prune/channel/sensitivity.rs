@@ -10,13 +10,13 @@ use std::collections::BTreeMap;
 use rayon::prelude::*;
 
 use super::Ground;
-use super::layer::Layer;
 use super::order::Order;
 use crate::analysis::dependency::Group;
 use crate::error::Result;
 use crate::ir::{GraphEdit, Model, Tensor};
 use crate::prune::shrink::shrink;
 use crate::runtime::Shaped;
+use crate::second_order::Layer;
 
 /// Where the damage of a group is measured, as shares of its channels.
 pub const STOPS: [f64; 2] = [0.25, 0.5];

@@ -1,0 +1,193 @@
+//! Moments of the rows that layers are fed, and of what is wanted of their outputs, over the batches of a walk.
+//!
+//! ```text
+//! x ─► W·x (+ s)      float model        rows x̂, wanted t = W·x + (s − ŝ): what the float model made of its own input, and
+//! x̂ ─► Ŵ·x̂ (+ ŝ)     changed model      what the other operands of residual sums have lost by then
+//! ```
+
+use faer::linalg::matmul::matmul;
+use faer::{Accum, Mat, MatRef, Par};
+use rayon::prelude::*;
+
+use super::walk::Values;
+use super::{Contraction, Layer, Moments, Walk};
+use crate::error::{Error, Result};
+use crate::ir::{Model, Tensor, ValueId};
+
+/// Rows that are gathered before they are multiplied.
+const GATHERED: usize = 1024;
+/// Bytes that all sums of a step may take, on as many lanes as go in.
+const SUMS: usize = 48 << 20;
+const LANES: usize = 8;
+
+/// How many rows sums are made of: so many for each of the depth, within bounds.
+#[derive(Debug, Clone, Copy)]
+pub struct Sample {
+    pub each: usize,
+    pub least: usize,
+    pub most: usize,
+}
+
+impl Sample {
+    fn a_batch(self, depth: usize, batches: usize) -> usize {
+        (self.each * depth).clamp(self.least, self.most).div_ceil(batches.max(1))
+    }
+}
+
+/// A layer, and what is wanted of it.
+pub struct Sought<'a> {
+    pub layer: &'a Layer,
+    /// `None`: its inputs alone are of interest.
+    pub wanted: Option<Wanted<'a>>,
+}
+
+/// What the float model makes where the layer stands.
+pub struct Wanted<'a> {
+    contraction: &'a Contraction,
+    /// `[channels, depth]`.
+    weights: Vec<f32>,
+    /// Which of its output channels the layer still has; empty where it has all.
+    stays: Vec<bool>,
+    beside: &'a [ValueId],
+    /// A value of the float model as far as the other one still has it.
+    cut: &'a (dyn Fn(&Tensor, ValueId) -> Option<Tensor> + Sync),
+}
+
+impl<'a> Wanted<'a> {
+    /// Of a contraction of the float `model`, with the other operands of the sums behind it.
+    pub fn of(model: &Model, contraction: &'a Contraction, beside: &'a [ValueId]) -> Self {
+        let values = model.constant(contraction.weight).and_then(|t| t.to_f32());
+        let (c, whole) = (contraction, &|t: &Tensor, _| Some(t.clone()));
+        let at = |i: usize| values.as_ref().map_or(0.0, |w| w[c.element(i / c.depth, i % c.depth)]);
+        let weights = (0..c.channels() * c.depth).map(at).collect();
+        Wanted { contraction, weights, stays: Vec::new(), beside, cut: whole }
+    }
+
+    /// Of a model that has lost channels, these among them.
+    #[must_use]
+    pub fn cut(self, stays: Vec<bool>, cut: &'a (dyn Fn(&Tensor, ValueId) -> Option<Tensor> + Sync)) -> Self {
+        Wanted { stays, cut, ..self }
+    }
+
+    /// t at some positions, `[count, channels]`.
+    fn outputs(&self, (float, changed): (&Values, &Values), layer: &Layer, most: usize) -> Option<Vec<f32>> {
+        let c = self.contraction;
+        let x = float.get(&c.input)?;
+        let (rows, count) = c.rows(x, most)?;
+        let mut t = self.product(&rows, count);
+        for v in self.beside {
+            let (Some(s), Some(now)) = (float.get(v), changed.get(v)) else { continue };
+            let at = |s: &Tensor| layer.contraction.at_rows(s, x.shape(), most);
+            let Some((s, now)) = (self.cut)(s, *v).and_then(|s| at(&s)).zip(at(now)) else { continue };
+            t.iter_mut().zip(s.iter().zip(&now)).for_each(|(t, (s, now))| *t += s - now);
+        }
+        Some(t)
+    }
+
+    /// W·x of all groups, of the channels that stay.
+    fn product(&self, x: &[f32], count: usize) -> Vec<f32> {
+        let c = self.contraction;
+        let x = MatRef::from_row_major_slice(x, count, c.groups * c.depth);
+        let w = MatRef::from_row_major_slice(&self.weights, c.channels(), c.depth);
+        let mut y = Mat::<f32>::zeros(c.channels(), count);
+        for g in 0..c.groups {
+            let out = y.as_mut().subrows_mut(g * c.outputs, c.outputs);
+            let (w, x) = (w.subrows(g * c.outputs, c.outputs), x.subcols(g * c.depth, c.depth));
+            matmul(out, Accum::Replace, w, x.transpose(), 1.0, Par::Seq);
+        }
+        let stays = |o: &usize| self.stays.get(*o).copied().unwrap_or(true);
+        let left: Vec<usize> = (0..c.channels()).filter(stays).collect();
+        (0..count).flat_map(|i| left.iter().map(move |o| (*o, i))).map(|at| y[at]).collect()
+    }
+}
+
+/// Moments of each layer of a step, all of which read the same rows, by part and group. `part` says to which of `parts` a batch belongs.
+///
+/// # Errors
+/// What the data refuse, and io.
+pub fn measure(
+    (walk, model): (&Walk, &Model),
+    step: &[Sought],
+    sample: Sample,
+    (parts, part): (usize, &(dyn Fn(usize) -> usize + Sync)),
+) -> Result<Vec<Vec<Vec<Moments>>>> {
+    let Some(first) = step.first().map(|s| &s.layer.contraction) else { return Ok(Vec::new()) };
+    let of = |s: &Sought| -> Vec<Vec<Moments>> {
+        let outputs = s.wanted.as_ref().map_or(0, |_| s.layer.contraction.outputs);
+        let groups = || (0..first.groups).map(|_| Moments::new(first.depth, outputs)).collect();
+        (0..parts).map(|_| groups()).collect()
+    };
+    let bytes = parts * first.groups * first.depth * first.depth * size_of::<f64>() * step.len();
+    let lanes = (SUMS / bytes.max(1)).clamp(1, LANES).min(walk.batches()).max(1);
+    let most = sample.a_batch(first.depth, walk.batches());
+    let lane = |lane: usize| -> Result<Vec<Vec<Vec<Moments>>>> {
+        let mut sums: Vec<Vec<Vec<Moments>>> = step.iter().map(of).collect();
+        let mut gathered: Vec<Gathered> = (0..parts).map(|_| Gathered::new(step.len())).collect();
+        let add = |gathered: &mut Gathered, part: usize, sums: &mut Vec<Vec<Vec<Moments>>>| {
+            gathered.add_to(sums.iter_mut().map(|of| &mut of[part]), step);
+        };
+        // Fixed parts of the data, added up in a fixed order: the same on any number of threads.
+        for i in lane * walk.batches() / lanes..(lane + 1) * walk.batches() / lanes {
+            let part = part(i);
+            gathered[part].take(walk.values(i, model)?, step, most)?;
+            if gathered[part].count >= GATHERED {
+                add(&mut gathered[part], part, &mut sums);
+            }
+        }
+        gathered.iter_mut().enumerate().for_each(|(part, g)| add(g, part, &mut sums));
+        Ok(sums)
+    };
+    let lanes: Vec<Vec<Vec<Vec<Moments>>>> = (0..lanes).into_par_iter().map(lane).collect::<Result<_>>()?;
+    let merged = lanes.into_iter().reduce(|mut all, other| {
+        let each = all.iter_mut().flatten().flatten().zip(other.iter().flatten().flatten());
+        each.for_each(|(a, b)| a.merge(b));
+        all
+    });
+    Ok(merged.unwrap_or_default())
+}
+
+/// Rows of several batches, and what is wanted of each layer there.
+struct Gathered {
+    count: usize,
+    x: Vec<f32>,
+    t: Vec<Vec<f32>>,
+}
+
+impl Gathered {
+    fn new(layers: usize) -> Self {
+        Gathered { count: 0, x: Vec::new(), t: vec![Vec::new(); layers] }
+    }
+
+    fn take(&mut self, versions: Vec<Values>, step: &[Sought], most: usize) -> Result<()> {
+        let c = &step[0].layer.contraction;
+        // A single version is the float one and its own.
+        let (Some(float), Some(changed)) = (versions.first(), versions.last()) else { return Ok(()) };
+        let x = changed.get(&c.input).ok_or_else(|| Error::runtime("a layer's input was not kept"))?;
+        let Some((rows, count)) = c.rows(x, most) else { return Ok(()) };
+        let wanted = step.iter().map(|s| match &s.wanted {
+            Some(wanted) => wanted.outputs((float, changed), s.layer, most),
+            None => Some(Vec::new()),
+        });
+        let Some(wanted) = wanted.collect::<Option<Vec<Vec<f32>>>>() else { return Ok(()) };
+        self.t.iter_mut().zip(wanted).for_each(|(t, wanted)| t.extend(wanted));
+        self.x.extend(rows);
+        self.count += count;
+        Ok(())
+    }
+
+    fn add_to<'a>(&mut self, sums: impl Iterator<Item = &'a mut Vec<Moments>>, step: &[Sought]) {
+        let c = &step[0].layer.contraction;
+        if self.count == 0 {
+            return;
+        }
+        let x = MatRef::from_row_major_slice(&self.x, self.count, c.groups * c.depth);
+        for ((s, t), sums) in step.iter().zip(&self.t).zip(sums) {
+            let outputs = if t.is_empty() { 0 } else { s.layer.contraction.outputs };
+            let t = MatRef::from_row_major_slice(t, self.count, c.groups * outputs);
+            for (g, sum) in sums.iter_mut().enumerate() {
+                sum.add(x.subcols(g * c.depth, c.depth), t.subcols(g * outputs, outputs));
+            }
+        }
+        *self = Gathered::new(step.len());
+    }
+}
