@@ -126,6 +126,8 @@ fn prove(
     }
     report.sizes = Some((before, after));
     let Some(data) = data else { return Ok(()) };
+    // Nothing said of an earlier file stays beside this one.
+    (report.validation, report.unproven, report.missed) = (None, None, Vec::new());
     match validate(original, &written, data.validation(), o.runtime, &o.validate, progress) {
         Ok(proof) => {
             o.gates.measured(&proof)?;

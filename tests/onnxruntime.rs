@@ -3,11 +3,14 @@
 use std::process::Command;
 
 use onnxpress::onnx;
+use onnxpress::progress::Silent;
+use onnxpress::quantize::{self, QuantOptions};
 use onnxpress::runtime::{self, LoadOptions, Runtime};
 
 use crate::common::{dataset, fixture};
+use crate::quantize::{load, open, statistics, tract};
 
-fn present() -> Option<&'static dyn Runtime> {
+pub fn present() -> Option<&'static dyn Runtime> {
     let found = runtime::find("onnxruntime").ok()?;
     match found.present() {
         Ok(()) => Some(found),
@@ -56,4 +59,22 @@ fn without_the_library_the_error_says_what_to_set() {
     let errors: Vec<&str> = said.lines().filter(|l| l.starts_with("error: ")).collect();
     assert_eq!(errors.len(), 1, "{said}");
     assert!(errors[0].contains("library is not there") && errors[0].contains("ORT_DYLIB_PATH"), "{said}");
+}
+
+/// ONNX Runtime takes a float operator between integers for one that somebody forgot: plans would be judged by what it makes of that.
+#[test]
+fn plans_are_judged_alike_in_both_runtimes() {
+    let Some(other) = present() else { return };
+    let model = load("digits");
+    let data = open(&model, "digits_calib.npz", 200);
+    let options = QuantOptions::for_target("onnxruntime").unwrap();
+    let statistics = statistics(&model, &options, "search", &data);
+    let judged = |runtime: &dyn Runtime| {
+        let plan = quantize::choose(&model, &options, &statistics, (&data, runtime), &Silent).unwrap().0;
+        let number = |note: &String| note.rsplit_once(": ")?.1.strip_suffix(" dB")?.parse::<f64>().ok();
+        plan.notes.iter().find_map(number).unwrap_or_else(|| panic!("{:?}", plan.notes))
+    };
+    let (ours, theirs) = (judged(tract()), judged(other));
+    println!("{ours} dB in tract, {theirs} dB in ONNX Runtime");
+    assert!(ours > 25.0 && (ours - theirs).abs() < 1.5, "{ours} {theirs}");
 }

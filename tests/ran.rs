@@ -4,6 +4,7 @@ use onnxpress::quantize::{self, Format, QuantOptions};
 use onnxpress::runtime;
 use onnxpress::validate::ran::{Ran, ran};
 
+use crate::onnxruntime::present;
 use crate::quantize::{load, open, statistics};
 
 fn of(name: &str, format: Format, runtime: &str) -> Ran {
@@ -30,13 +31,15 @@ fn tract_runs_integer_operators_and_no_quantize_dequantize_pair_in_integers() {
         let qdq = of(name, Format::Qdq, "tract");
         assert_eq!(qdq.integers, 0, "{qdq:?}");
         assert_eq!(qdq.others.len(), qdq.planned);
+        // Of products that tract has put together only one has a name.
+        let product = |op: &str| op.is_empty() || ["Conv", "MatMul", "EinSum"].iter().any(|p| op.contains(p));
+        assert!(qdq.others.iter().all(|(_, op)| product(op)), "{qdq:?}");
     }
 }
 
 #[test]
 fn onnx_runtime_fuses_every_planned_pair() {
-    if let Err(why) = runtime::find("onnxruntime").unwrap().present() {
-        println!("skipped: {why}");
+    if present().is_none() {
         return;
     }
     for name in ["digits", "majority"] {

@@ -28,6 +28,7 @@ mod mixed;
 mod numerics;
 mod onnx_backend;
 mod onnxruntime;
+mod pairs;
 mod prepared;
 mod prune;
 mod quality;

@@ -110,6 +110,8 @@ pub struct QuantArgs {
     pub smooth: Option<Switch>,
     #[arg(long, value_name = "WHEN", help = one_of("Make channels alike on both sides of activations", Switch::ALL))]
     pub equalize: Option<Switch>,
+    #[arg(long, value_name = "WHEN", help = one_of("Keep neighbouring weights so small that processors without VNNI do not overflow", Switch::ALL))]
+    pub reduce_range: Option<Switch>,
     /// Time every node in the target's runtime; what integers do not make faster stays float
     #[arg(long, value_name = "latency", value_parser = ["latency"], conflicts_with = "optimize_for")]
     pub tune: Option<String>,
@@ -146,6 +148,7 @@ impl QuantArgs {
         o.min_bytes = self.min_bytes;
         o.smooth = self.smooth.unwrap_or(o.smooth);
         o.equalize = self.equalize.unwrap_or(o.equalize);
+        o.reduce_range = self.reduce_range.unwrap_or(o.reduce_range);
         o.tune = match (&self.tune, self.optimize_for.as_str()) {
             (Some(_), _) => Switch::On,
             (None, "size") => Switch::Off,

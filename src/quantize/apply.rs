@@ -9,7 +9,7 @@ use super::plan::{ActivationPlan, Decision, NodePlan, QuantPlan, Rounded, Weight
 use super::storage::{self, Form, Stored};
 use super::weights::{self, QuantizedWeight};
 use super::{
-    Format, algorithm, grouped, guard, half, integer, product, qdq, qoperator, recurrent, short_floats, table,
+    Format, algorithm, grouped, guard, half, integer, pairs, product, qdq, qoperator, recurrent, short_floats, table,
     weight_only,
 };
 use crate::error::{Error, Result};
@@ -185,7 +185,7 @@ pub(super) fn quantized_weight(
     // Where a bias needs larger scales, what was rounded for these is void.
     let fits = |r: &&std::sync::Arc<Rounded>| bias.is_none_or(|bias| weights::fits(&r.params, bias));
     let algorithm = algorithm::find(&plan.options.algorithm)?;
-    let quantized = match w.rounded.as_ref().filter(fits) {
+    let mut quantized = match w.rounded.as_ref().filter(fits) {
         Some(rounded) => QuantizedWeight::rounded(rounded, w),
         None if w.is_grouped() => grouped::quantize(&values, tensor.shape(), w, bias, algorithm),
         None => {
@@ -193,6 +193,11 @@ pub(super) fn quantized_weight(
             weights::quantize(&values, tensor.shape(), w.axis, scales, w.dtype, algorithm)
         }
     };
+    if let Some((axis, q)) = w.pairs.zip(quantized.values.as_slice::<i8>()) {
+        let mut q = q.into_owned();
+        pairs::cut(&mut q, tensor.shape(), axis);
+        quantized.values = Tensor::from_vec(tensor.shape(), q);
+    }
     let packed = storage::is_packed(&plan.options, target::find(&plan.options.target)?);
     Ok(if packed { quantized } else { storage::wide(quantized) })
 }
@@ -209,6 +214,9 @@ pub(super) fn planned_scales(
     if plan.options.effective_format().is_static() {
         let algorithm = algorithm::find(&plan.options.algorithm)?;
         weights::fit_scales(&mut scales, values, shape, w, bias, algorithm);
+    }
+    if let Some(axis) = w.pairs {
+        pairs::make_room(&mut scales, values, shape, axis);
     }
     Ok(scales)
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use rayon::prelude::*;
 
 use super::chain::{Activations, made_quantized, rearranged_from, settled};
-use super::options::{Activations as ActivationType, Filters, Format, Granularity, QuantOptions, Weights};
+use super::options::{Activations as ActivationType, Filters, Format, Granularity, QuantOptions, Switch, Weights};
 use super::params::{QParams, QType};
 use super::plan::{ActivationPlan, Decision, NodePlan, QuantPlan, WeightPlan};
 use super::{half, named, recurrent, short_floats, storage, weights};
@@ -30,6 +30,7 @@ struct Contraction<'m> {
     summed: (usize, usize),
     /// A product of matrices rather than a convolution.
     is_product: bool,
+    groups: usize,
 }
 
 /// Where Q/DQ goes around an operator that the user wants and the preset does not know.
@@ -361,6 +362,7 @@ impl Decider<'_> {
             channels: 1,
             zero_points: floats && dtype.is_asymmetric(),
             enlarged: 0,
+            pairs: self.pairs_of(c).filter(|_| !floats && !stacked),
             rounded: None,
         };
         weight.channels = weight.sharing().groups(c.tensor.shape()).count();
@@ -370,6 +372,17 @@ impl Decider<'_> {
             weight.enlarged = weights::scales(&values, c.tensor.shape(), axis, Some((b, *scale))).1;
         }
         Decision::Quantize { weight, input, output, bias: bias.is_some(), shift: None }
+    }
+
+    /// The channel axis, where the target's kernels may add products of neighbouring weights in 16 bits.
+    fn pairs_of(&self, c: &Contraction) -> Option<usize> {
+        let wanted = match self.options.reduce_range {
+            Switch::Auto => self.preset.adds_in_16_bits,
+            other => other == Switch::On,
+        };
+        let bytes = self.options.weight_type() == QType::S8 && self.options.activation_type().bits() == 8;
+        let depthwise = c.groups > 1 && c.groups == c.tensor.shape()[0];
+        (wanted && bytes && !depthwise).then_some(c.axis)
     }
 
     /// Whether the target takes a weight in blocks into this operator: by DequantizeLinear, or as a plain product.
@@ -457,7 +470,8 @@ fn contraction(model: &Model, id: NodeId) -> Result<Contraction<'_>, String> {
         0
     };
     let summed = (summed, tensor.shape()[summed]);
-    Ok(Contraction { x, weight: w, tensor, bias, axis, summed, is_product })
+    let groups = usize::try_from(node.int_or("group", 1)).unwrap_or(1);
+    Ok(Contraction { x, weight: w, tensor, bias, axis, summed, is_product, groups })
 }
 
 fn is_finite(tensor: &Tensor) -> bool {

@@ -24,6 +24,7 @@ mod measure;
 mod n_bits;
 mod named;
 mod options;
+mod pairs;
 mod params;
 mod plan;
 mod product;

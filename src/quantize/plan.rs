@@ -88,6 +88,8 @@ pub struct WeightPlan {
     pub zero_points: bool,
     /// Channels whose scale was enlarged so that the int32 bias fits.
     pub enlarged: usize,
+    /// The channel axis, where the products of neighbours are kept within 16 bits ([`super::pairs`]).
+    pub pairs: Option<usize>,
     /// What it is rounded to by data; without, the algorithm of the options rounds it.
     #[serde(skip)]
     pub(super) rounded: Option<Arc<Rounded>>,
@@ -122,6 +124,7 @@ impl WeightPlan {
             channels: 0,
             zero_points: false,
             enlarged: 0,
+            pairs: None,
             rounded: None,
         }
     }

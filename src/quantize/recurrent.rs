@@ -74,6 +74,7 @@ pub(super) fn decide(
         channels: tensor.shape()[0] * if dynamic { 1 } else { tensor.shape()[1] },
         zero_points: !dynamic && dtype.is_asymmetric(),
         enlarged: 0,
+        pairs: None,
         rounded: None,
     };
     Ok(Decision::Recurrent { weights: tensors.into_iter().map(plan).collect(), dynamic })

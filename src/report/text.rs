@@ -21,16 +21,10 @@ pub fn text(r: &Report) -> String {
     }
     if let Some(v) = &r.validation {
         out += &comparison(v, &r.missed);
-        let made_for = r.plan.as_ref().map_or(v.runtime.as_str(), |p| &p.options.target);
-        if made_for != v.runtime && v.latency.is_some() {
-            let _ = writeln!(
-                out,
-                "              made for {made_for}, timed in {}: expect another latency there",
-                v.runtime
-            );
-        }
+        out += &elsewhere(r, v);
     }
-    if let Some(ran) = &r.ran {
+    // What another runtime makes of the file says nothing of the one that it is made for.
+    if let Some(ran) = r.ran.as_ref().filter(|ran| made_for(r).is_none_or(|target| target == ran.runtime)) {
         out += &integers(ran);
     }
     for beside in &r.beside {
@@ -90,12 +84,32 @@ fn seconds(taken: f64) -> String {
     if taken >= 1.0 { format!("{taken:.1} s") } else { "below a second".into() }
 }
 
+/// The runtime that the file is made for.
+fn made_for(r: &Report) -> Option<&str> {
+    r.plan.as_ref().map(|p| p.options.target.as_str())
+}
+
+/// What a latency is worth that was not taken in the runtime that the file is made for.
+fn elsewhere(r: &Report, v: &Validation) -> String {
+    match made_for(r).filter(|target| *target != v.runtime && v.latency.is_some()) {
+        Some(target) => format!(
+            "              of no account: the file is made for {target} (--runtime {target} times it there; --target {} makes one for here)\n",
+            v.runtime
+        ),
+        None => String::new(),
+    }
+}
+
 /// What truly runs in integers, and what of the plan does not.
 fn integers(ran: &Ran) -> String {
     const SHOWN: usize = 4;
     let mut out = String::new();
     let count = format!("{} of {}", ran.integers, ran.planned);
-    let others: Vec<String> = ran.others.iter().take(SHOWN).map(|(node, op)| format!("{node} runs as {op}")).collect();
+    let other = |(node, op): &(String, String)| match op.as_str() {
+        "" => node.clone(),
+        op => format!("{node} (runs as {op})"),
+    };
+    let others: Vec<String> = ran.others.iter().take(SHOWN).map(other).collect();
     let more = ran.others.len().saturating_sub(SHOWN);
     let more = if more > 0 { format!(", {more} more") } else { String::new() };
     let rest = if others.is_empty() { String::new() } else { format!("; not {}{more}", others.join(", ")) };

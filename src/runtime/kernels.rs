@@ -7,6 +7,8 @@ pub struct Kernel {
     pub name: String,
     /// As the runtime calls it.
     pub op: String,
+    /// Whether it is a product or a convolution, and not what stands around one.
+    pub contracts: bool,
     /// Whether it multiplies integers.
     pub integers: bool,
 }
@@ -29,7 +31,9 @@ mod tests {
 
     #[test]
     fn a_kernel_knows_its_node() {
-        let of = |name: &str, node: &str| Kernel { name: name.into(), op: String::new(), integers: true }.is_of(node);
+        let of = |name: &str, node: &str| {
+            Kernel { name: name.into(), op: String::new(), contracts: true, integers: true }.is_of(node)
+        };
         assert!(of("conv1", "conv1") && of("conv1_token_12", "conv1") && of("fc_integer.matmul", "fc"));
         assert!(!of("conv12", "conv1") && !of("conv1_token_12", "conv"));
     }

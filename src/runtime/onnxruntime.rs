@@ -52,8 +52,9 @@ impl Runtime for OnnxRuntime {
         let optimized = crate::onnx::load(&path)?;
         let nodes = optimized.graph(optimized.main()).nodes().iter().map(|n| optimized.node(*n));
         let kernel = |node: &crate::ir::Node| {
-            let integers = INTEGER_KERNELS.iter().any(|mark| node.op_type.contains(mark));
-            Kernel { name: node.name.clone(), op: node.op_type.clone(), integers }
+            let is = |marks: &[&str]| marks.iter().any(|mark| node.op_type.contains(mark));
+            let integers = is(&INTEGER_KERNELS);
+            Kernel { name: node.name.clone(), op: node.op_type.clone(), contracts: integers || is(&PRODUCTS), integers }
         };
         Ok(nodes.map(kernel).collect())
     }
@@ -62,6 +63,9 @@ impl Runtime for OnnxRuntime {
 fn refusal(e: &ort::Error) -> Error {
     Error::runtime(format!("ONNX Runtime cannot run this model: {}", one_line(e)))
 }
+
+/// What the names of its products and convolutions contain, whatever their types.
+const PRODUCTS: [&str; 4] = ["Conv", "MatMul", "Gemm", "LSTM"];
 
 /// What the names of its contractions of integers contain.
 const INTEGER_KERNELS: [&str; 5] = ["QLinearConv", "QLinearMatMul", "QGemm", "Integer", "DynamicQuantize"];

@@ -45,7 +45,7 @@ impl Runtime for Tract {
                 typed.outlet_fact(*outlet).is_ok_and(|f| f.datum_type.size_of() == 1 && f.datum_type.is_integer())
             };
             let integers = product && (sums || node.inputs.iter().any(reads));
-            Kernel { name: node.name.clone(), op, integers }
+            Kernel { name: node.name.clone(), op, contracts: product, integers }
         };
         Ok(typed.nodes().iter().map(kernel).collect())
     }

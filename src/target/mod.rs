@@ -80,6 +80,8 @@ pub struct Preset {
     pub quantizes_itself: &'static [&'static str],
     /// Whether it makes floats of integers at load where Cast and Mul stand before an operator that takes no DequantizeLinear.
     pub folds_cast: bool,
+    /// Whether its kernels add products of u8 and s8 in 16 bits on some processors ([`crate::quantize`] keeps them small).
+    pub adds_in_16_bits: bool,
     /// Whether it reads integers below 8 bits.
     pub narrow_weights: bool,
     /// Whether weights of 4 and 2 bits in blocks are best written as MatMulNBits (com.microsoft).

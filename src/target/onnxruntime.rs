@@ -5,6 +5,8 @@
 //! without Q on its output runs in float (0.71× on PP-OCR recognition); a MatMul is best with Q/DQ on its input alone
 //! (2.51× against 2.36× on MiniLM, and more exact). There is no integer ConvTranspose.
 //!
+//! Without VNNI (AVX2, AVX-512) its kernels of u8 and s8 add two products in 16 bits, which overflow: see `adds_in_16_bits`.
+//!
 //! Weights alone: a MatMul with a weight of 4 or 2 bits behind DequantizeLinear, per channel or in blocks, becomes its MatMulNBits, as
 //! fast as one written so (384 to 1536 terms, blocks of 32 / 64 / 128: 1.0 to 2.0 / 1.0 to 2.3 / 1.3 to 2.7× float). Before any other
 //! operator DequantizeLinear runs at every call (a convolution 0.79×), while Cast and Mul of constants are folded at load (0.99×).
@@ -58,6 +60,7 @@ pub(super) static PRESET: Preset = Preset {
     arithmetic: &["Add", "Mul", "GlobalAveragePool", "AveragePool", "Concat"],
     quantizes_itself: &["Conv", "ConvTranspose", "Gemm"],
     folds_cast: true,
+    adds_in_16_bits: true,
     narrow_weights: true,
     n_bits: false,
     takes_dequantize: &["MatMul"],

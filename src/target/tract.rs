@@ -46,6 +46,7 @@ pub(super) static PRESET: Preset = Preset {
     arithmetic: &[],
     quantizes_itself: &[],
     folds_cast: false,
+    adds_in_16_bits: false,
     narrow_weights: false,
     n_bits: true,
     takes_dequantize: &[],

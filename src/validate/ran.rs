@@ -25,11 +25,11 @@ pub fn ran(model: &Model, nodes: &[String], inputs: &[(String, Tensor)], runtime
     let kernels = runtime.kernels(model, &LoadOptions::for_run(model, inputs))?;
     let mut found = Ran { runtime: runtime.name().into(), planned: nodes.len(), integers: 0, others: Vec::new() };
     for node in nodes {
-        let mut own = kernels.iter().filter(|k| k.is_of(node));
+        let own = kernels.iter().filter(|k| k.contracts && k.is_of(node));
         if own.clone().any(|k| k.integers) {
             found.integers += 1;
         } else {
-            found.others.push((node.clone(), own.next().map_or(String::new(), |k| k.op.clone())));
+            found.others.push((node.clone(), own.map(|k| k.op.clone()).next().unwrap_or_default()));
         }
     }
     Ok(found)

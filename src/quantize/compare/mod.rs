@@ -40,9 +40,10 @@ use crate::error::{Error, Result};
 use crate::ir::{GraphEdit, Model, NodeId};
 use crate::progress::Progress;
 use crate::quantize::plan::{Decision, QuantPlan, WeightPlan};
-use crate::quantize::{Format, apply};
+use crate::quantize::{Format, apply, guard};
 use crate::runtime::Runtime;
 use crate::second_order::Contraction;
+use crate::target;
 
 /// Memory that the values in flight may take, beyond which fewer runs go on at a time.
 const ROOM: usize = 96 << 20;
@@ -157,6 +158,8 @@ pub(super) fn as_pressed(model: &Model, plan: &QuantPlan) -> Result<Model> {
             edit.remove_node(id);
         }
     }
+    // Floats between integers: ONNX Runtime would round them once more, by rules of its own.
+    guard::guard(&mut edit, target::find(&plan.options.target)?.quantizes_itself)?;
     Ok(model)
 }
 

@@ -1,0 +1,73 @@
+//! Products of neighbouring weights stay within 16 bits: ONNX Runtime gives the same on processors with VNNI and without.
+
+use onnxpress::calibrate::{Range, Ranges};
+use onnxpress::ir::{Model, Tensor};
+use onnxpress::quantize::{self, Format, QuantOptions, Switch};
+use onnxpress::runtime::{Runtime, Shaped};
+
+use crate::onnxruntime::present;
+use crate::quantize::{load, open, statistics, tract};
+
+fn pressed(model: &Model, ranges: &Ranges, format: Format, reduce_range: Switch) -> Model {
+    let options = QuantOptions { format, reduce_range, ..QuantOptions::for_target("onnxruntime").unwrap() };
+    let plan = quantize::plan(model, Some(ranges), &options).unwrap();
+    let mut model = model.clone();
+    quantize::apply(&mut model, &plan).unwrap();
+    model
+}
+
+fn first(runtime: &dyn Runtime, model: &Model, inputs: &[(String, Tensor)]) -> Vec<f32> {
+    Shaped::new(runtime, model, &[], 1).run(inputs).unwrap()[0].1.to_f32().unwrap().into_owned()
+}
+
+/// Weights as large as they come beside each other, fed the largest activation: half of the sum would be lost.
+#[test]
+fn the_largest_inputs_of_the_largest_weights_give_their_sum() {
+    let row = vec!["1"; 64 * 8].join(", ");
+    let text = format!(
+        "<ir_version: 8, opset_import: [\"\" : 17]>
+         g (float[4,64] x) => (float[4,8] y) <float[64,8] w = {{{row}}}> {{ y = MatMul (x, w) }}"
+    );
+    let model = onnxpress::ir::text::parse(&text).unwrap();
+    let mut ranges = Ranges::default();
+    ranges.ranges.insert("x".into(), Range::new(0.0, 1.0));
+    ranges.ranges.insert("y".into(), Range::new(0.0, 64.0));
+    let inputs = [("x".to_owned(), Tensor::from_vec([4, 64], vec![1f32; 256]))];
+    for format in [Format::Qdq, Format::Qoperator, Format::Integer, Format::Dynamic] {
+        let made = pressed(&model, &ranges, format, Switch::Auto);
+        let weight = made.graph(made.main()).initializers().iter().filter_map(|v| made.constant(*v));
+        let weight = weight.filter(|t| t.shape() == [64, 8]).find_map(|t| t.as_slice::<i8>().map(|q| q.into_owned()));
+        // 63.5 is rounded to the even 64, and 64 + 64 is the most that goes.
+        assert_eq!(weight.unwrap(), [64; 512], "{format}");
+        let mut runtimes = vec![tract()];
+        runtimes.extend(present());
+        for runtime in runtimes {
+            let y = first(runtime, &made, &inputs);
+            assert!(y.iter().all(|y| (y - 64.0).abs() < 0.6), "{format} in {}: {y:?}", runtime.name());
+        }
+    }
+    let whole = pressed(&model, &ranges, Format::Qdq, Switch::Off);
+    let y = first(tract(), &whole, &inputs);
+    assert!(y.iter().all(|y| (y - 64.0).abs() < 0.3), "{y:?}");
+}
+
+/// tract's kernels add in 32 bits: where ONNX Runtime gives the same, nothing was lost there.
+#[test]
+fn both_runtimes_give_the_same_of_quantized_models() {
+    let Some(other) = present() else { return };
+    for name in ["digits", "majority"] {
+        let model = load(name);
+        let data = open(&model, &format!("{name}_calib.npz"), 50);
+        let options = QuantOptions::for_target("onnxruntime").unwrap();
+        let ranges = statistics(&model, &options, "min-max", &data).ranges();
+        let made = pressed(&model, &ranges, Format::Qdq, Switch::Auto);
+        let inputs = data.batch(0).unwrap().inputs;
+        let (ours, theirs) = (first(tract(), &made, &inputs), first(other, &made, &inputs));
+        let square = |v: &mut dyn Iterator<Item = f32>| v.map(|x| f64::from(x * x)).sum::<f64>();
+        let noise = square(&mut ours.iter().zip(&theirs).map(|(a, b)| a - b));
+        let db = 10.0 * (square(&mut ours.iter().copied()) / noise.max(1e-30)).log10();
+        println!("{name}: {db:.1} dB between the runtimes");
+        // A level that is rounded to the other side here and there.
+        assert!(db > 40.0, "{name}: {db:.1} dB");
+    }
+}
