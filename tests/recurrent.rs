@@ -1,10 +1,38 @@
 //! Weights of recurrent layers as integers: how near the outputs stay, in which form, in the runtimes that are present.
 
+use std::time::Duration;
+
+use onnxpress::Result;
 use onnxpress::ir::{DType, Model, Tensor, text};
+use onnxpress::progress::Silent;
 use onnxpress::quantize::{self, Activations, Decision, Format, QuantOptions, QuantPlan, Weights};
-use onnxpress::runtime::{self, Runtime, Shaped};
+use onnxpress::runtime::{self, LoadOptions, Runtime, Session, Shaped};
 
 use crate::quantize::tract;
+
+/// Runs a model without Cast in so long, and as long again for each Cast that it does not fold at load.
+struct Runs {
+    folds: bool,
+}
+struct Waits(Duration);
+
+impl Runtime for Runs {
+    fn name(&self) -> &'static str {
+        "onnxruntime"
+    }
+
+    fn load(&self, model: &Model, _: &LoadOptions) -> Result<Box<dyn Session>> {
+        let casts = model.all_nodes().iter().filter(|n| model.node(**n).is("Cast")).count();
+        Ok(Box::new(Waits(Duration::from_micros(500) * if self.folds { 1 } else { 1 + casts as u32 })))
+    }
+}
+
+impl Session for Waits {
+    fn run(&self, _: &[(String, Tensor)]) -> Result<Vec<(String, Tensor)>> {
+        std::thread::sleep(self.0);
+        Ok(Vec::new())
+    }
+}
 
 const INPUT: usize = 24;
 
@@ -123,6 +151,22 @@ fn small_states_other_gates_and_other_targets_keep_their_operator() {
                 assert_eq!(reason, "tract gains nothing from recurrent weights of 8 bits");
             }
             _ => panic!("{plan}"),
+        }
+    }
+}
+
+#[test]
+fn integers_that_are_only_stored_go_back_to_float_where_they_cost_time() {
+    let (model, inputs) = layer("GRU", 3, 16);
+    let options = QuantOptions { min_bytes: 0, ..QuantOptions::for_target("onnxruntime").unwrap() };
+    let plan = quantize::plan(&model, None, &options).unwrap();
+    for folds in [true, false] {
+        let found = quantize::measure(&model, &plan, &inputs, &Runs { folds }, &Silent).unwrap();
+        let plan = found.plan(&model, &plan).unwrap();
+        println!("{plan}{}", found.notes.join("; "));
+        assert_eq!(plan.quantized(), usize::from(folds), "{plan}");
+        if let Decision::Keep { reason } = &plan.nodes[0].decision {
+            assert!(reason.starts_with("with the weights of 1 GRU as integers the model runs at 0."), "{reason}");
         }
     }
 }

@@ -84,8 +84,8 @@ impl Decided<'_> {
     }
 }
 
-/// The quantization plan, with ranges from a file or from data where the form needs them. With data, `model` is first made easier
-/// to quantize where that pays ([`quantize::smooth`]), which the plan notes.
+/// The quantization plan, with ranges from a file or from data where the form needs them. `model` is first made easier to quantize where
+/// that pays ([`quantize::equalize`], and with data [`quantize::smooth`] or [`quantize::scale`]), which the plan notes.
 ///
 /// # Errors
 /// Usage, for what the form needs and is not there; what the data or the runtime refuse.
