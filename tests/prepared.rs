@@ -90,6 +90,14 @@ fn check(folder: &Path, name: &str, case: &Value) -> Result<f64, String> {
     Ok(worst)
 }
 
+/// Names of real models, each with inputs that it takes.
+pub fn cases() -> Vec<(String, Vec<(String, Tensor)>)> {
+    let cases: Vec<Value> = serde_json::from_str(REFERENCE).unwrap();
+    let inputs =
+        |case: &Value| case["inputs"].as_array().unwrap().iter().enumerate().map(|(i, v)| input(v, i)).collect();
+    cases.iter().map(|case| (case["model"].as_str().unwrap().to_string(), inputs(case))).collect()
+}
+
 fn numbers(value: &Value) -> Vec<usize> {
     value.as_array().unwrap().iter().map(|v| v.as_u64().unwrap() as usize).collect()
 }

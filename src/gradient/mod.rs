@@ -53,7 +53,11 @@ pub enum Weights {
     /// As its constants.
     Constant,
     /// As its inputs, under their names, so that a session outlives their change.
-    Fed,
+    Fed {
+        /// Whether the model may have many nodes where that makes each of many runs faster, as in ONNX Runtime; tract takes long to load
+        /// them.
+        long: bool,
+    },
 }
 
 /// The model of the loss and of its gradients by `wanted`: names of weights, or of any float32 values of the main graph.
@@ -70,7 +74,7 @@ pub fn differentiate(
     weights: Weights,
 ) -> Result<Gradient> {
     let (model, constants) = still::still(model, options, wanted)?;
-    let tape = Tape::new(model);
+    let tape = Tape::new(model, weights == Weights::Fed { long: true });
     let built = loss::build(&tape, loss)?;
     let values: Vec<Option<ValueId>> = wanted.iter().map(|name| still::find(&tape.model(), name)).collect();
     let asked: Vec<ValueId> = values.iter().copied().flatten().collect();

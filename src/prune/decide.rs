@@ -7,6 +7,10 @@
 //! What the user leaves open is chosen by data: several ways are tried on two thirds of the batches, the outputs that come nearest to the
 //! float ones on the others win, and the way that won is gone once more with all of them.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
 use super::algorithm::{self, Algorithm, Kind, sparse_gpt};
 use super::criterion::{self, Criterion, Scored};
 use super::judge::Judge;
@@ -15,11 +19,11 @@ use super::masks::Masks;
 use super::options::{PruneOptions, Scope};
 use super::plan::{PrunePlan, TensorPlan};
 use super::resolve::{Known, resolve};
-use super::sensitivity::damages;
+use super::sensitivity::{LayerSensitivity, damages};
 use super::{Goal, Pattern, channel, statistics, tensors};
 use crate::data::Dataset;
 use crate::error::{Error, ErrorKind, Result};
-use crate::ir::Model;
+use crate::ir::{GraphEdit, Model};
 use crate::progress::Progress;
 use crate::runtime::Runtime;
 use crate::second_order::Order;
@@ -37,6 +41,11 @@ const WALKED: usize = 2048;
 const HELD: usize = 3;
 /// Ways compete whose zeros are at most this share fewer than the most.
 const FEWER: f64 = 0.01;
+/// Batches that are fitted to while ways are compared, at most.
+const COMPARED: usize = 1024;
+/// The share of the weights that stays in a stage, and how many of these there are at most.
+const STAGE: f64 = 0.3;
+const STAGES: f64 = 3.0;
 /// Batches that judge.
 const JUDGING: usize = 256;
 
@@ -55,16 +64,18 @@ pub fn decide(model: &Model, options: &PruneOptions, data: Option<Data>, progres
     let ways = Sought::ways(options, data.is_some())?;
     let count = data.map_or(0, |d| d.dataset.batch_count());
     let all = spread(&(0..count).collect::<Vec<_>>(), WALKED);
+    let ground = Ground { model, options, data, progress, scores: RefCell::default(), layers: RefCell::default() };
     let planned = match (&ways[..], data) {
-        ([way], data) => way.plan(model, options, data.map(|d| (d, all)), progress),
-        (ways, Some(data)) => choose(model, options, (data, &all), ways, progress),
+        ([way], _) => ground.plan(way, &all),
+        (ways, Some(data)) => ground.choose(ways, data, &all),
         _ => Err(Error::internal("there is a choice without data")),
     };
     match planned {
         // What the user named is not replaced by something else.
         Err(e) if e.kind() == ErrorKind::Runtime && options.criterion.is_none() && options.algorithm.is_none() => {
             let options = PruneOptions { scope: None, ..options.clone() };
-            let mut plan = Sought::first(&options, false)?.plan(model, &options, None, progress)?;
+            let ground = Ground { options: &options, data: None, ..ground };
+            let mut plan = ground.plan(&Sought::first(&options, false)?, &[])?;
             plan.notes.push(format!("pruned without data, since the model cannot be run in steps: {e}"));
             Ok(plan)
         }
@@ -72,44 +83,129 @@ pub fn decide(model: &Model, options: &PruneOptions, data: Option<Data>, progres
     }
 }
 
-/// The way whose outputs come nearest to the float ones on batches held back, gone with all batches.
-fn choose(
-    model: &Model,
-    options: &PruneOptions,
-    (data, all): (Data, &[usize]),
-    ways: &[Sought],
-    progress: &dyn Progress,
-) -> Result<PrunePlan> {
-    // A single batch cannot be split: it is fitted to and judged on.
-    let part = |held: bool| {
-        // Two batches: one each.
-        let is_held = |i: usize| i % HELD == HELD - 1 || (all.len() == 2 && i == 1);
-        let chosen = all.iter().enumerate().filter(|(i, _)| all.len() == 1 || is_held(*i) == held);
-        chosen.map(|(_, index)| *index).collect::<Vec<usize>>()
-    };
-    let (judging, fit) = (part(true), part(false));
-    let judge = Judge::new(model, data, spread(&judging, JUDGING))?;
-    let mut tried = Vec::new();
-    for way in ways {
-        let plan = way.plan(model, options, Some((data, fit.clone())), progress)?;
-        let mut pruned = model.clone();
-        super::apply(&mut pruned, &plan)?;
-        let score = judge.score(&pruned)?;
-        tracing::debug!("{way}: {:.2} dB, agreement {:?}", score.sqnr_db, score.agreement);
-        let zeros: usize = plan.tensors.iter().map(|t| t.zeros).sum();
-        tried.push((way, score.sqnr_db, plan, zeros));
+/// What all ways stand on.
+struct Ground<'a> {
+    model: &'a Model,
+    options: &'a PruneOptions,
+    data: Option<Data<'a>>,
+    progress: &'a dyn Progress,
+    /// By criterion, of every tensor; none of one that is kept or of which the criterion knows nothing.
+    scores: RefCell<BTreeMap<&'static str, Rc<[Vec<f32>]>>>,
+    /// By way, for shares that are measured.
+    layers: RefCell<BTreeMap<String, Rc<[LayerSensitivity]>>>,
+}
+
+impl Ground<'_> {
+    /// The way whose outputs come nearest to the float ones on batches held back, gone with all batches.
+    fn choose(&self, ways: &[Sought], data: Data, all: &[usize]) -> Result<PrunePlan> {
+        // A single batch cannot be split: it is fitted to and judged on.
+        let part = |held: bool| {
+            // Two batches: one each.
+            let is_held = |i: usize| i % HELD == HELD - 1 || (all.len() == 2 && i == 1);
+            let chosen = all.iter().enumerate().filter(|(i, _)| all.len() == 1 || is_held(*i) == held);
+            chosen.map(|(_, index)| *index).collect::<Vec<usize>>()
+        };
+        let (judging, fit) = (spread(&part(true), JUDGING), spread(&part(false), COMPARED));
+        let judge = Judge::new(self.model, data, judging)?;
+        let mut tried = Vec::new();
+        for way in ways {
+            let plan = self.plan(way, &fit)?;
+            let mut pruned = self.model.clone();
+            super::apply(&mut pruned, &plan)?;
+            let score = judge.score(&pruned)?;
+            tracing::debug!("{way}: {:.2} dB, agreement {:?}", score.sqnr_db, score.agreement);
+            let zeros: usize = plan.tensors.iter().map(|t| t.zeros).sum();
+            tried.push((way, score.sqnr_db, zeros));
+        }
+        // A criterion that knows nothing of some tensors prunes less, and errs less by that alone.
+        let most = tried.iter().map(|t| t.2).max().unwrap_or(0) as f64;
+        tried.retain(|t| t.2 as f64 >= (1.0 - FEWER) * most);
+        let best = tried.into_iter().max_by(|a, b| a.1.total_cmp(&b.1));
+        let Some((way, db, _)) = best else { return Err(Error::internal("no way was tried")) };
+        let mut plan = self.plan(way, all)?;
+        plan.notes.push(format!("{way}: the best of {} ways, {db:.1} dB on batches that were held back", ways.len()));
+        Ok(plan)
     }
-    // A criterion that knows nothing of some tensors prunes less, and errs less by that alone.
-    let most = tried.iter().map(|t| t.3).max().unwrap_or(0) as f64;
-    tried.retain(|t| t.3 as f64 >= (1.0 - FEWER) * most);
-    let best = tried.into_iter().max_by(|a, b| a.1.total_cmp(&b.1));
-    let Some((way, db, fitted, _)) = best else { return Err(Error::internal("no way was tried")) };
-    let mut plan = match all.len() == fit.len() {
-        true => fitted,
-        false => way.plan(model, options, Some((data, all.to_vec())), progress)?,
-    };
-    plan.notes.push(format!("{way}: the best of {} ways, {db:.1} dB on batches that were held back", ways.len()));
-    Ok(plan)
+
+    /// What a way decides, the weights that stay fitted to these batches.
+    fn plan(&self, way: &Sought, batches: &[usize]) -> Result<PrunePlan> {
+        let Ground { model, options, progress, .. } = *self;
+        let mut tensors = tensors::listed(model, options)?;
+        let mut scores = self.scores(way, &tensors)?;
+        for (t, _) in tensors.iter_mut().zip(&*scores).filter(|(t, s)| t.kept.is_none() && s.is_empty()) {
+            t.kept = Some(format!("criterion {} knows nothing of it", way.criterion.name));
+        }
+        let kind = way.algorithm.kind;
+        let layers = self.layers(way, (&tensors, &scores))?;
+        let (scope, pattern) = (way.scope, options.pattern);
+        let stages = stages(options, kind);
+        let mut notes = Vec::new();
+        for (stage, goal) in stages.iter().enumerate() {
+            Masks { pattern, goal: *goal, scope, scores: &scores, layers: &layers }.set(model, &mut tensors)?;
+            let Some(data) = self.data else { continue };
+            let (solvable, refused) = Layer::all(model, &Order::of(model), &tensors);
+            let masks = |known: &Known| match kind {
+                Kind::Sweep => sparse_gpt::mask(known, pattern),
+                _ => known.plan.mask.clone(),
+            };
+            resolve(model, (&mut tensors, &solvable), (data, batches), (&masks, kind), progress)?;
+            if stage + 1 < stages.len() {
+                // What is gone scores nothing from here on.
+                let mut changed = model.clone();
+                tensors
+                    .iter()
+                    .filter(|t| t.kept.is_none())
+                    .try_for_each(|t| t.write(&mut GraphEdit::new(&mut changed)))?;
+                scores = way.scores((&changed, &tensors), options.seed, self.data, progress)?.into();
+                continue;
+            }
+            let what = if kind == Kind::Mask { "biases" } else { "weights" };
+            let (count, all) = (solvable.len(), tensors.len());
+            notes.push(format!("{what} of {count} of {all} tensors solved anew on {}", data.dataset.describe()));
+            notes.extend(refused.into_iter().map(|(i, why)| format!("{} is not solved anew: {why}", tensors[i].node)));
+        }
+        tensors.iter_mut().for_each(|t| t.count(model));
+        Ok(PrunePlan { options: options.clone(), tensors, channels: None, notes })
+    }
+
+    /// The scores of the way's criterion, which do not depend on the batches that are fitted to.
+    fn scores(&self, way: &Sought, tensors: &[TensorPlan]) -> Result<Rc<[Vec<f32>]>> {
+        let name = way.criterion.name;
+        if let Some(known) = self.scores.borrow().get(name) {
+            return Ok(known.clone());
+        }
+        let scores: Rc<[Vec<f32>]> =
+            way.scores((self.model, tensors), self.options.seed, self.data, self.progress)?.into();
+        self.scores.borrow_mut().insert(name, scores.clone());
+        Ok(scores)
+    }
+
+    /// What each layer alone costs, where the way asks for it.
+    fn layers(&self, way: &Sought, scored: (&[TensorPlan], &[Vec<f32>])) -> Result<Rc<[LayerSensitivity]>> {
+        let Some(data) = self.data.filter(|_| way.scope == Scope::Auto) else { return Ok(Rc::default()) };
+        let name = way.to_string();
+        if let Some(known) = self.layers.borrow().get(&name) {
+            return Ok(known.clone());
+        }
+        let how = (way.algorithm.kind, &self.options.goal.levels()[..]);
+        let layers: Rc<[LayerSensitivity]> = damages(self.model, scored, how, data, self.progress)?.into();
+        self.layers.borrow_mut().insert(name, layers.clone());
+        Ok(layers)
+    }
+}
+
+/// The goals on the way to that of `options`, and that: so few weights stay that what they are worth is asked again of those that were solved
+/// anew for fewer zeros, as the others have taken over by then.
+fn stages(options: &PruneOptions, kind: Kind) -> Vec<Goal> {
+    match (options.goal, options.pattern) {
+        (Goal::Sparsity(share), Pattern::Unstructured) if kind == Kind::Resolve && share < 1.0 => {
+            let left = 1.0 - share;
+            let count = (left.ln() / STAGE.ln()).ceil().clamp(1.0, STAGES);
+            let stage = |i: usize| Goal::Sparsity(1.0 - left.powf(i as f64 / count));
+            (1..count as usize).map(stage).chain([options.goal]).collect()
+        }
+        (goal, _) => vec![goal],
+    }
 }
 
 /// At most `count` of these, spread evenly.
@@ -133,9 +229,10 @@ impl std::fmt::Display for Sought {
 }
 
 /// Criterion, algorithm and scope that are tried where the user names none, the first one where there is no choice.
-const TRIED: [(&str, &str, Scope); 4] = [
+const TRIED: [(&str, &str, Scope); 5] = [
     ("hessian", "least-squares", Scope::Global),
     ("magnitude", "least-squares", Scope::Global),
+    ("hessian", "least-squares", Scope::Auto),
     ("hessian", "least-squares", Scope::Layer),
     ("hessian", "sparse-gpt", Scope::Layer),
 ];
@@ -147,8 +244,10 @@ impl Sought {
         let mut ways: Vec<Sought> = Vec::new();
         let blocks = matches!(options.pattern, Pattern::Block { .. });
         for (criterion, algorithm, scope) in tried {
-            // The sweep chooses single weights.
-            if blocks && options.algorithm.is_none() && *algorithm == "sparse-gpt" {
+            // The sweep and measured shares choose single weights.
+            let single = *algorithm == "sparse-gpt" && options.algorithm.is_none()
+                || *scope == Scope::Auto && options.scope.is_none();
+            if blocks && single {
                 continue;
             }
             // A pattern of groups says how much of each tensor goes.
@@ -179,44 +278,6 @@ impl Sought {
     /// The first of them.
     pub fn first(options: &PruneOptions, data: bool) -> Result<Sought> {
         Sought::ways(options, data)?.first().copied().ok_or_else(|| Error::internal("there is no way to prune"))
-    }
-
-    fn plan(
-        &self,
-        model: &Model,
-        options: &PruneOptions,
-        data: Option<(Data, Vec<usize>)>,
-        progress: &dyn Progress,
-    ) -> Result<PrunePlan> {
-        let mut tensors = tensors::listed(model, options)?;
-        let only = data.as_ref().map(|(data, _)| *data);
-        let scores = self.scores((model, &tensors), options.seed, only, progress)?;
-        for (t, _) in tensors.iter_mut().zip(&scores).filter(|(t, s)| t.kept.is_none() && s.is_empty()) {
-            t.kept = Some(format!("criterion {} knows nothing of it", self.criterion.name));
-        }
-        let layers = match (self.scope, only) {
-            (Scope::Auto, Some(data)) => damages(model, (&tensors, &scores), self.algorithm.kind, data, progress)?,
-            _ => Vec::new(),
-        };
-        let Sought { scope, .. } = *self;
-        let masks = Masks { pattern: options.pattern, goal: options.goal, scope, scores: &scores, layers: &layers };
-        masks.set(model, &mut tensors)?;
-        let mut notes = Vec::new();
-        if let Some((data, batches)) = data {
-            let kind = self.algorithm.kind;
-            let (layers, refused) = Layer::all(model, &Order::of(model), &tensors);
-            let masks = |known: &Known| match kind {
-                Kind::Sweep => sparse_gpt::mask(known, options.pattern),
-                _ => known.plan.mask.clone(),
-            };
-            resolve(model, (&mut tensors, &layers), (data, &batches), (&masks, kind), progress)?;
-            let what = if kind == Kind::Mask { "biases" } else { "weights" };
-            let (count, all) = (layers.len(), tensors.len());
-            notes.push(format!("{what} of {count} of {all} tensors solved anew on {}", data.dataset.describe()));
-            notes.extend(refused.into_iter().map(|(i, why)| format!("{} is not solved anew: {why}", tensors[i].node)));
-        }
-        tensors.iter_mut().for_each(|t| t.count(model));
-        Ok(PrunePlan { options: options.clone(), tensors, channels: None, notes })
     }
 
     /// Scores of every tensor; none of one that is kept or of which the criterion knows nothing.

@@ -43,6 +43,16 @@ impl Goal {
             false => Err(Error::usage(format!("{flag} is a share between 0 and 1"))),
         }
     }
+
+    /// Sparsities of single layers that tell most of what theirs should be: that of all together, and one beyond.
+    pub(super) fn levels(self) -> [f64; 2] {
+        let share = match self {
+            Goal::Sparsity(share) => share,
+            _ => 0.5,
+        };
+        let share = share.clamp(0.1, 0.9);
+        [share, f64::midpoint(1.0, share)]
+    }
 }
 
 impl fmt::Display for Goal {

@@ -4,8 +4,8 @@
 //! d_l(s) = ‖ŷ − y‖ / ‖y‖ with layer l alone at sparsity s          shares: argmin Σ_l d_l(s_l)²  with  Σ_l n_l·s_l = s·Σ_l n_l
 //! ```
 //!
-//! Between the sparsities that were measured, log d goes straight with the log of the density. The minimum under the constraint has
-//! one price of a zero for all layers, which is found by halving.
+//! Between the sparsities that were measured, log d² goes straight with the log of the sum of the scores that are gone, and no zeros cost
+//! nothing. The minimum under the constraint has one price of a zero for all layers, which is found by halving.
 
 use std::fmt;
 
@@ -26,10 +26,12 @@ use crate::ir::{GraphEdit, Model};
 use crate::progress::Progress;
 use crate::second_order::{Order, Walk};
 
-/// Sparsities that are tried.
+/// Sparsities that are told of.
 const LEVELS: [f64; 4] = [0.5, 0.7, 0.85, 0.95];
 /// Samples on which the damage is measured; a ranking needs fewer than a promise.
-const MEASURED: usize = 128;
+const MEASURED: usize = 32;
+/// Steps in which shares are sought.
+const STEPS: usize = 200;
 /// Samples on which layers are solved.
 const FITTED: usize = 512;
 
@@ -55,6 +57,9 @@ pub struct LayerSensitivity {
     pub levels: Vec<Level>,
     #[serde(skip)]
     pub(super) tensor: usize,
+    /// The sums of the scores that go at the shares 0, 1/[`STEPS`], … 1.
+    #[serde(skip)]
+    gone: Vec<f64>,
 }
 
 /// What one sparsity of one layer does to the outputs.
@@ -80,7 +85,7 @@ pub fn sensitivity(
     let tensors = tensors::listed(model, options)?;
     let sought = Sought::first(options, true)?;
     let scores = sought.scores((model, &tensors), options.seed, Some(data), progress)?;
-    let mut layers = damages(model, (&tensors, &scores), sought.algorithm.kind, data, progress)?;
+    let mut layers = damages(model, (&tensors, &scores), (sought.algorithm.kind, &LEVELS), data, progress)?;
     let at_half = |l: &LayerSensitivity| l.levels.first().map_or(f64::INFINITY, |l| l.sqnr_db);
     layers.sort_by(|a, b| at_half(a).total_cmp(&at_half(b)));
     let kept = tensors.iter().filter_map(|t| Some((t.node.clone(), t.kept.clone()?)));
@@ -94,11 +99,11 @@ pub fn sensitivity(
     })
 }
 
-/// Damages of the tensors that are pruned, in the order of the walk.
+/// Damages of the tensors that are pruned at these sparsities, in the order of the walk.
 pub(super) fn damages(
     model: &Model,
     (tensors, scores): (&[TensorPlan], &[Vec<f32>]),
-    kind: Kind,
+    (kind, levels): (Kind, &[f64]),
     data: Data,
     progress: &dyn Progress,
 ) -> Result<Vec<LayerSensitivity>> {
@@ -131,9 +136,9 @@ pub(super) fn damages(
                 let score = judge.score(&pruned)?;
                 Ok(Level { sparsity: *sparsity, sqnr_db: score.sqnr_db, agreement: score.agreement })
             };
-            let levels = LEVELS.par_iter().map(level).collect::<Result<_>>()?;
-            let (node, op_type) = (t.node.clone(), t.op_type.clone());
-            found.push(LayerSensitivity { node, op_type, weights: scores.len(), levels, tensor: layer.tensor });
+            let levels = levels.par_iter().map(level).collect::<Result<_>>()?;
+            let (node, op_type, gone) = (t.node.clone(), t.op_type.clone(), cumulated(scores));
+            found.push(LayerSensitivity { node, op_type, weights: scores.len(), levels, tensor: layer.tensor, gone });
             progress.step(1);
         }
     }
@@ -148,34 +153,65 @@ fn spread_samples(data: Data, samples: usize) -> Vec<usize> {
     (0..count.min(all)).map(|i| i * all / count).collect()
 }
 
+/// The sums of the lowest scores at the shares 0, 1/[`STEPS`], … 1.
+fn cumulated(scores: &[f32]) -> Vec<f64> {
+    let mut sorted = scores.to_vec();
+    sorted.sort_unstable_by(f32::total_cmp);
+    let sums: Vec<f64> = sorted
+        .iter()
+        .scan(0.0, |sum, s| {
+            *sum += f64::from(*s);
+            Some(*sum)
+        })
+        .collect();
+    let at = |i: usize| (i * sums.len()).div_ceil(STEPS).checked_sub(1).map_or(0.0, |last| sums[last]);
+    (0..=STEPS).map(at).collect()
+}
+
 impl LayerSensitivity {
+    /// The sum of the scores that go at a sparsity.
+    fn scores_gone(&self, sparsity: f64) -> f64 {
+        let place = sparsity.clamp(0.0, 1.0) * STEPS as f64;
+        let (below, part) = (place.floor() as usize, place.fract());
+        self.gone[below] + part * (self.gone[(below + 1).min(STEPS)] - self.gone[below])
+    }
+
     /// d² at a sparsity.
     fn damage(&self, sparsity: f64) -> f64 {
-        let density = |s: f64| (1.0 - s).max(1e-3).ln();
-        // In units of ln d².
+        let (Some(first), Some(last)) = (self.levels.first(), self.levels.last()) else { return 0.0 };
+        let at = |s: f64| self.scores_gone(s).max(f64::MIN_POSITIVE).ln();
         let log = |l: &Level| -l.sqnr_db * std::f64::consts::LN_10 / 10.0;
-        let after = self.levels.partition_point(|l| l.sparsity < sparsity).clamp(1, self.levels.len() - 1);
-        let (a, b) = (&self.levels[after - 1], &self.levels[after]);
-        let slope = (log(b) - log(a)) / (density(b.sparsity) - density(a.sparsity));
-        // More zeros never cost less.
-        let slope = slope.min(0.0);
-        (log(a) + slope * (density(sparsity) - density(a.sparsity))).exp()
+        let slope = |a: &Level, b: &Level| {
+            let slope = (log(b) - log(a)) / (at(b.sparsity) - at(a.sparsity));
+            // More zeros never cost less.
+            if slope.is_finite() { slope.max(0.0) } else { 1.0 }
+        };
+        let after = self.levels.partition_point(|l| l.sparsity < sparsity);
+        let (from, slope) = match after {
+            0 => (first, 1.0),
+            n if n == self.levels.len() => (last, if n > 1 { slope(&self.levels[n - 2], last) } else { 1.0 }),
+            n => (&self.levels[n - 1], slope(&self.levels[n - 1], &self.levels[n])),
+        };
+        (log(from) + slope * (at(sparsity) - at(from.sparsity))).exp()
     }
 
     /// The sparsity that is best at a price per zero.
-    fn best(&self, price: f64) -> f64 {
-        let cost = |s: f64| self.damage(s) - price * s * self.weights as f64;
-        let tried = (0..198).map(|i| f64::from(i) * 0.005);
-        tried.min_by(|a, b| cost(*a).total_cmp(&cost(*b))).unwrap_or(0.0)
+    fn best(&self, damages: &[f64], price: f64) -> f64 {
+        let cost = |i: &usize| damages[*i] - price * self.weights as f64 * *i as f64 / STEPS as f64;
+        let best = (0..damages.len()).min_by(|a, b| cost(a).total_cmp(&cost(b))).unwrap_or(0);
+        best as f64 / STEPS as f64
     }
 }
 
 /// The sparsity of each layer, so that all together have the share `sparsity` of zeros of `total` weights.
 pub(super) fn shares(layers: &[LayerSensitivity], zeros: f64) -> Vec<f64> {
-    let of = |price: f64| -> Vec<f64> { layers.iter().map(|l| l.best(price)).collect() };
+    // No layer goes as a whole.
+    let damages = |l: &LayerSensitivity| (0..STEPS - 2).map(|i| l.damage(i as f64 / STEPS as f64)).collect();
+    let damages: Vec<Vec<f64>> = layers.iter().map(damages).collect();
+    let of = |price: f64| -> Vec<f64> { layers.iter().zip(&damages).map(|(l, d)| l.best(d, price)).collect() };
     let count = |shares: &[f64]| layers.iter().zip(shares).map(|(l, s)| l.weights as f64 * s).sum::<f64>();
-    let (mut low, mut high) = (-40f64, 5f64);
-    for _ in 0..60 {
+    let (mut low, mut high) = (-60f64, 10f64);
+    for _ in 0..70 {
         let middle = f64::midpoint(low, high);
         if count(&of(middle.exp())) < zeros { low = middle } else { high = middle }
     }
@@ -212,7 +248,8 @@ mod tests {
     fn layer(weights: usize, db: [f64; 4]) -> LayerSensitivity {
         let level = |(sparsity, sqnr_db): (f64, f64)| Level { sparsity, sqnr_db, agreement: None };
         let levels = LEVELS.into_iter().zip(db).map(level).collect();
-        LayerSensitivity { node: "n".into(), op_type: "Conv".into(), weights, levels, tensor: 0 }
+        let gone = cumulated(&(0..weights).map(|i| i as f32).collect::<Vec<_>>());
+        LayerSensitivity { node: "n".into(), op_type: "Conv".into(), weights, levels, tensor: 0, gone }
     }
 
     #[test]

@@ -1,11 +1,17 @@
 //! The samples of each step, and those held back.
+//!
+//! ```text
+//! x ← λ·x + (1 − λ)·x'        for every other sample, λ uniform, x' the sample after it
+//! ```
+//!
+//! (Zhang et al., mixup, 2018; for distillation Beyer et al., Knowledge distillation: A good teacher is patient and consistent, 2022.)
 
 use std::collections::BTreeMap;
 
 use super::RecoverOptions;
 use crate::data::{Dataset, Rng};
 use crate::error::{Error, Result};
-use crate::ir::{Model, Tensor};
+use crate::ir::{DType, Model, Tensor};
 
 /// One of so many is held back.
 const HELD: usize = 8;
@@ -22,6 +28,8 @@ pub(super) struct Batches<'a> {
     joined: usize,
     /// Runs of one step, one a core.
     pub lanes: usize,
+    /// Whether samples may be blended.
+    blends: bool,
     seed: u64,
 }
 
@@ -42,6 +50,8 @@ impl<'a> Batches<'a> {
         let each = shapes.first().and_then(|(_, s)| s.first().copied()).unwrap_or(1).max(1);
         let joined = if joins { (options.batch / cores / each).max(1) } else { 1 };
         let lanes = if joins { cores } else { (options.batch / each).max(1) };
+        let float = |v| model.tensor_type(v).dtype == Some(DType::F32);
+        let blends = joins && model.user_inputs().into_iter().all(float);
         let is_held = |i: &usize| i % HELD == HELD - 1;
         let held: Vec<usize> = (0..indices.len()).filter(is_held).map(|i| indices[i]).collect();
         let training: Vec<usize> = (0..indices.len()).filter(|i| !is_held(i)).map(|i| indices[i]).collect();
@@ -50,7 +60,7 @@ impl<'a> Batches<'a> {
                 format!("{} are too few to train on: a step takes {}", dataset.describe(), joined * lanes * each);
             return Err(Error::usage(message));
         }
-        Ok(Batches { dataset, training, held, joined, lanes, seed: options.seed })
+        Ok(Batches { dataset, training, held, joined, lanes, blends, seed: options.seed })
     }
 
     /// Of step `step` (from 1), one run a lane. Every epoch goes through all samples once, in another order.
@@ -67,8 +77,32 @@ impl<'a> Batches<'a> {
     }
 
     /// Runs of what is held back.
-    pub fn held(&self) -> impl Iterator<Item = &[usize]> {
-        self.held.chunks_exact(self.joined)
+    pub fn held(&self) -> Vec<&[usize]> {
+        self.held.chunks_exact(self.joined).collect()
+    }
+
+    /// Inputs of a run to train on: every other sample is blended with the one after it, where all inputs are numbers. What the
+    /// float model makes of a blend is as good a target as any, and a few thousand samples become many.
+    pub fn blended(&self, run: &[usize], seed: &[u64]) -> Result<Fed> {
+        let inputs = self.inputs(run)?;
+        let mut rng = Rng::new(&[&[self.seed], seed].concat());
+        let samples = inputs.first().and_then(|(_, t)| t.shape().first().copied()).unwrap_or(0);
+        if !self.blends || samples < 2 || inputs.iter().any(|(_, t)| t.shape().first() != Some(&samples)) {
+            return Ok(inputs);
+        }
+        let shares: Vec<f32> = (0..samples).map(|i| if i % 2 == 0 { 1.0 } else { rng.uniform() as f32 }).collect();
+        let blend = |(name, t): (String, Tensor)| {
+            let Some(numbers) = t.as_slice::<f32>() else { return (name, t) };
+            let size = numbers.len() / samples;
+            let of = |i: usize| {
+                let (own, other) = (&numbers[i * size..][..size], &numbers[(i + 1) % samples * size..][..size]);
+                let share = shares[i];
+                own.iter().zip(other).map(move |(a, b)| share * a + (1.0 - share) * b)
+            };
+            let made = Tensor::from_vec(t.shape(), (0..samples).flat_map(of).collect());
+            (name, made)
+        };
+        Ok(inputs.into_iter().map(blend).collect())
     }
 
     /// Inputs of a run.

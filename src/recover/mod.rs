@@ -2,16 +2,17 @@
 //!
 //! ```text
 //! x ─┬─► float model ─► t                        targets: no labels are needed
-//!    └─► pruned model(W) ─► y ─► ½·Σ(y − t)²/E[t²] ─► dL/dW ─► Adam ─► W, zeros kept
+//!    └─► pruned model(W) ─► y ─► Σ(y − t)²/Σt² ─► dL/dW ─► Adam ─► W, zeros kept
 //! ```
 //!
-//! Hinton, Vinyals and Dean, Distilling the Knowledge in a Neural Network (2015), with the outputs themselves for targets. The
-//! gradient graph ([`crate::gradient`]) is built once, its weights are inputs, and every core runs it on a part of each batch, in
-//! ONNX Runtime where that is present. An eighth of the samples is held back: the weights with the least loss on it win, which may be
+//! Hinton, Vinyals and Dean, Distilling the Knowledge in a Neural Network (2015), with the outputs themselves for targets, and values on the
+//! way to them (`taps`). The gradient graph ([`crate::gradient`]) is built once, its weights are inputs, and every core runs it on a part
+//! of each batch, in ONNX Runtime where that is present. An eighth of the samples is held back: the weights with the least loss on it win, which may be
 //! those that training began with, and training stops where that loss has not fallen for long.
 
 mod adam;
 mod batches;
+mod taps;
 mod trainer;
 
 use serde::Serialize;
@@ -30,7 +31,8 @@ use trainer::Trainer;
 #[derive(Debug, Clone, Copy)]
 pub struct RecoverOptions {
     pub steps: usize,
-    /// Of Adam at the first step; it falls to zero along half a cosine.
+    /// The most that a step moves weights by, as a share of their size: reached after a twentieth of the steps, it falls to zero along
+    /// half a cosine.
     pub rate: f64,
     /// Samples of a step.
     pub batch: usize,
@@ -39,7 +41,13 @@ pub struct RecoverOptions {
 
 impl RecoverOptions {
     pub fn new(steps: usize) -> Self {
-        RecoverOptions { steps, rate: 2e-3, batch: 64, seed: 0 }
+        RecoverOptions { steps, rate: 1e-2, batch: 64, seed: 0 }
+    }
+
+    fn rate_at(&self, step: usize) -> f64 {
+        let done = step as f64 / self.steps as f64;
+        let turned = std::f64::consts::PI * (done - WARM_UP).max(0.0) / (1.0 - WARM_UP);
+        self.rate * (done / WARM_UP).min(1.0) * (0.5 + 0.5 * turned.cos())
     }
 }
 
@@ -71,6 +79,8 @@ impl std::fmt::Display for RecoverReport {
     }
 }
 
+/// The share of the steps in which the rate rises.
+const WARM_UP: f64 = 0.05;
 /// How often the loss on the samples held back is looked at, in a whole training.
 const LOOKS: usize = 25;
 /// Looks without a better one after which training stops.
@@ -122,8 +132,7 @@ pub fn recover(
     let mut done = 0;
     for step in 1..=options.steps {
         let gradients = trainer.gradients(&parameters, step)?;
-        let turned = std::f64::consts::PI * step as f64 / options.steps as f64;
-        adam.update(&mut parameters, &gradients, options.rate * (0.5 + 0.5 * turned.cos()));
+        adam.update(&mut parameters, &gradients, options.rate_at(step));
         progress.step(1);
         done = step;
         if step % every == 0 || step == options.steps {

@@ -1,21 +1,33 @@
 //! Sessions of teacher and student, and what they say of the weights.
 
+use rayon::prelude::*;
+
 use super::Parameter;
 use super::batches::{Batches, Fed};
+use super::taps::Taps;
 use crate::error::{Error, Result};
-use crate::gradient::{Gradient, Loss, Weights, differentiate};
-use crate::ir::{DType, GraphEdit, Model, Tensor};
+use crate::gradient::{Gradient, Loss, Target, Weights, differentiate};
+use crate::ir::{GraphEdit, Model, Tensor};
 use crate::runtime::{self, LoadOptions, RUNTIMES, Session};
 
 pub(super) struct Trainer<'a> {
     batches: &'a Batches<'a>,
-    teacher: Box<dyn Session>,
     gradient: Gradient,
-    /// One a lane, or one that all share.
-    sessions: Vec<Box<dyn Session>>,
-    /// The loss alone.
-    losses: Box<dyn Session>,
+    lanes: Vec<Lane>,
+    /// The name of the loss of the outputs alone.
+    loss: String,
+    /// What is held back, with the targets of the outputs.
+    held: Vec<Fed>,
     pub runtime: &'static str,
+}
+
+/// Sessions of one core.
+struct Lane {
+    /// Gives the outputs, then the taps.
+    teacher: Box<dyn Session>,
+    student: Box<dyn Session>,
+    /// The loss of the outputs, and no gradients.
+    loss: Box<dyn Session>,
 }
 
 impl<'a> Trainer<'a> {
@@ -23,16 +35,26 @@ impl<'a> Trainer<'a> {
         let run = batches.of_step(1).into_iter().next().unwrap_or_default();
         let inputs = batches.inputs(&run)?;
         let load = LoadOptions::for_run(student, &inputs);
-        let scales = scales(teacher, &inputs)?;
-        let gradient = differentiate(student, &load, &Loss::SquaredError { scales }, names, Weights::Fed)?;
         // A step takes about two thirds of the time there.
         let runtime = runtime::closest_to("onnxruntime");
-        let count = if runtime.shares_sessions() { 1 } else { batches.lanes };
-        let sessions = (0..count).map(|_| runtime.load(&gradient.model, &gradient.load_options()));
-        let sessions = sessions.collect::<Result<_>>()?;
-        let losses = runtime.load(&loss_alone(&gradient), &gradient.load_options())?;
-        let teacher = runtime.load(teacher, &load)?;
-        Ok(Trainer { batches, teacher, gradient, sessions, losses, runtime: runtime.name() })
+        let taps = Taps::of((teacher, student), (&inputs, &load), runtime)?;
+        let squared = |scales: &[f32]| Loss::SquaredError { scales: scales.to_vec() };
+        let weights = Weights::Fed { long: runtime.name() != RUNTIMES[0].name() };
+        let tapped = taps.added(student);
+        let gradient = differentiate(&tapped, &load, &squared(&taps.scales), names, weights)?;
+        let outputs = differentiate(student, &load, &squared(&taps.scales[..taps.outputs]), names, weights)?;
+        let alone = loss_alone(&outputs);
+        let lane = |_: usize| -> Result<Lane> {
+            Ok(Lane {
+                teacher: runtime.load(teacher, &load.clone().with_taps(&taps.names))?,
+                student: runtime.load(&gradient.model, &gradient.load_options())?,
+                loss: runtime.load(&alone, &outputs.load_options())?,
+            })
+        };
+        let lanes: Vec<Lane> = (0..batches.lanes.min(rayon::current_num_threads())).map(lane).collect::<Result<_>>()?;
+        let held = batches.held().into_iter().map(|run| fed(&lanes[0], batches.inputs(run)?, &outputs.targets));
+        let held = held.collect::<Result<_>>()?;
+        Ok(Trainer { batches, gradient, lanes, loss: outputs.loss, held, runtime: runtime.name() })
     }
 
     /// Why a parameter has no gradient.
@@ -40,42 +62,19 @@ impl<'a> Trainer<'a> {
         self.gradient.of.iter().find(|(n, _)| n == name).and_then(|(_, g)| g.as_ref().err()).map(String::as_str)
     }
 
-    /// What the student is fed for a run: samples and targets.
-    fn fed(&self, run: &[usize]) -> Result<Fed> {
-        let mut inputs = self.batches.inputs(run)?;
-        let made = self.teacher.run(&inputs)?;
-        for target in &self.gradient.targets {
-            let found = made.iter().find(|(name, _)| *name == target.output);
-            let missing = || Error::internal(format!("the float model gave no \"{}\"", target.output));
-            inputs.push((target.input.clone(), found.ok_or_else(missing)?.1.clone()));
-        }
-        Ok(inputs)
-    }
-
     /// The mean gradient of each parameter over the samples of a step.
     pub fn gradients(&self, parameters: &[Parameter], step: usize) -> Result<Vec<Vec<f32>>> {
         let runs = self.batches.of_step(step);
         let weights = tensors(parameters);
-        let parts: Vec<Result<Fed>> = std::thread::scope(|scope| {
-            let sessions = self.sessions.iter().cycle();
-            let threads: Vec<_> = runs
-                .iter()
-                .zip(sessions)
-                .map(|(run, session)| {
-                    let weights = &weights;
-                    scope.spawn(move || {
-                        let mut fed = self.fed(run)?;
-                        fed.extend(weights.iter().cloned());
-                        session.run(&fed)
-                    })
-                })
-                .collect();
-            let gone = |_| Err(Error::internal("a thread that trains panicked"));
-            threads.into_iter().map(|t| t.join().unwrap_or_else(gone)).collect()
-        });
-        let parts = parts.into_iter().collect::<Result<Vec<Fed>>>()?;
+        let one = |(lane, run): (&Lane, usize)| {
+            let inputs = self.batches.blended(&runs[run], &[step as u64, run as u64])?;
+            let mut fed = fed(lane, inputs, &self.gradient.targets)?;
+            fed.extend(weights.iter().cloned());
+            lane.student.run(&fed)
+        };
+        let parts = self.shared(runs.len(), one)?;
         let share = 1.0 / parts.len().max(1) as f32;
-        parameters.iter().map(|p| self.mean(p, &parts, share)).collect()
+        parameters.par_iter().map(|p| self.mean(p, &parts, share)).collect()
     }
 
     fn mean(&self, p: &Parameter, parts: &[Fed], share: f32) -> Result<Vec<f32>> {
@@ -89,33 +88,43 @@ impl<'a> Trainer<'a> {
         Ok(sum)
     }
 
-    /// The mean loss of a run over what is held back.
+    /// The mean loss of the outputs over the runs that are held back.
     pub fn loss(&self, parameters: &[Parameter]) -> Result<f64> {
         let weights = tensors(parameters);
-        let (mut sum, mut count) = (0.0, 0usize);
-        for run in self.batches.held() {
-            let mut fed = self.fed(run)?;
-            fed.extend(weights.iter().cloned());
-            let found = self.losses.run(&fed)?;
-            let loss = found.iter().find(|(name, _)| *name == self.gradient.loss).and_then(|(_, t)| t.scalar_f32());
-            sum += f64::from(loss.ok_or_else(|| Error::internal("no loss came"))?);
-            count += 1;
-        }
-        Ok(sum / count.max(1) as f64)
+        let one = |(lane, run): (&Lane, usize)| -> Result<f64> {
+            let fed: Fed = self.held[run].iter().chain(&weights).cloned().collect();
+            let found = lane.loss.run(&fed)?;
+            let loss = found.iter().find(|(name, _)| *name == self.loss).and_then(|(_, t)| t.scalar_f32());
+            loss.map(f64::from).ok_or_else(|| Error::internal("no loss came"))
+        };
+        let losses = self.shared(self.held.len(), one)?;
+        Ok(losses.iter().sum::<f64>() / losses.len().max(1) as f64)
     }
+
+    /// What `work` makes of each of `count` runs, which the lanes share; in their order.
+    fn shared<T: Send>(&self, count: usize, work: impl Fn((&Lane, usize)) -> Result<T> + Sync) -> Result<Vec<T>> {
+        let lanes = self.lanes.len();
+        let one = |(at, lane): (usize, &Lane)| (at..count).step_by(lanes).map(|run| work((lane, run))).collect();
+        let parts: Vec<Result<Vec<T>>> = self.lanes.par_iter().enumerate().map(one).collect();
+        let mut parts = parts.into_iter().map(|p| p.map(Vec::into_iter)).collect::<Result<Vec<_>>>()?;
+        // Lane `i` had the runs i, i + lanes, …
+        Ok((0..count).filter_map(|run| parts[run % lanes].next()).collect())
+    }
+}
+
+/// What the student is fed for these inputs: themselves, and what the teacher makes of them.
+fn fed(lane: &Lane, mut inputs: Fed, targets: &[Target]) -> Result<Fed> {
+    let made = lane.teacher.run(&inputs)?;
+    for target in targets {
+        let found = made.iter().find(|(name, _)| *name == target.output);
+        let missing = || Error::internal(format!("the float model gave no \"{}\"", target.output));
+        inputs.push((target.input.clone(), found.ok_or_else(missing)?.1.clone()));
+    }
+    Ok(inputs)
 }
 
 fn tensors(parameters: &[Parameter]) -> Fed {
     parameters.iter().map(|p| (p.name.clone(), Tensor::from_vec(p.shape.clone(), p.numbers.clone()))).collect()
-}
-
-/// Of each float output 2 over its energy in one run: the loss is the share of the energy that is wrong.
-fn scales(teacher: &Model, inputs: &Fed) -> Result<Vec<f32>> {
-    let session = RUNTIMES[0].load(teacher, &LoadOptions::for_run(teacher, inputs))?;
-    let outputs = session.run(inputs)?;
-    let float = outputs.iter().filter(|(_, t)| t.dtype() == DType::F32);
-    let energy = |t: &Tensor| t.as_slice::<f32>().map_or(0.0, |v| v.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>());
-    Ok(float.map(|(_, t)| (2.0 / energy(t).max(1e-12)) as f32).collect())
 }
 
 /// The loss without the gradients.

@@ -72,6 +72,12 @@ proptest! {
     }
 
     #[test]
+    fn conv_of_many_samples(s in shape(), seed: u64) {
+        let s = Shape { samples: 8, group: 1, ..s };
+        check(&s.conv(&format!("pads = [{}]", list(&s.pads)), true), Fill::Smooth, seed)?;
+    }
+
+    #[test]
     fn conv_same(s in shape(), lower: bool, seed: u64) {
         let s = Shape { dilations: vec![1; s.kernel.len()], ..s };
         check(&s.conv(&format!("auto_pad = \"SAME_{}\"", if lower { "LOWER" } else { "UPPER" }), true), Fill::Smooth, seed)?;

@@ -74,7 +74,8 @@ pub fn check(source: &str, fill: Fill, mut seed: u64) -> Result<(), TestCaseErro
     let wanted: Vec<String> = inputs.iter().map(|(name, _)| name.clone()).collect();
     let load = LoadOptions::for_inputs(&inputs);
     let loss = Loss::SquaredError { scales: Vec::new() };
-    let gradient = differentiate(&model, &load, &loss, &wanted, Weights::Fed).map_err(|e| failed(e.to_string()))?;
+    let gradient =
+        differentiate(&model, &load, &loss, &wanted, Weights::Fed { long: true }).map_err(|e| failed(e.to_string()))?;
     let mut ran = false;
     for runtime in RUNTIMES.iter().filter(|r| r.present().is_ok()) {
         let plain = LoadOptions { rewrites: Rewrites::Runtime, ..load.clone() };

@@ -8,13 +8,17 @@
 //! ```
 //!
 //! The gradient of the weight is a convolution with dy for its kernel. One product of matrices for each place of the kernel
-//! is up to twice as fast in ONNX Runtime, and makes graphs so long that tract takes minutes to load them.
+//! is up to twice as fast in ONNX Runtime, and makes graphs so long that tract takes minutes to load them: it is what a tape makes
+//! that may be long, of many samples.
 
 use super::tape::Cut;
 use super::window::Window;
 use super::{Adjoint, Var};
 
 type Rule = Result<(), String>;
+
+/// So many samples are worth a product for each place of the kernel.
+const MANY: usize = 8;
 
 /// Weight `[M, C/group, k…]`.
 pub fn conv(a: &Adjoint) -> Rule {
@@ -55,6 +59,9 @@ fn bias<'t>(a: &Adjoint<'t>) -> Var<'t> {
 /// That is a convolution again: samples are its channels, strides and dilations change places.
 fn correlation<'t>(a: &Adjoint<'t>, wide: Var<'t>, small: Var<'t>, window: &Window, group: usize) -> Var<'t> {
     let (w, s) = (wide.dims(), small.dims());
+    if a.tape.long && group == 1 && w[0] >= MANY {
+        return by_place(a, wide, small, window);
+    }
     let (samples, channels) = (w[0], w[1] / group);
     let axes = window.kernel.len();
     let swapped: Vec<usize> = [1, 0].into_iter().chain(2..2 + axes).collect();
@@ -75,4 +82,22 @@ fn correlation<'t>(a: &Adjoint<'t>, wide: Var<'t>, small: Var<'t>, window: &Wind
     let met = a.tape.float("Conv", &[wide, small.transpose(&swapped)], &turned.attrs(group), &places);
     let kept: Vec<usize> = [channels, s[1]].iter().chain(&window.kernel).copied().collect();
     met.slice(&kept.into_iter().map(Cut::whole).collect::<Vec<_>>()).transpose(&swapped)
+}
+
+/// As [`correlation`] of one group: for each place of the kernel a product of matrices over samples and positions.
+fn by_place<'t>(a: &Adjoint<'t>, wide: Var<'t>, small: Var<'t>, window: &Window) -> Var<'t> {
+    let (w, s) = (wide.dims(), small.dims());
+    let swapped: Vec<usize> = [1, 0].into_iter().chain(2..w.len()).collect();
+    let around = |zeros: &[usize]| [&[0, 0], zeros].concat();
+    let wide = wide.transpose(&swapped).pad(&around(&window.before), &around(&window.after));
+    let met = w[0] * s[2..].iter().product::<usize>();
+    let small = small.transpose(&swapped).reshape(&[s[1], met]);
+    let product = |place: Vec<Cut>| {
+        let cuts = [vec![Cut::whole(w[1]), Cut::whole(w[0])], place].concat();
+        let part = wide.slice(&cuts).reshape(&[w[1], met]);
+        let turned = [("transB", crate::ir::Attr::Int(1))];
+        a.tape.float("Gemm", &[small, part], &turned, &[s[1], w[1]]).reshape(&[s[1], w[1], 1])
+    };
+    let products: Vec<Var> = window.taps().into_iter().map(product).collect();
+    a.tape.concat(&products, 2).reshape(&[&[s[1], w[1]], &window.kernel[..]].concat())
 }

@@ -18,6 +18,8 @@ pub struct Tape {
     prefix: String,
     /// Numbers the values that are made.
     made: Cell<usize>,
+    /// Whether many nodes are welcome where they run faster than few.
+    pub long: bool,
 }
 
 /// A float32 value of a known shape, unless said otherwise.
@@ -28,9 +30,9 @@ pub struct Var<'t> {
 }
 
 impl Tape {
-    pub fn new(mut model: Model) -> Self {
+    pub fn new(mut model: Model, long: bool) -> Self {
         let prefix = GraphEdit::new(&mut model).fresh_prefix("gradient_");
-        Tape { model: RefCell::new(model), prefix, made: Cell::new(0) }
+        Tape { model: RefCell::new(model), prefix, made: Cell::new(0), long }
     }
 
     pub fn var(&self, id: ValueId) -> Var<'_> {

@@ -1,0 +1,62 @@
+//! Training what pruning left: nearer to the float model from wherever it begins, zeros and shapes kept, the same every time.
+
+use onnxpress::ir::Model;
+use onnxpress::passes::{SimplifyOptions, simplify};
+use onnxpress::progress::Silent;
+use onnxpress::prune::{self, Data, Goal, Pattern, PruneOptions, PruneReport};
+
+use crate::quantize::{load, open, sqnr, tract};
+
+/// The clean digits model, and what `options` make of it.
+fn pruned(options: &PruneOptions) -> (Model, Model, PruneReport) {
+    let mut model = load("digits");
+    simplify(&mut model, &SimplifyOptions::default()).unwrap();
+    let calibration = open(&model, "digits_calib.npz", 200);
+    let mut small = model.clone();
+    let data = Data { dataset: &calibration, runtime: tract() };
+    let report = prune::prune(&mut small, options, Some(data), &Silent).unwrap().1;
+    (model, small, report)
+}
+
+fn weights(model: &Model) -> Vec<Vec<f32>> {
+    let all = model.graph(model.main()).initializers().iter();
+    all.filter_map(|v| Some(model.constant(*v)?.as_slice::<f32>()?.into_owned())).collect()
+}
+
+fn recovering(options: PruneOptions, steps: usize) -> PruneOptions {
+    PruneOptions { recover: Some(format!("steps={steps}").parse().unwrap()), ..options }
+}
+
+#[test]
+fn what_was_solved_anew_comes_nearer_still() {
+    let options = PruneOptions {
+        criterion: Some("hessian".into()),
+        algorithm: Some("least-squares".into()),
+        ..PruneOptions::new(Goal::Sparsity(0.9))
+    };
+    let (model, solved, _) = pruned(&options);
+    let (_, trained, report) = pruned(&recovering(options.clone(), 60));
+    let (_, again, _) = pruned(&recovering(options, 60));
+    let recovered = report.recovered.unwrap();
+    let eval = open(&model, "digits_eval.npz", 200);
+    let (before, after) = (sqnr(&model, &solved, &eval), sqnr(&model, &trained, &eval));
+    println!("{before:.2} dB, after {after:.2}: {recovered}");
+    assert!(after > before + 1.0, "{before} {after}");
+    assert!(recovered.best > 0 && recovered.after < recovered.before);
+    assert_eq!(weights(&trained), weights(&again));
+    let zero = |model: &Model| weights(model).concat().iter().filter(|w| **w == 0.0).count();
+    assert!(zero(&trained).abs_diff(zero(&solved)) <= 40, "biases alone may leave zero");
+}
+
+#[test]
+fn channels_that_went_stay_away() {
+    let options = PruneOptions { pattern: Pattern::Channel, ..PruneOptions::new(Goal::Macs(0.5)) };
+    let (model, cut, _) = pruned(&options);
+    let (_, trained, report) = pruned(&recovering(options, 60));
+    let shapes = |m: &Model| weights(m).iter().map(Vec::len).collect::<Vec<_>>();
+    assert_eq!(shapes(&cut), shapes(&trained));
+    let eval = open(&model, "digits_eval.npz", 200);
+    let (before, after) = (sqnr(&model, &cut, &eval), sqnr(&model, &trained, &eval));
+    println!("{before:.2} dB, after {after:.2}: {}", report.recovered.unwrap());
+    assert!(after > before + 1.0, "{before} {after}");
+}
