@@ -48,13 +48,15 @@ impl<'a> Batches<'a> {
         let joins = model.user_inputs().into_iter().all(open);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let each = shapes.first().and_then(|(_, s)| s.first().copied()).unwrap_or(1).max(1);
-        let joined = if joins { (options.batch / cores / each).max(1) } else { 1 };
         let lanes = if joins { cores } else { (options.batch / each).max(1) };
         let float = |v| model.tensor_type(v).dtype == Some(DType::F32);
         let blends = joins && model.user_inputs().into_iter().all(float);
         let is_held = |i: &usize| i % HELD == HELD - 1;
         let held: Vec<usize> = (0..indices.len()).filter(is_held).map(|i| indices[i]).collect();
         let training: Vec<usize> = (0..indices.len()).filter(|i| !is_held(i)).map(|i| indices[i]).collect();
+        // Few samples make small steps.
+        let most = if joins { options.batch / cores / each } else { 1 };
+        let joined = most.min(held.len()).min(training.len() / lanes).max(1);
         if training.len() < joined * lanes || held.len() < joined {
             let message =
                 format!("{} are too few to train on: a step takes {}", dataset.describe(), joined * lanes * each);

@@ -34,7 +34,7 @@ pub struct RecoverOptions {
     /// The most that a step moves weights by, as a share of their size: reached after a twentieth of the steps, it falls to zero along
     /// half a cosine.
     pub rate: f64,
-    /// Samples of a step.
+    /// Samples of a step; fewer where the data are few.
     pub batch: usize,
     pub seed: u64,
 }
