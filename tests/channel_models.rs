@@ -91,7 +91,7 @@ const MODELS: [(&str, &str, &str, bool); 15] = [
     ("ppocrv4_rec", "ocr/rec_calib.npz", "", true),
     ("ppocrv4_det", "ocr/det_calib.npz", "", true),
     ("ppocr_v2_cls", "ocr/cls_calib.npz", "", true),
-    ("magika_v3_3", "random:8", "", true),
+    ("magika_v3_3", "random:8", "", false),
     ("plcmos_v2", "random:8", "", true),
     ("aecmos_1663915512", "random:8", "", true),
     ("silero_vad", "random:8", "16000", true),
