@@ -23,6 +23,7 @@ mod integer;
 mod measure;
 mod n_bits;
 mod named;
+mod operands;
 mod options;
 mod pairs;
 mod params;
