@@ -34,7 +34,7 @@ fn the_largest_inputs_of_the_largest_weights_give_their_sum() {
     ranges.ranges.insert("y".into(), Range::new(0.0, 64.0));
     let inputs = [("x".to_owned(), Tensor::from_vec([4, 64], vec![1f32; 256]))];
     for format in [Format::Qdq, Format::Qoperator, Format::Integer, Format::Dynamic] {
-        let made = pressed(&model, &ranges, format, Switch::Auto);
+        let made = pressed(&model, &ranges, format, Switch::On);
         let weight = made.graph(made.main()).initializers().iter().filter_map(|v| made.constant(*v));
         let weight = weight.filter(|t| t.shape() == [64, 8]).find_map(|t| t.as_slice::<i8>().map(|q| q.into_owned()));
         // 63.5 is rounded to the even 64, and 64 + 64 is the most that goes.
@@ -51,6 +51,23 @@ fn the_largest_inputs_of_the_largest_weights_give_their_sum() {
     assert!(y.iter().all(|y| (y - 64.0).abs() < 0.3), "{y:?}");
 }
 
+/// By itself weights are kept small where the runtime would lose something, or is not there to be asked; the plan says which.
+#[test]
+fn what_is_not_said_is_asked_of_the_processor() {
+    assert!(!quantize::overflows("tract"));
+    let model = load("digits");
+    let data = open(&model, "digits_calib.npz", 50);
+    let options = QuantOptions::for_target("onnxruntime").unwrap();
+    let ranges = statistics(&model, &options, "min-max", &data).ranges();
+    let plan = quantize::plan(&model, Some(&ranges), &options).unwrap();
+    let wanted = match quantize::overflows("onnxruntime") {
+        true => "kept within 16 bits",
+        false => "add in 32 bits",
+    };
+    assert_eq!(plan.notes.iter().filter(|n| n.contains(wanted)).count(), 1, "{:?}", plan.notes);
+    assert!(present().is_some() || quantize::overflows("onnxruntime"));
+}
+
 /// tract's kernels add in 32 bits: where ONNX Runtime gives the same, nothing was lost there.
 #[test]
 fn both_runtimes_give_the_same_of_quantized_models() {
@@ -60,7 +77,7 @@ fn both_runtimes_give_the_same_of_quantized_models() {
         let data = open(&model, &format!("{name}_calib.npz"), 50);
         let options = QuantOptions::for_target("onnxruntime").unwrap();
         let ranges = statistics(&model, &options, "min-max", &data).ranges();
-        let made = pressed(&model, &ranges, Format::Qdq, Switch::Auto);
+        let made = pressed(&model, &ranges, Format::Qdq, Switch::On);
         let inputs = data.batch(0).unwrap().inputs;
         let (ours, theirs) = (first(tract(), &made, &inputs), first(other, &made, &inputs));
         let square = |v: &mut dyn Iterator<Item = f32>| v.map(|x| f64::from(x * x)).sum::<f64>();

@@ -10,10 +10,10 @@ use rayon::prelude::*;
 
 use super::chain::{Activations, made_quantized, rearranged_from, settled};
 use super::operands::{Contraction, contraction, operands};
-use super::options::{Activations as ActivationType, Filters, Format, Granularity, QuantOptions, Switch, Weights};
+use super::options::{Activations as ActivationType, Filters, Format, Granularity, QuantOptions, Weights};
 use super::params::{QParams, QType};
 use super::plan::{ActivationPlan, Decision, NodePlan, QuantPlan, WeightPlan};
-use super::{half, named, recurrent, short_floats, storage, weights};
+use super::{half, named, pairs, recurrent, short_floats, storage, weights};
 use crate::calibrate::{Range, Ranges};
 use crate::error::Result;
 use crate::ir::{DType, Model, NodeId, Tensor, ValueId};
@@ -94,6 +94,7 @@ pub fn plan(model: &Model, ranges: Option<&Ranges>, options: &QuantOptions) -> R
     }
     // In graph order, so that a scale is there before what rearranges its values.
     plan.activations = activations.into_values().collect();
+    plan.notes.extend(pairs::note(&plan, preset));
     Ok(plan)
 }
 
@@ -363,13 +364,9 @@ impl Decider<'_> {
 
     /// The channel axis, where the target's kernels may add products of neighbouring weights in 16 bits.
     fn pairs_of(&self, c: &Contraction) -> Option<usize> {
-        let wanted = match self.options.reduce_range {
-            Switch::Auto => self.preset.adds_in_16_bits,
-            other => other == Switch::On,
-        };
         let bytes = self.options.weight_type() == QType::S8 && self.options.activation_type().bits() == 8;
         let depthwise = c.groups > 1 && c.groups == c.tensor.shape()[0];
-        (wanted && bytes && !depthwise).then_some(c.axis)
+        (bytes && !depthwise && pairs::are_kept(self.options.reduce_range, self.preset)).then_some(c.axis)
     }
 
     /// Whether the target takes a weight in blocks into this operator: by DequantizeLinear, or as a plain product.
