@@ -137,12 +137,20 @@ pub fn measure(
         gathered.iter_mut().enumerate().for_each(|(part, g)| add(g, part, &mut sums));
         Ok(sums)
     };
-    let lanes: Vec<Vec<Vec<Vec<Moments>>>> = (0..lanes).into_par_iter().map(lane).collect::<Result<_>>()?;
-    let merged = lanes.into_iter().reduce(|mut all, other| {
-        let each = all.iter_mut().flatten().flatten().zip(other.iter().flatten().flatten());
-        each.for_each(|(a, b)| a.merge(b));
-        all
-    });
+    // As many at a time as run, merged in their order: no more sums than these wait.
+    let mut merged: Option<Vec<Vec<Vec<Moments>>>> = None;
+    for some in (0..lanes).collect::<Vec<_>>().chunks(rayon::current_num_threads()) {
+        let found: Vec<Vec<Vec<Vec<Moments>>>> = some.par_iter().map(|i| lane(*i)).collect::<Result<_>>()?;
+        for found in found {
+            match &mut merged {
+                None => merged = Some(found),
+                Some(all) => {
+                    let each = all.iter_mut().flatten().flatten().zip(found.iter().flatten().flatten());
+                    each.for_each(|(a, b)| a.merge(b));
+                }
+            }
+        }
+    }
     Ok(merged.unwrap_or_default())
 }
 

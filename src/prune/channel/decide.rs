@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rayon::prelude::*;
 use regex::Regex;
 
 use super::allocate::{Choice, alignment};
@@ -13,7 +12,7 @@ use super::criterion::{self, By};
 use super::order::{self, Consumer, Gram, Order, of_group};
 use super::target::counts;
 use super::{ChannelPlan, Cut, Ground, GroupPlan, cut, prepare, rows, sensitivity};
-use crate::analysis::dependency::{self, Group};
+use crate::analysis::dependency::{self, Group, Reader};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ir::{Model, NodeId};
 use crate::ops::{self, QuantRule};
@@ -179,31 +178,39 @@ fn measured(
         None => of_group(model, group, &places, &layers),
     });
     let consumers: Vec<Vec<Consumer>> = consumers.collect();
-    let is_read = |i: &usize| consumers.iter().flatten().any(|c| c.layer == *i);
-    let read: Vec<usize> = (0..layers.len()).filter(is_read).collect();
-    let wanted: Vec<Layer> = read.iter().map(|i| layers[*i].clone()).collect();
-    let unknown = |l: &Layer| (0..l.contraction.groups).map(|_| Gram::unknown(l.width())).collect();
-    let found = match ground {
-        Some(ground) => rows::inputs(model, &wanted, ground)?,
-        None => wanted.iter().map(unknown).collect(),
-    };
-    let mut grams: Vec<Arc<[Gram]>> = vec![Arc::from([]); layers.len()];
-    read.iter().zip(found).for_each(|(i, found)| grams[*i] = found);
-    let order = |g: usize| {
-        if consumers[g].is_empty() {
-            return Order::default();
-        }
-        let read = || consumers[g].iter().map(|c| (c, &*grams[c.layer])).collect::<Vec<_>>();
+    let order = |g: usize, grams: &BTreeMap<usize, Arc<[Gram]>>| {
+        let read: Vec<(&Consumer, &[Gram])> =
+            consumers[g].iter().filter_map(|c| Some((c, &**grams.get(&c.layer)?))).collect();
         let scores = match scores {
             Scores::Reconstruction => None,
-            Scores::Variance => Some(criterion::by_variance(groups[g].stays.len(), &read())),
+            Scores::Variance => Some(criterion::by_variance(groups[g].stays.len(), &read)),
             Scores::Given(scores) => Some(scores[g].clone()),
         };
-        let scores = scores.as_deref();
-        let found = order::order(model, &groups[g], &consumers[g], (&layers, &grams), scores, &sensitivity::STOPS);
-        found.unwrap_or_default()
+        order::order(model, &groups[g], &read, &layers, scores.as_deref(), &sensitivity::STOPS).unwrap_or_default()
     };
-    let orders: Vec<Order> = (0..groups.len()).into_par_iter().map(order).collect();
+    let mut orders = vec![Order::default(); groups.len()];
+    let mut grams: BTreeMap<usize, Arc<[Gram]>> = BTreeMap::new();
+    // A group is ordered as soon as all its layers are read, so that few matrices wait.
+    let mut see = |i: usize, found: Arc<[Gram]>| {
+        grams.insert(i, found);
+        let ready = |g: &usize| {
+            let read = &consumers[*g];
+            read.iter().any(|c| c.layer == i) && read.iter().all(|c| grams.contains_key(&c.layer))
+        };
+        let ready: Vec<usize> = (0..groups.len()).filter(ready).collect();
+        for g in ready {
+            orders[g] = order(g, &grams);
+            consumers[g].iter().for_each(|c| drop(grams.remove(&c.layer)));
+        }
+    };
+    let is_read = |i: &usize| consumers.iter().flatten().any(|c| c.layer == *i);
+    let read: Vec<(usize, &Layer)> = (0..layers.len()).filter(is_read).map(|i| (i, &layers[i])).collect();
+    match ground {
+        Some(ground) => rows::inputs(model, &read, ground, see)?,
+        None => read.iter().for_each(|(i, l)| {
+            see(*i, (0..l.contraction.groups).map(|_| Gram::unknown(l.width())).collect());
+        }),
+    }
     let damage = match ground {
         Some(ground) => sensitivity::measure(model, groups, &orders, &layers, ground)?,
         None => orders.iter().map(|o| o.damage.clone()).collect(),
@@ -240,8 +247,14 @@ fn refusals(model: &Model, groups: &[Group], options: &PruneOptions) -> Result<V
     Ok(groups.iter().map(of).collect())
 }
 
-/// Whether each channel is several outputs of the layers that make it, next to each other: an attention head.
+/// Whether each channel is several outputs of the products that make it, next to each other: an attention head.
 fn is_heads(model: &Model, group: &Group) -> bool {
     let makers = dependency::producers(model, group);
-    makers.iter().all(|r| group.members[r.member].channels.len() > group.stays.len())
+    let is_head = |r: &Reader| {
+        let channels = &group.members[r.member].channels;
+        let runs = channels.chunk_by(|a, b| a == b).count();
+        let product = matches!(Contraction::of(model, r.node), Some(Ok(c)) if c.is_product());
+        product && runs == group.stays.len() && channels.len() > runs
+    };
+    !makers.is_empty() && makers.iter().all(is_head)
 }

@@ -7,7 +7,6 @@
 //! Every layer counts by the share of its own output's energy, so that one that reads large numbers does not outvote the others.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use faer::{Mat, MatRef};
 
@@ -87,23 +86,26 @@ pub fn of_group(model: &Model, group: &Group, layers: &BTreeMap<NodeId, usize>, 
 pub fn order(
     model: &Model,
     group: &Group,
-    consumers: &[Consumer],
-    (layers, grams): (&[Layer], &[Arc<[Gram]>]),
+    consumers: &[(&Consumer, &[Gram])],
+    layers: &[Layer],
     scores: Option<&[f64]>,
     stops: &[f64],
 ) -> Option<Order> {
     let mut parts: Vec<(f64, Vec<Elimination>)> = Vec::new();
-    for consumer in consumers {
+    for (consumer, grams) in consumers {
         let layer = &layers[consumer.layer];
         let weights = layer.numbers(model)?;
         let size = layer.contraction.outputs * layer.width();
-        let each = grams[consumer.layer].iter().zip(weights.chunks(size));
+        let each = grams.iter().zip(weights.chunks(size));
         let eliminations: Vec<Elimination> = each
             .clone()
             .map(|(gram, w)| Elimination::new(&gram.sums, w, consumer.blocks.clone(), DAMPING))
             .collect::<Option<_>>()?;
         let energy: f64 = each.map(|(gram, w)| gram.energy(w)).sum();
         parts.push((energy.max(f64::MIN_POSITIVE), eliminations));
+    }
+    if parts.is_empty() {
+        return None;
     }
     let free = group.free();
     let mut order = Order::default();
@@ -143,7 +145,8 @@ pub fn order(
         damage += loss;
         if stops.contains(&order.channels.len()) {
             let weights = consumers.iter().zip(&parts);
-            let weights = weights.map(|(c, (_, all))| (c.layer, all.iter().flat_map(Elimination::weights).collect()));
+            let weights =
+                weights.map(|((c, _), (_, all))| (c.layer, all.iter().flat_map(Elimination::weights).collect()));
             order.stops.push((order.channels.len(), weights.collect()));
         }
     }

@@ -13,31 +13,39 @@ pub const SAMPLE: Sample = Sample { each: 64, least: 1 << 15, most: 1 << 17 };
 /// Samples that tell what layers read.
 const SAMPLES: usize = 512;
 
-/// The inputs of `layers` on some batches: for each of them Σ x·xᵀ of every group of its convolution.
-pub fn inputs(model: &Model, layers: &[Layer], ground: Ground) -> Result<Vec<Arc<[Gram]>>> {
+/// Hands `see` what `layers` read on some batches, one after the other in the order in which the model runs them: the number of the layer, and
+/// Σ x·xᵀ of every group of its convolution.
+pub fn inputs(
+    model: &Model,
+    layers: &[(usize, &Layer)],
+    ground: Ground,
+    mut see: impl FnMut(usize, Arc<[Gram]>),
+) -> Result<()> {
     let order = Order::of(model);
     let mut walk = Walk::new((model, 1), &order, (ground.dataset, ground.runtime), ground.fitted(SAMPLES))?;
-    let mut places: Vec<(usize, usize)> =
-        layers.iter().enumerate().filter_map(|(i, l)| Some((order.place(l.node)?, i))).collect();
-    places.sort_unstable();
-    let mut found: Vec<Arc<[Gram]>> = vec![Arc::from([]); layers.len()];
+    let mut places: Vec<(usize, usize, &Layer)> =
+        layers.iter().filter_map(|(i, l)| Some((order.place(l.node)?, *i, *l))).collect();
+    places.sort_unstable_by_key(|(place, i, _)| (*place, *i));
     ground.progress.start("reading layers", layers.len() as u64);
-    for (n, (place, i)) in places.iter().enumerate() {
-        let layer = &layers[*i];
+    let mut last: Option<(&Layer, Arc<[Gram]>)> = None;
+    for (place, i, layer) in places {
         ground.progress.step(1);
-        let alike = |(_, j): &&(usize, usize)| {
-            let other = &layers[*j];
+        let alike = |(other, _): &(&Layer, Arc<[Gram]>)| {
             other.contraction.reads_as(&layer.contraction) && other.bias.is_some() == layer.bias.is_some()
         };
-        if let Some((_, same)) = places[..n].iter().find(alike) {
-            found[*i] = found[*same].clone();
-            continue;
-        }
-        walk.advance(&[model], *place)?;
-        let sums = measure((&walk, model), &[Sought { layer, wanted: None }], SAMPLE, (1, &|_| 0))?;
-        let gram = |m: Moments| Gram { sums: m.gram(layer.bias.is_some()), variance: m.variance() };
-        found[*i] = sums.into_iter().flatten().flatten().map(gram).collect();
+        // Those that read the same come one after the other, mostly.
+        let grams = match last.take().filter(alike) {
+            Some((_, grams)) => grams,
+            None => {
+                walk.advance(&[model], place)?;
+                let sums = measure((&walk, model), &[Sought { layer, wanted: None }], SAMPLE, (1, &|_| 0))?;
+                let gram = |m: Moments| Gram { sums: m.gram(layer.bias.is_some()), variance: m.variance() };
+                sums.into_iter().flatten().flatten().map(gram).collect()
+            }
+        };
+        see(i, grams.clone());
+        last = Some((layer, grams));
     }
     ground.progress.finish();
-    Ok(found)
+    Ok(())
 }

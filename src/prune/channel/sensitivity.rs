@@ -31,10 +31,17 @@ pub fn measure(
     layers: &[Layer],
     ground: Ground,
 ) -> Result<Vec<Vec<f64>>> {
-    let batches = ground.held(SAMPLES);
+    let mut batches = ground.held(SAMPLES);
+    // A session holds the weights once more: those of one shape are run by one, which then goes.
+    batches.sort_by_cached_key(|b| ground.dataset.shapes(*b).unwrap_or_default());
     let outputs = |model: &Model| -> Result<Vec<Vec<(String, Tensor)>>> {
-        let session = Shaped::new(ground.runtime, model, &[], 1);
-        batches.iter().map(|b| session.run(&ground.dataset.batch(*b)?.inputs)).collect()
+        let mut all = Vec::with_capacity(batches.len());
+        for alike in batches.chunk_by(|a, b| ground.dataset.shapes(*a).ok() == ground.dataset.shapes(*b).ok()) {
+            let session = Shaped::new(ground.runtime, model, &[], 1);
+            let run = |b: &usize| session.run(&ground.dataset.batch(*b)?.inputs);
+            all.extend(alike.par_iter().map(run).collect::<Result<Vec<_>>>()?);
+        }
+        Ok(all)
     };
     let wanted = outputs(model)?;
     let mut jobs = Vec::new();
@@ -44,7 +51,7 @@ pub fn measure(
     }
     ground.progress.start("measuring groups", jobs.len() as u64);
     let found: Vec<Result<(usize, usize, f64)>> = jobs
-        .par_iter()
+        .iter()
         .map(|(g, order, n, weights)| {
             let mut cut = model.clone();
             let mut edit = GraphEdit::new(&mut cut);
