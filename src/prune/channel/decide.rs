@@ -190,6 +190,9 @@ fn measured(
     };
     let mut orders = vec![Order::default(); groups.len()];
     let mut grams: BTreeMap<usize, Arc<[Gram]>> = BTreeMap::new();
+    // How often each layer is still to be looked at: several groups may go into one.
+    let mut waiting = vec![0usize; layers.len()];
+    consumers.iter().flatten().for_each(|c| waiting[c.layer] += 1);
     // A group is ordered as soon as all its layers are read, so that few matrices wait.
     let mut see = |i: usize, found: Arc<[Gram]>| {
         grams.insert(i, found);
@@ -200,7 +203,12 @@ fn measured(
         let ready: Vec<usize> = (0..groups.len()).filter(ready).collect();
         for g in ready {
             orders[g] = order(g, &grams);
-            consumers[g].iter().for_each(|c| drop(grams.remove(&c.layer)));
+            for c in &consumers[g] {
+                waiting[c.layer] -= 1;
+                if waiting[c.layer] == 0 {
+                    grams.remove(&c.layer);
+                }
+            }
         }
     };
     let is_read = |i: &usize| consumers.iter().flatten().any(|c| c.layer == *i);
