@@ -170,7 +170,7 @@ fn weights_inside_branches_are_quantized_too() {
     let _ = simplify(&mut model, &SimplifyOptions::default()).unwrap();
     // Beside its integers: runtimes look for them in the same graph.
     let beside = |m: &Model| {
-        let all = m.all_nodes().into_iter().filter(|n| m.node(*n).is("DequantizeLinear"));
+        let all = m.all_nodes().into_iter().filter(|n| m.node(*n).is("DequantizeLinear") || m.node(*n).is("Cast"));
         let home = |n: &ir::NodeId| m.value(m.node(*n).input(0).unwrap()).origin();
         all.filter(|n| home(n) == ir::Origin::Initializer(m.node(*n).graph())).count()
     };

@@ -194,9 +194,9 @@ pub(super) fn quantized_weight(
         }
     };
     if let Some((axis, q)) = w.pairs.zip(quantized.values.as_slice::<i8>()) {
-        let mut q = q.into_owned();
+        let mut q: Vec<i32> = q.iter().map(|q| i32::from(*q)).collect();
         pairs::cut(&mut q, tensor.shape(), axis);
-        quantized.values = Tensor::from_vec(tensor.shape(), q);
+        quantized.values = w.dtype.tensor(tensor.shape(), &q);
     }
     let packed = storage::is_packed(&plan.options, target::find(&plan.options.target)?);
     Ok(if packed { quantized } else { storage::wide(quantized) })

@@ -126,15 +126,15 @@ pub(super) fn make_room(scales: &mut [f32], w: &[f32], shape: &[usize], axis: us
 }
 
 /// Cuts pairs of integers that leave 16 bits all the same, both by half of what is too much; how many there were.
-pub(super) fn cut(q: &mut [i8], shape: &[usize], axis: usize) -> usize {
+pub(super) fn cut(q: &mut [i32], shape: &[usize], axis: usize) -> usize {
     let rows = Rows::of(shape, axis);
     let mut count = 0;
     for [a, b] in (0..rows.channels).flat_map(|c| rows.pairs(c)) {
-        let (x, y) = (i32::from(q[a]), i32::from(q[b]));
+        let (x, y) = (q[a], q[b]);
         let over = (x + y).abs() - MOST;
         if x.signum() == y.signum() && over > 0 {
             // What stays is at most 127 in magnitude, as it was.
-            let less = |v: i32, by: i32| (v - v.signum() * by.min(v.abs())) as i8;
+            let less = |v: i32, by: i32| v - v.signum() * by.min(v.abs());
             (q[a], q[b]) = (less(x, over.div_euclid(2)), less(y, over - over.div_euclid(2)));
             count += 1;
         }
@@ -187,12 +187,12 @@ mod tests {
             let mut scales = vec![1.0 / 127.0; channels];
             make_room(&mut scales, &w, &shape, axis);
             let channel = |i: usize| if axis == 0 { i / 18 } else { i % 6 };
-            let mut q: Vec<i8> = w.iter().enumerate().map(|(i, w)| (w / scales[channel(i)]).round_ties_even() as i8).collect();
+            let mut q: Vec<i32> = w.iter().enumerate().map(|(i, w)| (w / scales[channel(i)]).round_ties_even() as i32).collect();
             prop_assert_eq!(cut(&mut q, &shape, axis), 0);
             let rows = Rows::of(&shape, axis);
             for [a, b] in (0..channels).flat_map(|c| rows.pairs(c)) {
                 for (x, y) in [(255, 255), (255, 0), (0, 255)] {
-                    let sum = x * i32::from(q[a]) + y * i32::from(q[b]);
+                    let sum = x * q[a] + y * q[b];
                     prop_assert!((-32768..=32767).contains(&sum), "{}", sum);
                 }
             }

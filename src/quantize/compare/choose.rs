@@ -122,8 +122,16 @@ fn tried(
     }
     if by_output {
         let (mut other, count) = weight_ranges::fit(ground, &plan, &spread(&samples.fit, BIASES * count))?;
-        other.notes.push(format!("scales of {count} weights found by the error of their outputs"));
-        (plan, score) = (other.clone(), judge.scores(&[&other])?.remove(0));
+        let better = judge.scores(&[&other])?.remove(0);
+        if better.score >= score.score {
+            other.notes.push(format!("scales of {count} weights found by the error of their outputs"));
+            (plan, score) = (other, better);
+        } else {
+            let lost = score.score - better.score;
+            plan.notes.push(format!(
+                "scales found by the error of outputs lose {lost:.1} dB on batches held back: not taken"
+            ));
+        }
     }
     let by_data = algorithm::find(&options.algorithm)?.by_data;
     if matches!(by_data, ByData::WherePays | ByData::Always) {

@@ -17,9 +17,9 @@ use super::rounding::{self, Weights, measure, with_weights};
 use super::{Ground, Layer};
 use crate::error::Result;
 use crate::ir::Model;
-use crate::quantize::QParams;
 use crate::quantize::plan::{QuantPlan, Rounded};
 use crate::quantize::weights::QuantizedWeight;
+use crate::quantize::{QParams, pairs};
 use crate::second_order::Hessian;
 
 /// Scales that are tried, and the smallest, relative to the one that clips none.
@@ -54,18 +54,28 @@ fn best(model: &Model, layer: &Layer, hessian: &Hessian, start: &QuantizedWeight
     let channels = c.groups * c.outputs;
     let scale = |o: usize| start.scales[if start.scales.len() > 1 { o } else { 0 }];
     let mut kept: Vec<(f64, f32)> = vec![(f64::INFINITY, 1.0); start.scales.len()];
+    // What does not fit beside its neighbour is cut, which counts as any other error.
+    let levels = |factor: &dyn Fn(usize) -> f32| {
+        let mut levels = vec![0i32; weights.len()];
+        for o in 0..channels {
+            let p = params(layer, scale(o) * factor(o));
+            (0..c.depth).for_each(|k| levels[c.element(o, k)] = p.quantize(weights[c.element(o, k)]));
+        }
+        if let Some(axis) = layer.weight.pairs {
+            pairs::cut(&mut levels, tensor.shape(), axis);
+        }
+        levels
+    };
     for step in 0..STEPS {
         let factor = 1.0 - (1.0 - LEAST) * step as f32 / STEPS as f32;
+        let levels = levels(&|_| factor);
         let mut errors = vec![0f64; start.scales.len()];
         for group in 0..c.groups {
             let of = group * c.outputs..(group + 1) * c.outputs;
             let off = |o: usize| {
                 let p = params(layer, scale(o) * factor);
-                let weights = &weights;
-                (0..c.depth).map(move |k| {
-                    let w = weights[c.element(o, k)];
-                    p.dequantize(p.quantize(w)) - w
-                })
+                let (weights, levels) = (&weights, &levels);
+                (0..c.depth).map(move |k| p.dequantize(levels[c.element(o, k)]) - weights[c.element(o, k)])
             };
             let off: Vec<f32> = of.clone().flat_map(off).collect();
             for (o, error) in of.zip(costs(&off, hessian.of_group(group), c.depth)) {
@@ -79,11 +89,7 @@ fn best(model: &Model, layer: &Layer, hessian: &Hessian, start: &QuantizedWeight
         }
     }
     let params: Vec<QParams> = kept.iter().zip(&start.scales).map(|((_, f), s)| params(layer, s * f)).collect();
-    let mut levels = vec![0i32; weights.len()];
-    for o in 0..channels {
-        let p = &params[if params.len() > 1 { o } else { 0 }];
-        (0..c.depth).for_each(|k| levels[c.element(o, k)] = p.quantize(weights[c.element(o, k)]));
-    }
+    let levels = levels(&|o| kept[if kept.len() > 1 { o } else { 0 }].1);
     Some(Rounded { values: layer.weight.dtype.tensor(tensor.shape(), &levels), params })
 }
 
