@@ -88,7 +88,7 @@ pub struct WeightPlan {
     pub zero_points: bool,
     /// Channels whose scale was enlarged so that the int32 bias fits.
     pub enlarged: usize,
-    /// The channel axis, where the products of neighbours are kept within 16 bits ([`super::pairs`]).
+    /// The channel axis, where the products of neighbours are kept within 16 bits.
     pub pairs: Option<usize>,
     /// What it is rounded to by data; without, the algorithm of the options rounds it.
     #[serde(skip)]

@@ -5,7 +5,7 @@
 //!            s ──────┘             MatMul ─► Add b    the constant vector that is added next is the bias
 //! ```
 //!
-//! Refuses a layer inside a subgraph, a weight that is shared or no float32, a product that is scaled, and one of more than [`DEEPEST`]
+//! Refuses a layer inside a subgraph, a weight that is shared or no float32, a product that is scaled, and one of more than `DEEPEST`
 //! weights an output.
 
 use super::{Contraction, Order};

@@ -6,7 +6,7 @@
 //! the others             Σ of the scores of its weights, in the layers that make it and in those that read it
 //! ```
 //!
-//! So magnitude is the L1 norm of a channel's weights, l2 the square of their L2 norm, taylor Σ E|g·w|, fisher Σ E[g²]·w².
+//! So magnitude is the L1 norm of a channel's weights, l2 the square of their L2 norm, taylor Σ E|g·w|, fisher Σ mean(g²)·w².
 
 use super::order::{Consumer, Gram};
 use crate::analysis::dependency::{Group, consumers, producers};
