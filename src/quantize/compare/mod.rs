@@ -40,7 +40,7 @@ use crate::error::{Error, Result};
 use crate::ir::{GraphEdit, Model, NodeId};
 use crate::progress::Progress;
 use crate::quantize::plan::{Decision, QuantPlan, WeightPlan};
-use crate::quantize::{Format, apply, guard};
+use crate::quantize::{Format, QParams, apply, guard};
 use crate::runtime::Runtime;
 use crate::second_order::Contraction;
 use crate::target;
@@ -104,6 +104,14 @@ struct Layer<'a> {
     node: NodeId,
     contraction: Contraction,
     weight: &'a WeightPlan,
+}
+
+impl Layer<'_> {
+    /// What stands for weights of this scale, zero in the middle.
+    fn params(&self, scale: f32) -> QParams {
+        let dtype = self.weight.dtype;
+        QParams { dtype, scale, zero_point: dtype.middle() }
+    }
 }
 
 /// Layers that are fed the same rows.

@@ -13,7 +13,6 @@ use super::{Alike, Ground, Layer, ROOM, contractions, each, packed};
 use crate::error::{Error, Result};
 use crate::ir::{Model, NodeId};
 use crate::progress::Silent;
-use crate::quantize::QParams;
 use crate::quantize::algorithm::{self, gptq};
 use crate::quantize::apply::planned_scales;
 use crate::quantize::plan::{Decision, QuantPlan, Rounded, WeightPlan};
@@ -124,7 +123,7 @@ fn rounded_by(model: &Model, plan: &QuantPlan, alike: &Alike, hessian: &Hessian)
     let rounded = |((layer, start), integers): ((&Layer, Option<QuantizedWeight>), Vec<i32>)| {
         let start = start?;
         let values = layer.weight.dtype.tensor(start.values.shape(), &integers);
-        let params = (0..start.scales.len()).map(|c| params(layer, &start.scales, c)).collect();
+        let params = start.scales.iter().map(|scale| layer.params(*scale)).collect();
         Some((layer.node, Arc::new(Rounded { params, values })))
     };
     found.filter_map(rounded).collect()
@@ -143,12 +142,6 @@ pub(super) fn start(model: &Model, plan: &QuantPlan, layer: &Layer) -> Option<Qu
     Some(weights::quantize(&values, tensor.shape(), *axis, scales, *dtype, algorithm))
 }
 
-fn params(layer: &Layer, scales: &[f32], channel: usize) -> QParams {
-    let dtype = layer.weight.dtype;
-    let scale = scales[if scales.len() > 1 { channel } else { 0 }];
-    QParams { dtype, scale, zero_point: dtype.middle() }
-}
-
 fn round_group(
     model: &Model,
     layer: &Layer,
@@ -160,7 +153,8 @@ fn round_group(
     let Some(values) = model.constant(c.weight).and_then(|t| t.to_f32()) else { return };
     for o in group * c.outputs..(group + 1) * c.outputs {
         let weights: Vec<f32> = (0..c.depth).map(|k| values[c.element(o, k)]).collect();
-        let q = gptq::round((&weights, &weights), |_| params(layer, scales, o), compensation);
+        let params = layer.params(scales[if scales.len() > 1 { o } else { 0 }]);
+        let q = gptq::round((&weights, &weights), |_| params, compensation);
         q.into_iter().enumerate().for_each(|(k, q)| integers[c.element(o, k)] = q);
     }
 }

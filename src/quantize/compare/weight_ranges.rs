@@ -58,7 +58,7 @@ fn best(model: &Model, layer: &Layer, hessian: &Hessian, start: &QuantizedWeight
     let levels = |factor: &dyn Fn(usize) -> f32| {
         let mut levels = vec![0i32; weights.len()];
         for o in 0..channels {
-            let p = params(layer, scale(o) * factor(o));
+            let p = layer.params(scale(o) * factor(o));
             (0..c.depth).for_each(|k| levels[c.element(o, k)] = p.quantize(weights[c.element(o, k)]));
         }
         if let Some(axis) = layer.weight.pairs {
@@ -73,7 +73,7 @@ fn best(model: &Model, layer: &Layer, hessian: &Hessian, start: &QuantizedWeight
         for group in 0..c.groups {
             let of = group * c.outputs..(group + 1) * c.outputs;
             let off = |o: usize| {
-                let p = params(layer, scale(o) * factor);
+                let p = layer.params(scale(o) * factor);
                 let (weights, levels) = (&weights, &levels);
                 (0..c.depth).map(move |k| p.dequantize(levels[c.element(o, k)]) - weights[c.element(o, k)])
             };
@@ -88,14 +88,9 @@ fn best(model: &Model, layer: &Layer, hessian: &Hessian, start: &QuantizedWeight
             }
         }
     }
-    let params: Vec<QParams> = kept.iter().zip(&start.scales).map(|((_, f), s)| params(layer, s * f)).collect();
+    let params: Vec<QParams> = kept.iter().zip(&start.scales).map(|((_, f), s)| layer.params(s * f)).collect();
     let levels = levels(&|o| kept[if kept.len() > 1 { o } else { 0 }].1);
     Some(Rounded { values: layer.weight.dtype.tensor(tensor.shape(), &levels), params })
-}
-
-fn params(layer: &Layer, scale: f32) -> QParams {
-    let dtype = layer.weight.dtype;
-    QParams { dtype, scale, zero_point: dtype.middle() }
 }
 
 /// e·H·eᵀ of each row e.
