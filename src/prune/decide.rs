@@ -11,8 +11,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::algorithm::{self, Algorithm, Kind, sparse_gpt};
-use super::criterion::{self, Criterion, Scored};
+use super::algorithm::{Kind, sparse_gpt};
 use super::judge::Judge;
 use super::layer::Layer;
 use super::masks::Masks;
@@ -20,7 +19,8 @@ use super::options::{PruneOptions, Scope};
 use super::plan::{PrunePlan, TensorPlan};
 use super::resolve::{Known, resolve};
 use super::sensitivity::{LayerSensitivity, damages};
-use super::{Goal, Pattern, channel, statistics, tensors};
+use super::way::Way;
+use super::{Goal, Pattern, channel, tensors};
 use crate::data::Dataset;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ir::{GraphEdit, Model};
@@ -61,7 +61,7 @@ pub fn decide(model: &Model, options: &PruneOptions, data: Option<Data>, progres
         let notes = channels.notes.clone();
         return Ok(PrunePlan { options: options.clone(), tensors: Vec::new(), channels: Some(channels), notes });
     }
-    let ways = Sought::ways(options, data.is_some())?;
+    let ways = Way::all(options, data.is_some())?;
     let count = data.map_or(0, |d| d.dataset.batch_count());
     let all = spread(&(0..count).collect::<Vec<_>>(), WALKED);
     let ground = Ground { model, options, data, progress, scores: RefCell::default(), layers: RefCell::default() };
@@ -75,7 +75,7 @@ pub fn decide(model: &Model, options: &PruneOptions, data: Option<Data>, progres
         Err(e) if e.kind() == ErrorKind::Runtime && options.criterion.is_none() && options.algorithm.is_none() => {
             let options = PruneOptions { scope: None, ..options.clone() };
             let ground = Ground { options: &options, data: None, ..ground };
-            let mut plan = ground.plan(&Sought::first(&options, false)?, &[])?;
+            let mut plan = ground.plan(&Way::first(&options, false)?, &[])?;
             plan.notes.push(format!("pruned without data, since the model cannot be run in steps: {e}"));
             Ok(plan)
         }
@@ -91,13 +91,13 @@ struct Ground<'a> {
     progress: &'a dyn Progress,
     /// By criterion, of every tensor; none of one that is kept or of which the criterion knows nothing.
     scores: RefCell<BTreeMap<&'static str, Rc<[Vec<f32>]>>>,
-    /// By way, for shares that are measured.
-    layers: RefCell<BTreeMap<String, Rc<[LayerSensitivity]>>>,
+    /// By criterion and algorithm, for shares that are measured.
+    layers: RefCell<BTreeMap<(&'static str, &'static str), Rc<[LayerSensitivity]>>>,
 }
 
 impl Ground<'_> {
     /// The way whose outputs come nearest to the float ones on batches held back, gone with all batches.
-    fn choose(&self, ways: &[Sought], data: Data, all: &[usize]) -> Result<PrunePlan> {
+    fn choose(&self, ways: &[Way], data: Data, all: &[usize]) -> Result<PrunePlan> {
         // A single batch cannot be split: it is fitted to and judged on.
         let part = |held: bool| {
             // Two batches: one each.
@@ -128,7 +128,7 @@ impl Ground<'_> {
     }
 
     /// What a way decides, the weights that stay fitted to these batches.
-    fn plan(&self, way: &Sought, batches: &[usize]) -> Result<PrunePlan> {
+    fn plan(&self, way: &Way, batches: &[usize]) -> Result<PrunePlan> {
         let Ground { model, options, progress, .. } = *self;
         let mut tensors = tensors::listed(model, options)?;
         let mut scores = self.scores(way, &tensors)?;
@@ -169,7 +169,7 @@ impl Ground<'_> {
     }
 
     /// The scores of the way's criterion, which do not depend on the batches that are fitted to.
-    fn scores(&self, way: &Sought, tensors: &[TensorPlan]) -> Result<Rc<[Vec<f32>]>> {
+    fn scores(&self, way: &Way, tensors: &[TensorPlan]) -> Result<Rc<[Vec<f32>]>> {
         let name = way.criterion.name;
         if let Some(known) = self.scores.borrow().get(name) {
             return Ok(known.clone());
@@ -181,9 +181,9 @@ impl Ground<'_> {
     }
 
     /// What each layer alone costs, where the way asks for it.
-    fn layers(&self, way: &Sought, scored: (&[TensorPlan], &[Vec<f32>])) -> Result<Rc<[LayerSensitivity]>> {
+    fn layers(&self, way: &Way, scored: (&[TensorPlan], &[Vec<f32>])) -> Result<Rc<[LayerSensitivity]>> {
         let Some(data) = self.data.filter(|_| way.scope == Scope::Auto) else { return Ok(Rc::default()) };
-        let name = way.to_string();
+        let name = (way.criterion.name, way.algorithm.name);
         if let Some(known) = self.layers.borrow().get(&name) {
             return Ok(known.clone());
         }
@@ -212,90 +212,4 @@ fn stages(options: &PruneOptions, kind: Kind) -> Vec<Goal> {
 fn spread(batches: &[usize], count: usize) -> Vec<usize> {
     let count = count.min(batches.len());
     (0..count).map(|i| batches[i * batches.len() / count]).collect()
-}
-
-/// A way to prune.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Sought {
-    pub criterion: &'static Criterion,
-    pub algorithm: &'static Algorithm,
-    scope: Scope,
-}
-
-impl std::fmt::Display for Sought {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "criterion {}, algorithm {}, scope {}", self.criterion.name, self.algorithm.name, self.scope)
-    }
-}
-
-/// Criterion, algorithm and scope that are tried where the user names none, the first one where there is no choice.
-const TRIED: [(&str, &str, Scope); 5] = [
-    ("hessian", "least-squares", Scope::Global),
-    ("magnitude", "least-squares", Scope::Global),
-    ("hessian", "least-squares", Scope::Auto),
-    ("hessian", "least-squares", Scope::Layer),
-    ("hessian", "sparse-gpt", Scope::Layer),
-];
-
-impl Sought {
-    /// The ways that `options` leave open.
-    fn ways(options: &PruneOptions, data: bool) -> Result<Vec<Sought>> {
-        let tried = if data { &TRIED[..] } else { &[("magnitude", "mask", Scope::Global)] };
-        let mut ways: Vec<Sought> = Vec::new();
-        let blocks = matches!(options.pattern, Pattern::Block { .. });
-        for (criterion, algorithm, scope) in tried {
-            // The sweep and measured shares choose single weights.
-            let single = *algorithm == "sparse-gpt" && options.algorithm.is_none()
-                || *scope == Scope::Auto && options.scope.is_none();
-            if blocks && single {
-                continue;
-            }
-            // A pattern of groups says how much of each tensor goes.
-            let fixed = options.pattern.sparsity().map(|_| Scope::Layer);
-            let threshold = matches!(options.goal, Goal::Threshold(_)).then_some(Scope::Layer);
-            let way = Sought {
-                criterion: criterion::find(options.criterion.as_deref().unwrap_or(criterion))?,
-                algorithm: algorithm::find(options.algorithm.as_deref().unwrap_or(algorithm))?,
-                scope: fixed.or(threshold).or(options.scope).unwrap_or(*scope),
-            };
-            let same = |w: &Sought| w.to_string() == way.to_string();
-            if !ways.iter().any(same) {
-                ways.push(way);
-            }
-        }
-        if blocks && ways.iter().any(|w| w.algorithm.kind == Kind::Sweep) {
-            return Err(Error::usage("sparse-gpt chooses single weights, not blocks: --algorithm least-squares does"));
-        }
-        if blocks && ways.iter().any(|w| w.scope == Scope::Auto) {
-            return Err(Error::usage("--scope auto shares out single weights, not blocks"));
-        }
-        if let Some(way) = ways.iter().find(|w| !data && (w.algorithm.kind != Kind::Mask || w.scope == Scope::Auto)) {
-            return Err(Error::usage(format!("{way} is decided by data: give --data")));
-        }
-        Ok(ways)
-    }
-
-    /// The first of them.
-    pub fn first(options: &PruneOptions, data: bool) -> Result<Sought> {
-        Sought::ways(options, data)?.first().copied().ok_or_else(|| Error::internal("there is no way to prune"))
-    }
-
-    /// Scores of every tensor; none of one that is kept or of which the criterion knows nothing.
-    pub fn scores(
-        &self,
-        (model, tensors): (&Model, &[TensorPlan]),
-        seed: u64,
-        data: Option<Data>,
-        progress: &dyn Progress,
-    ) -> Result<Vec<Vec<f32>>> {
-        let mut scores = vec![Vec::new(); tensors.len()];
-        statistics::each(self.criterion.needs, (model, tensors), (data, seed), progress, |i, statistics| {
-            let weights = tensors[i].numbers(model).filter(|_| tensors[i].kept.is_none());
-            if let Some(weights) = weights {
-                let scored = Scored { weights: &weights, statistics, seed: seed ^ i as u64 };
-                scores[i] = (self.criterion.score)(&scored);
-            }
-        })?;
-        Ok(scores)
-    }
 }

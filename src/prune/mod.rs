@@ -29,6 +29,7 @@ pub mod shrink;
 mod sparse;
 mod statistics;
 mod tensors;
+mod way;
 
 pub use algorithm::ALGORITHMS;
 pub use apply::{PruneReport, apply, prune};

@@ -14,12 +14,13 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::algorithm::Kind;
-use super::decide::{Data, Sought};
+use super::decide::Data;
 use super::judge::Judge;
 use super::layer::{Layer, measure, steps};
 use super::plan::TensorPlan;
 use super::resolve::Known;
 use super::select::lowest;
+use super::way::Way;
 use super::{PruneOptions, mask, tensors};
 use crate::error::Result;
 use crate::ir::{GraphEdit, Model};
@@ -83,7 +84,7 @@ pub fn sensitivity(
     progress: &dyn Progress,
 ) -> Result<PruneSensitivity> {
     let tensors = tensors::listed(model, options)?;
-    let sought = Sought::first(options, true)?;
+    let sought = Way::first(options, true)?;
     let scores = sought.scores((model, &tensors), options.seed, Some(data), progress)?;
     let mut layers = damages(model, (&tensors, &scores), (sought.algorithm.kind, &LEVELS), data, progress)?;
     let at_half = |l: &LayerSensitivity| l.levels.first().map_or(f64::INFINITY, |l| l.sqnr_db);
