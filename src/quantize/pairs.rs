@@ -6,11 +6,11 @@
 //! ```text
 //! 255·w₁ + 255·w₂ ≤ 32767   for all inputs  ⇔  w₁⁺ + w₂⁺ ≤ 128        and the same of the negative parts
 //!
-//! s_c = max( max|w_c| / 127,  max over pairs (w₁⁺ + w₂⁺, w₁⁻ + w₂⁻) / 127 )        127: rounding may add one to the sum
+//! s_c = argmin Σ (w − s·q)²        q rounded, then cut in halves where a pair is beyond;  max|w_c| / 127 ≤ s ≤ max over pairs (w₁⁺ + w₂⁺, w₁⁻ + w₂⁻) / 127
 //! ```
 //!
-//! Large weights seldom are neighbours: a scale grows by a few percent to a third, where weights of 7 bits (`reduce_range`) would double
-//! every one. Rules that round otherwise than to the nearest may overshoot; what is left of such a pair is cut.
+//! Large weights seldom are neighbours: either a few are cut or the scale grows by a few percent to a third, where weights of 7 bits
+//! (`reduce_range`) would double every one. GPTQ cuts a level when it chooses it, and those after it make up for that; other rules are cut afterwards.
 //!
 //! Neighbours, as ONNX Runtime 1.32 packs them: rows 2j and 2j+1 of a matrix; in a convolution elements 2j and 2j+1 of a group's kernel, input
 //! channels innermost. Convolutions of one channel a group and as many outputs have kernels of 32 bits: nothing to keep.
@@ -21,7 +21,7 @@ use std::sync::{Mutex, PoisonError};
 use rayon::prelude::*;
 
 use super::plan::{Decision, QuantPlan};
-use super::{QType, Switch};
+use super::{QParams, QType, Switch};
 use crate::ir::{Tensor, text};
 use crate::runtime::{self, Shaped};
 use crate::target::Preset;
@@ -71,7 +71,7 @@ pub(super) fn note(plan: &QuantPlan, preset: &Preset) -> Option<String> {
 
 /// Largest sum of two weights of one sign.
 const MOST: i32 = 128;
-/// The same before rounding.
+/// The same before rounding, which may add one.
 const BEFORE: f32 = 127.0;
 
 /// Where the weights of a channel are, in the order in which they are multiplied.
@@ -107,22 +107,80 @@ impl Rows {
     }
 }
 
-/// Enlarges `scales`, one or one a channel along `axis`, until no pair of weights can leave 16 bits.
+/// Scales that are tried between the one that was given and the one with which no pair is cut.
+const STEPS: i32 = 12;
+
+/// Enlarges `scales`, one or one a channel along `axis`, as far as rounding and cutting pairs together err least.
 pub(super) fn make_room(scales: &mut [f32], w: &[f32], shape: &[usize], axis: usize) {
     let rows = Rows::of(shape, axis);
-    let largest = |c: usize| {
-        let sums = rows.pairs(c).map(|[a, b]| {
-            let (a, b) = (w[a], w[b]);
-            (a.max(0.0) + b.max(0.0)).max((-a).max(0.0) + (-b).max(0.0))
-        });
-        sums.fold(0f32, f32::max)
-    };
-    let needed: Vec<f32> = (0..rows.channels).into_par_iter().map(|c| largest(c) / BEFORE).collect();
-    if let [scale] = scales {
-        *scale = needed.iter().fold(*scale, |s, n| s.max(*n));
-        return;
+    let all: Vec<usize> = (0..rows.channels).collect();
+    let channels = |i: usize| if scales.len() == 1 { &all[..] } else { &all[i..=i] };
+    let best: Vec<f32> = (0..scales.len()).into_par_iter().map(|i| rows.best(scales[i], w, channels(i))).collect();
+    scales.copy_from_slice(&best);
+}
+
+impl Rows {
+    /// The scale of these channels, from `least` on, with which their weights err least.
+    fn best(&self, least: f32, w: &[f32], channels: &[usize]) -> f32 {
+        let sum = |[a, b]: [usize; 2]| (w[a].max(0.0) + w[b].max(0.0)).max((-w[a]).max(0.0) + (-w[b]).max(0.0));
+        let sums = channels.iter().flat_map(|c| self.pairs(*c)).map(sum);
+        let growth = sums.fold(0f32, f32::max) / BEFORE / least;
+        if growth.is_nan() || growth <= 1.0 {
+            return least;
+        }
+        let error = |scale: f32| channels.iter().map(|c| self.error(scale, w, *c)).sum::<f64>();
+        let tried = (0..=STEPS).map(|i| least * growth.powf(i as f32 / STEPS as f32));
+        tried.map(|s| (error(s), s)).min_by(|a, b| a.0.total_cmp(&b.0)).map_or(least, |(_, s)| s)
     }
-    scales.iter_mut().zip(&needed).for_each(|(s, n)| *s = s.max(*n));
+
+    /// Squared error of a channel after rounding and cutting.
+    fn error(&self, scale: f32, w: &[f32], channel: usize) -> f64 {
+        let p = QParams { dtype: QType::S8, scale, zero_point: 0 };
+        let off = |q: i32, at: usize| f64::from(p.dequantize(q) - w[at]).powi(2);
+        let pair = |[a, b]: [usize; 2]| {
+            let (x, y) = within(p.quantize(w[a]), p.quantize(w[b]));
+            off(x, a) + off(y, b)
+        };
+        let single = (self.depth % 2 == 1).then(|| self.at(channel, self.depth - 1));
+        self.pairs(channel).map(pair).sum::<f64>() + single.map_or(0.0, |at| off(p.quantize(w[at]), at))
+    }
+}
+
+/// Two neighbours cut, both by half of what is too much, where they leave 16 bits.
+fn within(x: i32, y: i32) -> (i32, i32) {
+    let over = (x + y).abs() - MOST;
+    if x.signum() != y.signum() || over <= 0 {
+        return (x, y);
+    }
+    // What stays is at most 127 in magnitude, as it was.
+    let less = |v: i32, by: i32| v - v.signum() * by.min(v.abs());
+    (less(x, over.div_euclid(2)), less(y, over - over.div_euclid(2)))
+}
+
+/// What a weight may be beside its neighbour, that of each place in a channel's kernel as it is stored; none where it has none.
+pub(super) struct Beside(Vec<Option<usize>>);
+
+impl Beside {
+    /// Of a weight of this shape with its channels along `axis`.
+    pub fn of(shape: &[usize], axis: usize) -> Beside {
+        let rows = Rows::of(shape, axis);
+        let places = rows.depth / rows.inputs.max(1);
+        // Places as they are stored: inputs outermost.
+        let stored = |k: usize| (k % rows.inputs) * places + k / rows.inputs;
+        let mut beside = vec![None; rows.depth];
+        for j in 0..rows.depth / 2 {
+            let [a, b] = [stored(2 * j), stored(2 * j + 1)];
+            (beside[a], beside[b]) = (Some(b), Some(a));
+        }
+        Beside(beside)
+    }
+
+    /// `q` at place `k`, cut to what fits beside its neighbour; one that is not decided yet is zero.
+    pub fn cut(&self, q: i32, k: usize, levels: &[i32]) -> i32 {
+        let Some(neighbour) = self.0.get(k).copied().flatten().map(|n| levels[n]) else { return q };
+        let most = |same: i32| MOST - same.max(0);
+        q.clamp(-most(-neighbour), most(neighbour))
+    }
 }
 
 /// Cuts pairs of integers that leave 16 bits all the same, both by half of what is too much; how many there were.
@@ -130,14 +188,9 @@ pub(super) fn cut(q: &mut [i32], shape: &[usize], axis: usize) -> usize {
     let rows = Rows::of(shape, axis);
     let mut count = 0;
     for [a, b] in (0..rows.channels).flat_map(|c| rows.pairs(c)) {
-        let (x, y) = (q[a], q[b]);
-        let over = (x + y).abs() - MOST;
-        if x.signum() == y.signum() && over > 0 {
-            // What stays is at most 127 in magnitude, as it was.
-            let less = |v: i32, by: i32| v - v.signum() * by.min(v.abs());
-            (q[a], q[b]) = (less(x, over.div_euclid(2)), less(y, over - over.div_euclid(2)));
-            count += 1;
-        }
+        let cut = within(q[a], q[b]);
+        count += usize::from(cut != (q[a], q[b]));
+        (q[a], q[b]) = cut;
     }
     count
 }
@@ -173,6 +226,32 @@ mod tests {
     }
 
     #[test]
+    fn one_pair_is_cut_where_many_weights_would_be_rounded_worse() {
+        // 126 + 20 is 18 too much; two thousand weights lie between the levels of any scale.
+        let mut w: Vec<f32> = (0..2000).map(|i| 0.01 * (i % 40) as f32 * 1.037 - 0.2).collect();
+        w.extend([1.26, 0.2]);
+        let shape = [1, w.len()];
+        let mut scales = [0.01];
+        make_room(&mut scales, &w, &shape, 0);
+        assert!((0.01..0.0102).contains(&scales[0]), "{scales:?}");
+        let error = |scale: f32| Rows::of(&shape, 0).error(scale, &w, 0);
+        assert!(error(scales[0]) < 0.95 * error(0.01 * 146.0 / 127.0), "{} {}", error(scales[0]), error(0.0115));
+    }
+
+    #[test]
+    fn a_level_is_cut_to_what_its_neighbour_leaves() {
+        // Two channels of a kernel of 3 places: inputs 0 and 1 at one place are neighbours.
+        let beside = Beside::of(&[2, 2, 3], 0);
+        let mut levels = [0; 6];
+        levels[1] = 100;
+        assert_eq!([127, -127, 20].map(|q| beside.cut(q, 4, &levels)), [28, -127, 20]);
+        levels[1] = -100;
+        assert_eq!([127, -127, -20].map(|q| beside.cut(q, 4, &levels)), [127, -28, -20]);
+        // The last of three rows has none.
+        assert_eq!(Beside::of(&[3, 1], 1).cut(127, 2, &[127, 127, 0]), 127);
+    }
+
+    #[test]
     fn what_is_too_much_is_cut_in_halves() {
         let mut q = [127, 10, -100, -33, 64, 64, -128, 5];
         assert_eq!(cut(&mut q, &[1, 8], 0), 2);
@@ -188,7 +267,7 @@ mod tests {
             make_room(&mut scales, &w, &shape, axis);
             let channel = |i: usize| if axis == 0 { i / 18 } else { i % 6 };
             let mut q: Vec<i32> = w.iter().enumerate().map(|(i, w)| (w / scales[channel(i)]).round_ties_even() as i32).collect();
-            prop_assert_eq!(cut(&mut q, &shape, axis), 0);
+            cut(&mut q, &shape, axis);
             let rows = Rows::of(&shape, axis);
             for [a, b] in (0..channels).flat_map(|c| rows.pairs(c)) {
                 for (x, y) in [(255, 255), (255, 0), (0, 255)] {

@@ -19,17 +19,19 @@ pub(super) const ALGORITHM: Algorithm = Algorithm {
     ..sum_preserving::ALGORITHM
 };
 
-/// The weights of one channel, `before`, moved to `wanted`; those that are exactly zero stay so.
+/// The weights of one channel, `before`, moved to `wanted`; those that are exactly zero stay so. `fit` is given a level, its place, and
+/// all levels so far, and says which the weight takes.
 pub fn round(
     (before, wanted): (&[f32], &[f32]),
     params: impl Fn(usize) -> QParams,
+    fit: impl Fn(i32, usize, &[i32]) -> i32,
     compensation: &Compensation,
 ) -> Vec<i32> {
     let mut rounded: Vec<i32> = (0..before.len()).map(|k| params(k).zero_point).collect();
     compensation.fix(wanted, |k, w| {
         let p = params(k);
         if before[k] != 0.0 {
-            rounded[k] = p.quantize(w);
+            rounded[k] = fit(p.quantize(w), k, &rounded);
         }
         p.dequantize(rounded[k])
     });
@@ -74,7 +76,7 @@ mod tests {
         for _ in 0..20 {
             let mut weights: Vec<f32> = (0..N).map(|_| random()).collect();
             weights[3] = 0.0;
-            let q = round((&weights, &weights), |_| p, &compensation);
+            let q = round((&weights, &weights), |_| p, |q, _, _| q, &compensation);
             assert_eq!(q[3], 0);
             ours += cost(&h, &weights, &q, &p);
             nearest += cost(&h, &weights, &(find("round-to-nearest").unwrap().round)(&weights, &p, N), &p);

@@ -15,6 +15,7 @@ use crate::ir::{Model, NodeId};
 use crate::progress::Silent;
 use crate::quantize::algorithm::{self, gptq};
 use crate::quantize::apply::planned_scales;
+use crate::quantize::pairs::Beside;
 use crate::quantize::plan::{Decision, QuantPlan, Rounded, WeightPlan};
 use crate::quantize::weights::{self, QuantizedWeight};
 use crate::second_order::{Compensation, Hessian};
@@ -150,11 +151,14 @@ fn round_group(
     integers: &mut [i32],
 ) {
     let c = &layer.contraction;
-    let Some(values) = model.constant(c.weight).and_then(|t| t.to_f32()) else { return };
+    let Some(tensor) = model.constant(c.weight) else { return };
+    let Some(values) = tensor.to_f32() else { return };
+    let beside = layer.weight.pairs.map(|axis| Beside::of(tensor.shape(), axis));
+    let fit = |q: i32, k: usize, levels: &[i32]| beside.as_ref().map_or(q, |beside| beside.cut(q, k, levels));
     for o in group * c.outputs..(group + 1) * c.outputs {
         let weights: Vec<f32> = (0..c.depth).map(|k| values[c.element(o, k)]).collect();
         let params = layer.params(scales[if scales.len() > 1 { o } else { 0 }]);
-        let q = gptq::round((&weights, &weights), |_| params, compensation);
+        let q = gptq::round((&weights, &weights), |_| params, fit, compensation);
         q.into_iter().enumerate().for_each(|(k, q)| integers[c.element(o, k)] = q);
     }
 }

@@ -258,7 +258,7 @@ impl<'a> Rounding<'a> {
             let (before, wanted) = (&before[from..from + c.depth], &wanted[from..from + c.depth]);
             let params: Vec<QParams> = row(o).filter_map(|i| params[shared.of(i)]).collect();
             let q = match compensation {
-                Some((compensation, _)) => gptq::round((before, wanted), |k| params[k], compensation),
+                Some((compensation, _)) => gptq::round((before, wanted), |k| params[k], |q, _, _| q, compensation),
                 None => before.iter().zip(&params).map(|(w, p)| p.quantize(*w)).collect(),
             };
             let kept = |k: usize| f64::from(before[k]) * m.t[k] - f64::from(params[k].dequantize(q[k])) * m.x[k];
