@@ -78,7 +78,7 @@ pub fn optimize(
     if let Some(options) = &o.prune {
         let data = data.as_ref().map(|d| prune::Data { dataset: &d.calibration, runtime: o.calibration_runtime });
         let (plan, done) = prune::prune(&mut model, options, data, progress)?;
-        (report.prune_plan, report.prune) = (Some(plan), Some(done));
+        (report.prune_plan, report.prune) = (Some(plan.told()), Some(done));
     }
     let mut float = model;
     let mut decided = None;
@@ -89,12 +89,16 @@ pub fn optimize(
         decided = Some(decide(&mut float, options, source, progress)?);
     }
     report.plan = decided.as_ref().map(|d| d.plan.clone());
-    let proof = |report: &mut Report| prove(o, (&original, &float), data.as_ref(), report, progress);
+    write(o, &float, &mut report)?;
+    // What is in the file need not be in memory while it is proven.
+    let left = decided.map(|decided| (decided, float));
+    let proof = |report: &mut Report| prove(o, &original, data.as_ref(), report, progress);
     proof(&mut report)?;
-    if let (Some(decided), Some(data)) = (decided, &data)
+    if let (Some((decided, float)), Some(data)) = (left, &data)
         && let Some(better) = repaired(o, &float, (decided, data), &report, progress)?
     {
         report.plan = Some(better);
+        write(o, &float, &mut report)?;
         proof(&mut report)?;
     }
     if let Some(data) = &data {
@@ -104,18 +108,21 @@ pub fn optimize(
     Ok(report)
 }
 
-/// Applies the plan to the float model, writes the file, reads it back and compares it with the original.
+/// Applies the plan to the float model, and writes the file.
+fn write(o: &Optimize, float: &Model, report: &mut Report) -> Result<()> {
+    let mut model = float.clone();
+    report.quantize = report.plan.as_ref().map(|plan| quantize::apply(&mut model, plan)).transpose()?;
+    onnx::emit(&model, o.output)
+}
+
+/// Reads the file back and compares it with the original.
 fn prove(
     o: &Optimize,
-    (original, float): (&Model, &Model),
+    original: &Model,
     data: Option<&Data>,
     report: &mut Report,
     progress: &dyn Progress,
 ) -> Result<()> {
-    let mut model = float.clone();
-    report.quantize = report.plan.as_ref().map(|plan| quantize::apply(&mut model, plan)).transpose()?;
-    onnx::emit(&model, o.output)?;
-
     let written = onnx::load(o.output)?;
     let batch = data.map(|d| d.validation().batch(0)).transpose()?;
     let weigh = |model, path| size::size(model, path, batch.as_ref());

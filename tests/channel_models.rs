@@ -1,9 +1,8 @@
 //! Channels cut from a real model: what is left of its accuracy, and both runtimes run it.
 
 use onnxpress::analysis::macs;
-use onnxpress::data::{DataOptions, Dataset, InputSpec};
-use onnxpress::ir::{Model, Tensor, verify};
-use onnxpress::passes::{SimplifyOptions, Specialize, simplify, specialize};
+use onnxpress::ir::{Model, verify};
+use onnxpress::passes::{SimplifyOptions, simplify};
 use onnxpress::progress::Silent;
 use onnxpress::prune::{self, Data, Goal, Pattern, PruneOptions};
 use onnxpress::runtime::{self, RUNTIMES, Shaped};
@@ -80,80 +79,4 @@ fn without_data_channels_go_by_their_weights() {
     prune::apply(&mut model, &plan).unwrap();
     verify(&model).unwrap();
     assert_eq!(macs(&model, &[("input".into(), vec![1, 3, 32, 32])]), Some(told));
-}
-
-/// Every model, its data, the sampling rate that it is fixed to, and whether it must be cut.
-const MODELS: [(&str, &str, &str, bool); 15] = [
-    ("effnetlite0", "imagenet/calib.npz", "", true),
-    ("cifar10_resnet", "cifar10/calib.npz", "", true),
-    ("cifar10_resnet_bn", "cifar10/calib.npz", "", true),
-    ("minilm_l6_v2", "sts/calib", "", true),
-    ("ppocrv4_rec", "ocr/rec_calib.npz", "", true),
-    ("ppocrv4_det", "ocr/det_calib.npz", "", true),
-    ("ppocr_v2_cls", "ocr/cls_calib.npz", "", true),
-    ("magika_v3_3", "random:8", "", false),
-    ("plcmos_v2", "random:8", "", true),
-    ("aecmos_1663915512", "random:8", "", true),
-    ("silero_vad", "random:8", "16000", true),
-    ("silero_vad_16k_op15", "random:8", "16000", true),
-    ("silero_vad", "random:8", "", false),
-    ("silero_vad_16k_op15", "random:8", "", false),
-    ("tashkeel_rawi_v3_int8", "random:8", "", false),
-];
-
-/// The outputs of one batch, or why the runtime does not run it.
-fn outputs(model: &Model, runtime: &dyn runtime::Runtime, data: &Dataset) -> onnxpress::Result<Vec<(String, Tensor)>> {
-    Shaped::new(runtime, model, &[], 1).run(&data.batch(0)?.inputs)
-}
-
-/// `cargo test --test suite every_model_is_cut -- --ignored --nocapture`
-#[test]
-#[ignore = "takes minutes"]
-fn every_model_is_cut_or_says_why_not() {
-    let Some(folder) = shared("models") else { return };
-    let mut wrong = Vec::new();
-    for (name, data, rate, must) in MODELS {
-        let mut model = pipeline::load(&folder.join(format!("{name}.onnx"))).unwrap();
-        if !rate.is_empty() {
-            let shapes = vec![("input".into(), vec![1, 512]), ("state".into(), vec![2, 1, 128])];
-            let freeze = vec![("sr".into(), rate.into())];
-            specialize(&mut model, &Specialize { shapes, freeze, ..Specialize::default() }).unwrap();
-        }
-        let original = model.clone();
-        simplify(&mut model, &SimplifyOptions::default()).unwrap();
-        let spec = if data.starts_with("random") { data.into() } else { shared(&format!("data/{data}")).unwrap() };
-        let spec = DataOptions { limit: Some(32), ..DataOptions::new(spec.to_string_lossy()) };
-        let dataset = Dataset::open(&spec, &InputSpec::of(&model)).unwrap();
-        let options = PruneOptions { pattern: Pattern::Channel, ..PruneOptions::new(Goal::Macs(0.8)) };
-        let begin = std::time::Instant::now();
-        let data = Data { dataset: &dataset, runtime: runtime::find("tract").unwrap() };
-        let told = match prune::prune(&mut model, &options, Some(data), &Silent) {
-            Err(e) if must || !e.to_string().contains('"') => {
-                wrong.push(format!("{name}: {e}"));
-                format!("refused: {e}")
-            }
-            Err(e) => format!("refused: {e}"),
-            Ok((_, report)) => {
-                verify(&model).unwrap();
-                for runtime in RUNTIMES.iter().filter(|r| r.present().is_ok()) {
-                    let Ok(before) = outputs(&original, *runtime, &dataset) else { continue };
-                    match outputs(&model, *runtime, &dataset) {
-                        Err(e) => wrong.push(format!("{name}: {e}")),
-                        Ok(after) => {
-                            let finite = |t: &Tensor| t.to_f32().is_none_or(|v| v.iter().all(|x| x.is_finite()));
-                            let fits = |((_, a), (_, b)): (&(String, Tensor), &(String, Tensor))| {
-                                a.shape() == b.shape() && finite(b)
-                            };
-                            if !before.iter().zip(&after).all(fits) {
-                                wrong.push(format!("{name}: other shapes, or no numbers, in {}", runtime.name()));
-                            }
-                        }
-                    }
-                }
-                format!("{report}; {}", report.notes.join("; "))
-            }
-        };
-        println!("{name} {rate} ({:.0} s): {told}", begin.elapsed().as_secs_f64());
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

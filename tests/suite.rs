@@ -11,6 +11,7 @@ mod common;
 mod corpus;
 mod data;
 mod emit;
+mod every_model;
 mod fixtures;
 mod golden;
 mod gradient;

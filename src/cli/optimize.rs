@@ -149,7 +149,8 @@ fn prune_options(args: &Args) -> Result<Option<PruneOptions>> {
     if options.sparse && !target::find(&args.quant.target)?.sparse_initializers {
         return Err(Error::usage(format!("{} reads no sparse initializers: leave --sparse out", args.quant.target)));
     }
-    Ok(Some(PruneOptions { exclude: args.quant.exclude.clone(), ..options }))
+    let block = target::find(&args.quant.target)?.channels;
+    Ok(Some(PruneOptions { exclude: args.quant.exclude.clone(), block, ..options }))
 }
 
 fn plan(args: &Args, bars: &Bars) -> Result<Done> {

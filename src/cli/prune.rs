@@ -18,6 +18,7 @@ use crate::prune::{
 };
 use crate::report;
 use crate::runtime::{self, RUNTIMES};
+use crate::target;
 use crate::validate::{Gates, ValidateOptions};
 
 #[derive(clap::Args)]
@@ -169,6 +170,10 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
     };
     options.exclude.clone_from(&args.exclude);
     options.seed = args.data.seed;
+    // Each runtime has a target of its name.
+    if let Ok(target) = target::find(&args.runtime) {
+        options.block = target.channels;
+    }
     // Channels hang together through operators that a clean graph says in their shortest form.
     let simplify = options.pattern.shrinks().then(SimplifyOptions::default);
     let runtime = runtime::find(&args.runtime)?;

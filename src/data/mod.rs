@@ -29,6 +29,7 @@ mod rng;
 mod safetensors;
 mod source;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 pub use preprocess::Preprocess;
@@ -169,6 +170,19 @@ impl Dataset {
     /// Shapes of the inputs in batch `index`, without loading it.
     pub fn shapes(&self, index: usize) -> Result<Vec<(String, Vec<usize>)>> {
         self.source.shapes(index)
+    }
+
+    /// These batches, those of equal shapes together, each in the order in which they were given: a session is made for shapes and holds
+    /// the weights once more.
+    ///
+    /// # Errors
+    /// Those of [`Dataset::shapes`].
+    pub fn alike(&self, batches: impl IntoIterator<Item = usize>) -> Result<Vec<Vec<usize>>> {
+        let mut alike: BTreeMap<Vec<(String, Vec<usize>)>, Vec<usize>> = BTreeMap::new();
+        for index in batches {
+            alike.entry(self.shapes(index)?).or_default().push(index);
+        }
+        Ok(alike.into_values().collect())
     }
 
     /// Loads batch `index` of [`batch_count`](Self::batch_count), on any thread.

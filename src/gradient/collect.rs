@@ -100,14 +100,10 @@ pub fn collect(
     let labelled = labelled && loss == Loss::CrossEntropy;
     let own: Vec<bool> = model.user_inputs().into_iter().map(|v| has_open_samples(model, v)).collect();
     let apart = own.iter().all(|open| *open);
-    let mut by_shape: BTreeMap<Vec<(String, Vec<usize>)>, Vec<usize>> = BTreeMap::new();
-    for index in 0..dataset.batch_count() {
-        by_shape.entry(dataset.shapes(index)?).or_default().push(index);
-    }
     let mut all = Sums { options, next: 0, runs: 0, together: 1, loss: 0.0, weights: BTreeMap::new() };
     progress.start("gradients", dataset.len() as u64);
     let mut cached: Option<(LoadOptions, Work)> = None;
-    for indices in by_shape.into_values() {
+    for indices in dataset.alike(0..dataset.batch_count())? {
         for some in indices.chunks(BATCHES) {
             let batches = some.iter().map(|i| dataset.batch(*i)).collect::<Result<Vec<_>>>()?;
             let parts = batches.iter().map(|b| if apart { split(b) } else { Ok(vec![b.clone()]) });

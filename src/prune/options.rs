@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::{Goal, Pattern, Recover, algorithm, channel, criterion};
 use crate::error::{Error, Result};
+use crate::target;
 
 /// Over which weights the lowest scores are sought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
@@ -53,6 +54,8 @@ pub struct PruneOptions {
     pub algorithm: Option<String>,
     /// `None`: the best for the data at hand; global without data.
     pub scope: Option<Scope>,
+    /// Output channels that the target's kernels take at a time: what is left of a group is a multiple of it, or less.
+    pub block: usize,
     /// Whether layers after channels that went are solved anew.
     pub compensate: bool,
     /// Training after pruning.
@@ -73,6 +76,7 @@ impl PruneOptions {
             criterion: None,
             algorithm: None,
             scope: None,
+            block: target::PRESETS[0].channels,
             compensate: true,
             recover: None,
             exclude: Vec::new(),

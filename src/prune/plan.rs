@@ -57,8 +57,20 @@ pub struct TensorPlan {
 /// Weights solved anew, as the tensor holds them, zeros included, and the bias that goes with them.
 #[derive(Debug, Clone)]
 pub(super) struct Fresh {
-    pub weights: Vec<f32>,
+    pub weights: Tensor,
     pub bias: Option<Bias>,
+}
+
+impl PrunePlan {
+    /// What it tells, without the weights: it is done, and cannot be applied any more.
+    #[must_use]
+    pub(crate) fn told(mut self) -> Self {
+        for t in &mut self.tensors {
+            (t.mask, t.fresh) = (Vec::new(), None);
+        }
+        self.channels = self.channels.map(ChannelPlan::told);
+        self
+    }
 }
 
 impl TensorPlan {
@@ -72,7 +84,7 @@ impl TensorPlan {
         let zero = |(i, w): (usize, &f32)| *w == 0.0 || self.mask.get(i).copied().unwrap_or(false);
         let count = |w: &[f32]| w.iter().enumerate().filter(|x| zero(*x)).count();
         self.zeros = match &self.fresh {
-            Some(fresh) => count(&fresh.weights),
+            Some(fresh) => fresh.weights.to_f32().map_or(0, |w| count(&w)),
             None => self.numbers(model).map_or(0, |w| count(&w)),
         };
     }
@@ -82,7 +94,7 @@ impl TensorPlan {
         let lost = || Error::internal(format!("tensor \"{}\" is no longer there", self.tensor));
         let stored = model.constant(self.value).ok_or_else(lost)?;
         let mut pruned = match &self.fresh {
-            Some(fresh) => Tensor::from_vec(stored.shape(), fresh.weights.clone()),
+            Some(fresh) => fresh.weights.clone(),
             None => mask::applied(stored, &self.mask)?,
         };
         pruned.storage = stored.storage.clone();

@@ -17,7 +17,7 @@ use super::algorithm::Kind;
 use super::layer::{Layer, measure, steps};
 use super::plan::{Fresh, TensorPlan};
 use crate::error::Result;
-use crate::ir::{GraphEdit, Model};
+use crate::ir::{GraphEdit, Model, Tensor};
 use crate::progress::Progress;
 use crate::second_order::moments::Centred;
 use crate::second_order::{self, Bias, Order, Walk, least_squares};
@@ -94,7 +94,7 @@ impl Known<'_> {
             self.moments[o / c.outputs].shift(o % c.outputs, &row) as f32
         };
         let bias = self.layer.bias.as_ref().map(|bias| moved(bias, (0..c.channels()).map(shift)));
-        Fresh { weights: masked, bias }
+        Fresh { weights: Tensor::from_vec(self.plan.shape.clone(), masked), bias }
     }
 
     /// The weights that stay under this mask, and the bias, solved anew; `None` where that cannot be.
@@ -118,7 +118,7 @@ impl Known<'_> {
             row.iter().enumerate().for_each(|(k, w)| fresh[c.element(o, k)] = *w);
         }
         let bias = layer.bias.as_ref().map(|bias| moved(bias, rows.iter().map(|(_, shift)| *shift)));
-        Some(Fresh { weights: fresh, bias })
+        Some(Fresh { weights: Tensor::from_vec(self.plan.shape.clone(), fresh), bias })
     }
 }
 

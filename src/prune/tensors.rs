@@ -8,7 +8,7 @@ use super::mask;
 use super::options::PruneOptions;
 use super::plan::TensorPlan;
 use crate::error::{Error, Result};
-use crate::ir::Model;
+use crate::ir::{Model, NodeId};
 use crate::ops::{self, QuantRule};
 
 /// All of them, with the reason for those that keep their weights.
@@ -51,10 +51,22 @@ pub(super) fn listed(model: &Model, options: &PruneOptions) -> Result<Vec<Tensor
     // Nothing is left unchanged in silence.
     if list.iter().all(|t| t.kept.is_some()) {
         let why = list.iter().find_map(|t| Some(format!("{}: {}", t.node, t.kept.as_ref()?)));
-        let why = why.unwrap_or_else(|| "it has no convolution and no product with a constant weight".into());
+        let why = why.unwrap_or_else(|| without_weights(model));
         return Err(Error::input(format!("the model has no weights to prune; {why}")));
     }
     Ok(list)
+}
+
+/// Why a model has no weight that is float.
+pub(super) fn without_weights(model: &Model) -> String {
+    let integers = |id: &NodeId| {
+        let mut read = model.node(*id).inputs().iter().flatten().filter_map(|v| model.constant(*v));
+        read.find(|t| t.rank() > 1 && t.dtype().is_quantized()).map(|t| (*id, t.dtype()))
+    };
+    match model.all_nodes().iter().find_map(integers) {
+        Some((id, dtype)) => format!("the weights of {} are {dtype}: quantized already", model.describe(id)),
+        None => "it has no convolution and no product with a constant weight".into(),
+    }
 }
 
 fn regex(pattern: &str) -> Result<Regex> {

@@ -9,8 +9,9 @@
 //! output loses in squares when the weights that are left make up for it as well as they can.
 
 use faer::linalg::matmul::matmul;
-use faer::linalg::solvers::{DenseSolveCore, Llt};
-use faer::{Accum, Mat, MatRef, Par, Side};
+use faer::{Accum, Mat, MatRef, Par};
+
+use super::cholesky::Cholesky;
 
 /// A layer that loses channels.
 #[derive(Debug)]
@@ -26,17 +27,16 @@ pub struct Elimination {
 }
 
 impl Elimination {
-    /// `h`: `depth`² numbers, row after row; `weights`: `depth` for each output; `blocks`: which of them each channel has.
+    /// `h`, of which the lower half counts; `weights`: one for each of its rows, output after output; `blocks`: which of them each channel has.
     /// `None` where the damped matrix cannot be inverted.
-    pub fn new(h: &[f64], weights: &[f32], blocks: Vec<Vec<usize>>, damping: f64) -> Option<Self> {
-        let depth = h.len().isqrt();
-        let mean = (0..depth).map(|k| h[k * depth + k]).sum::<f64>() / depth.max(1) as f64;
+    pub fn new(mut h: Mat<f64>, weights: &[f32], blocks: Vec<Vec<usize>>, damping: f64) -> Option<Self> {
+        let depth = h.nrows();
+        let mean = (0..depth).map(|k| h[(k, k)]).sum::<f64>() / depth.max(1) as f64;
         if !(mean.is_finite() && mean > 0.0) || depth == 0 {
             return None;
         }
-        let damp = |i: usize, j: usize| if i == j { damping * mean } else { 0.0 };
-        let damped = Mat::from_fn(depth, depth, |i, j| h[i * depth + j] + damp(i, j));
-        let inverse = Llt::new(damped.as_ref(), Side::Lower).ok()?.inverse();
+        (0..depth).for_each(|k| h[(k, k)] += damping * mean);
+        let inverse = Cholesky::of(h)?.inverse();
         let weights = Mat::from_fn(weights.len() / depth, depth, |o, k| f64::from(weights[o * depth + k]));
         let gone = vec![false; blocks.len()];
         let squares = blocks.iter().map(|at| squares(&weights, at)).collect();
@@ -68,7 +68,7 @@ impl Elimination {
             return 0.0;
         }
         let own = Mat::from_fn(at.len(), at.len(), |i, j| self.inverse[(at[i], at[j])]);
-        let Ok(factor) = Llt::new(own.as_ref(), Side::Lower) else { return f64::INFINITY };
+        let Some(factor) = Cholesky::of(own) else { return f64::INFINITY };
         let p = factor.inverse();
         let (depth, outputs) = (self.inverse.nrows(), self.weights.nrows());
         let rows = Mat::from_fn(at.len(), depth, |i, k| self.inverse[(at[i], k)]);
@@ -187,7 +187,8 @@ mod tests {
     fn the_cost_told_is_the_error_made() {
         let h = [4.0, 1.0, 0.5, 1.0, 3.0, 1.5, 0.5, 1.5, 5.0];
         let w = [0.5, -0.4, 0.7];
-        let mut e = Elimination::new(&h, &w, vec![vec![0, 1], vec![2]], 0.0).unwrap();
+        let matrix = || Mat::from_fn(3, 3, |i, j| h[i * 3 + j]);
+        let mut e = Elimination::new(matrix(), &w, vec![vec![0, 1], vec![2]], 0.0).unwrap();
         let (both, one) = (e.cost(0), e.cost(1));
         assert!(one > 0.0 && both > 0.0);
         assert!((e.remove(&[1]) - one).abs() < 1e-9);
@@ -197,7 +198,7 @@ mod tests {
         // From there, losing all costs the rest of wᵀ·H·w.
         assert!((one + e.cost(0) - error(&h, &w, &[0.0; 3])).abs() < 1e-5);
         assert_eq!(e.cost(1), 0.0);
-        let mut together = Elimination::new(&h, &w, vec![vec![0, 1], vec![2]], 0.0).unwrap();
+        let mut together = Elimination::new(matrix(), &w, vec![vec![0, 1], vec![2]], 0.0).unwrap();
         assert!((together.remove(&[0, 1]) - error(&h, &w, &[0.0; 3])).abs() < 1e-5);
     }
 }

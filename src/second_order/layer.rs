@@ -32,6 +32,24 @@ pub struct Bias {
     pub values: Vec<f32>,
 }
 
+/// What the constants of a layer become.
+#[derive(Debug, Clone)]
+pub struct Solved {
+    weight: ValueId,
+    weights: Tensor,
+    bias: Option<Bias>,
+}
+
+impl Solved {
+    /// Puts them in their places.
+    pub fn put(&self, edit: &mut GraphEdit) {
+        edit.set_constant(self.weight, self.weights.clone());
+        if let Some(bias) = &self.bias {
+            bias.set(edit, bias.values.clone());
+        }
+    }
+}
+
 impl Layer {
     /// `None` where the node is no contraction with a constant weight; a reason where it cannot be solved for.
     pub fn of(model: &Model, node: NodeId) -> Option<Result<Layer, String>> {
@@ -75,22 +93,19 @@ impl Layer {
         Some(found)
     }
 
-    /// Stores numbers in the form of [`Self::numbers`].
-    pub fn set(&self, edit: &mut GraphEdit, numbers: &[f32]) {
+    /// What its constants become by numbers in the form of [`Self::numbers`]; `None` where `model` has lost its weight.
+    pub fn solved(&self, model: &Model, numbers: &[f32]) -> Option<Solved> {
         let (c, width) = (&self.contraction, self.width());
-        let Some((shape, storage)) = edit.constant(c.weight).map(|t| (t.shape().to_vec(), t.storage.clone())) else {
-            return;
-        };
-        let mut stored = vec![0f32; shape.iter().product()];
+        let old = model.constant(c.weight)?;
+        let mut stored = vec![0f32; old.len()];
         for (o, row) in numbers.chunks(width).enumerate() {
             row[..c.depth].iter().enumerate().for_each(|(k, w)| stored[c.element(o, k)] = *w);
         }
-        let mut tensor = Tensor::from_vec(shape, stored);
-        tensor.storage = storage;
-        edit.set_constant(c.weight, tensor);
-        if let Some(bias) = &self.bias {
-            bias.set(edit, numbers.chunks(width).map(|row| row[c.depth]).collect());
-        }
+        let mut weights = Tensor::from_vec(old.shape(), stored);
+        weights.storage = old.storage.clone();
+        let values = || numbers.chunks(width).map(|row| row[c.depth]).collect();
+        let bias = self.bias.as_ref().map(|bias| Bias { values: values(), ..bias.clone() });
+        Some(Solved { weight: c.weight, weights, bias })
     }
 
     /// What is added to its output, one sum after the other, and is there before the layer runs.

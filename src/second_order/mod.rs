@@ -11,8 +11,10 @@
 //! - [`walk`]: a model and what becomes of it, run side by side from layer to layer
 //! - [`rows`]: the moments of layers on the way
 //! - [`elimination`]: which channels cost least to lose, and what the others become
+//! - [`cholesky`]: factors that take no memory besides their matrix
 //! - [`solve`]: the factor of H⁻¹ that tells how later weights make up for an error in an earlier one
 
+pub mod cholesky;
 pub mod contraction;
 pub mod elimination;
 pub mod hessian;
@@ -26,7 +28,7 @@ pub mod walk;
 pub use contraction::Contraction;
 pub use elimination::Elimination;
 pub use hessian::Hessian;
-pub use layer::{Bias, Layer};
+pub use layer::{Bias, Layer, Solved};
 pub use moments::Moments;
 pub use solve::{Compensation, inverse_diagonal, least_squares, retargeted};
 pub use walk::{Order, Walk};

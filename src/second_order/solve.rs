@@ -8,8 +8,9 @@
 //! Stork's optimal brain surgeon, 1993). Weights are taken in the order of falling H_kk: what counts most is fixed while most others are free.
 //! H is damped, H + λ·mean(H_kk)·I, so that inputs that the data hardly excite are not trusted.
 
-use faer::linalg::solvers::{DenseSolveCore, Llt, Solve};
-use faer::{Mat, Side};
+use faer::Mat;
+
+use super::cholesky::Cholesky;
 
 /// The factor of one group.
 #[derive(Debug)]
@@ -38,9 +39,9 @@ impl Compensation {
         }
         let damped =
             Mat::from_fn(depth, depth, |i, j| h(order[i], order[j]) + if i == j { damping * mean } else { 0.0 });
-        let inverse = Llt::new(damped.as_ref(), Side::Lower).ok()?.inverse();
-        let lower = Llt::new(inverse.as_ref(), Side::Lower).ok()?;
-        let lower = lower.L();
+        let inverse = Cholesky::of(damped)?.inverse();
+        let factored = Cholesky::of(inverse)?;
+        let lower = factored.lower();
         let factor = (0..depth).flat_map(|i| (i..depth).map(move |j| lower[(j, i)] as f32)).collect();
         Some(Compensation { order, factor })
     }
@@ -72,7 +73,7 @@ pub fn inverse_diagonal(h: faer::MatRef<f64>, damping: f64) -> Option<Vec<f64>> 
         return None;
     }
     let damped = Mat::from_fn(n, n, |i, j| h[(i, j)] + if i == j { damping * mean } else { 0.0 });
-    let inverse = Llt::new(damped.as_ref(), Side::Lower).ok()?.inverse();
+    let inverse = Cholesky::of(damped)?.inverse();
     Some((0..n).map(|k| inverse[(k, k)]).collect())
 }
 
@@ -97,8 +98,8 @@ pub fn least_squares(
     let mu = damping * mean;
     let n = support.len();
     let damped = Mat::from_fn(n, n, |i, j| h[(support[i], support[j])] + if i == j { mu } else { 0.0 });
-    let wanted = Mat::from_fn(n, 1, |i, _| g(support[i]) + mu * f64::from(start[support[i]]));
-    let solved = Llt::new(damped.as_ref(), Side::Lower).ok()?.solve(&wanted);
+    let mut solved = Mat::from_fn(n, 1, |i, _| g(support[i]) + mu * f64::from(start[support[i]]));
+    Cholesky::of(damped)?.solve(&mut solved);
     Some((0..n).map(|i| solved[(i, 0)]).collect())
 }
 
@@ -114,7 +115,8 @@ pub fn retargeted(weights: &[f32], h: faer::MatRef<f64>, cross: faer::MatRef<f64
     let damped = Mat::from_fn(depth, depth, |i, j| h[(i, j)] + if i == j { damping * mean } else { 0.0 });
     let moved = Mat::from_fn(depth, depth, |i, j| cross[(i, j)] - h[(i, j)]);
     let w = Mat::from_fn(depth, weights.len() / depth, |k, o| f64::from(weights[o * depth + k]));
-    let step = Llt::new(damped.as_ref(), Side::Lower).ok()?.solve(&moved * &w);
+    let mut step = &moved * &w;
+    Cholesky::of(damped)?.solve(&mut step);
     let after = |i: usize| weights[i] + step[(i % depth, i / depth)] as f32;
     Some((0..weights.len()).map(after).collect())
 }

@@ -94,6 +94,8 @@ pub struct Preset {
     pub dynamic_lstm: Option<u64>,
     /// Whether an integer convolution is faster written as a product of matrices.
     pub convolutions_as_products: bool,
+    /// Output channels of a float layer that its kernels take at a time: one more than a multiple costs as much as all of the next.
+    pub channels: usize,
     /// Whether it reads `sparse_initializer`.
     pub sparse_initializers: bool,
     /// Whether the operators of the com.microsoft domain are there.

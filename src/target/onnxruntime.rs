@@ -67,6 +67,7 @@ pub(super) static PRESET: Preset = Preset {
     tables: true,
     dynamic_lstm: Some(128),
     convolutions_as_products: false,
+    channels: 16,
     sparse_initializers: true,
     microsoft: true,
     timed_in: None,

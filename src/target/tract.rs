@@ -53,6 +53,7 @@ pub(super) static PRESET: Preset = Preset {
     tables: false,
     dynamic_lstm: None,
     convolutions_as_products: true,
+    channels: 16,
     sparse_initializers: false,
     microsoft: false,
     timed_in: Some("tract"),

@@ -81,12 +81,11 @@ pub fn validate(
             format!("the rewritten model takes input \"{other}\", which the original does not: {}", had.join(", "));
         return Err(Error::input(message));
     }
-    let (a, b) = (Shaped::new(runtime, original, &[], 1), Shaped::new(runtime, rewritten, &[], 1));
     progress.start("validating", dataset.len() as u64);
     let samples = AtomicUsize::new(0);
     // Sums are kept per batch and added in batch order, so that the same data gives the same digits.
     let parts: Mutex<Vec<(usize, Accuracy)>> = Mutex::default();
-    let run = |index: usize| -> Result<()> {
+    let run = |(a, b): (&Shaped, &Shaped), index: usize| -> Result<()> {
         let batch = dataset.batch(index)?;
         let (ra, rb) = (a.run(&batch.inputs)?, b.run(&batch.inputs)?);
         let mut own = Accuracy::default();
@@ -96,7 +95,11 @@ pub fn validate(
         parts.lock().unwrap_or_else(PoisonError::into_inner).push((index, own));
         Ok(())
     };
-    (0..dataset.batch_count()).into_par_iter().try_for_each(run)?;
+    // Sessions of one shape at a time: each holds all weights.
+    for alike in dataset.alike(0..dataset.batch_count())? {
+        let (a, b) = (Shaped::new(runtime, original, &[], 1), Shaped::new(runtime, rewritten, &[], 1));
+        alike.into_par_iter().try_for_each(|index| run((&a, &b), index))?;
+    }
     progress.finish();
     let mut parts = parts.into_inner().unwrap_or_else(PoisonError::into_inner);
     parts.sort_by_key(|(index, _)| *index);

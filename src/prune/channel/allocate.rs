@@ -4,16 +4,12 @@
 //! next step:  the group and the number of channels with the least  ΔD ÷ Δcost        until the cost is met
 //! ```
 //!
-//! Steps of any length are compared, so that a group whose first channels are dear and whose next are cheap is not passed over. Where a
-//! group has many channels, what is left of them is a multiple of [`ALIGNED`], which is what vector units are filled with.
+//! Steps of any length are compared, so that a group whose first channels are dear and whose next are cheap is not passed over. What is
+//! left of a group is whole blocks of the target's kernels or less than one block: a block that is begun takes the time of a whole one.
 
 use super::order::Order;
-use crate::analysis::dependency::{Group, producers};
+use crate::analysis::dependency::{Group, Reader, producers};
 use crate::ir::Model;
-
-const ALIGNED: usize = 8;
-/// Groups of fewer channels may lose any number.
-const ALIGNED_FROM: usize = 24;
 
 /// One group as the allocation sees it.
 #[derive(Debug)]
@@ -23,23 +19,23 @@ pub struct Choice<'a> {
     pub damage: &'a [f64],
     /// Channels in all.
     pub total: usize,
-    /// What is left must be a multiple of this.
-    pub align: usize,
+    /// What is left must be a multiple of this, or less.
+    pub block: usize,
 }
 
-/// The multiple of positions that what is left of a group should be, in channels.
-pub fn alignment(model: &Model, group: &Group) -> usize {
-    let each =
-        |r: &crate::analysis::dependency::Reader| group.members[r.member].channels.len() / group.stays.len().max(1);
+/// A block of so many output channels of the layers that make the group, in channels of the group.
+pub fn block(model: &Model, group: &Group, channels: usize) -> usize {
+    let each = |r: &Reader| group.members[r.member].channels.len() / group.stays.len().max(1);
     let positions = producers(model, group).iter().map(each).min().unwrap_or(1).max(1);
-    if group.stays.len() * positions < ALIGNED_FROM { 1 } else { (ALIGNED / positions).max(1) }
+    (channels / positions).max(1)
 }
 
 impl Choice<'_> {
     /// Numbers of channels that may be gone.
     fn stops(&self) -> impl Iterator<Item = usize> + '_ {
         let most = self.order.channels.len().min(self.damage.len());
-        (1..=most).filter(|n| (self.total - n).is_multiple_of(self.align))
+        let whole = |left: usize| left < self.block || left.is_multiple_of(self.block);
+        (1..=most).filter(move |n| whole(self.total - n))
     }
 
     fn damage(&self, gone: usize) -> f64 {
@@ -60,6 +56,7 @@ pub fn allocate(choices: &[Choice], cost: &impl Cost, budget: f64) -> Vec<usize>
     loop {
         let now = cost.total(&gone);
         if now <= budget {
+            give_back(choices, cost, budget, &mut gone);
             return gone;
         }
         let mut best: Option<(f64, usize, usize)> = None;
@@ -80,6 +77,25 @@ pub fn allocate(choices: &[Choice], cost: &impl Cost, budget: f64) -> Vec<usize>
     }
 }
 
+/// Long steps go further than they need: what is left over of the budget goes to the group that it helps most, as long as any fits.
+fn give_back(choices: &[Choice], cost: &impl Cost, budget: f64, gone: &mut [usize]) {
+    loop {
+        let now = cost.total(gone);
+        let mut best: Option<(f64, usize, usize)> = None;
+        for (g, choice) in choices.iter().enumerate() {
+            for stop in [0].into_iter().chain(choice.stops()).filter(|s| *s < gone[g]) {
+                let spared = choice.damage(gone[g]) - choice.damage(stop);
+                let fits = || now - cost.saved(gone, g, stop) <= budget;
+                if spared > 0.0 && best.is_none_or(|(most, ..)| spared > most) && fits() {
+                    best = Some((spared, g, stop));
+                }
+            }
+        }
+        let Some((_, g, stop)) = best else { return };
+        gone[g] = stop;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,8 +103,8 @@ mod tests {
     #[test]
     fn the_cheapest_channels_go_first() {
         let order = Order { channels: (0..4).collect(), ..Order::default() };
-        let cheap = Choice { order: &order, damage: &[0.1, 0.2, 5.0, 9.0], total: 5, align: 1 };
-        let dear = Choice { order: &order, damage: &[1.0, 2.0, 3.0, 4.0], total: 5, align: 1 };
+        let cheap = Choice { order: &order, damage: &[0.1, 0.2, 5.0, 9.0], total: 5, block: 1 };
+        let dear = Choice { order: &order, damage: &[1.0, 2.0, 3.0, 4.0], total: 5, block: 1 };
         struct Each;
         impl Cost for Each {
             fn total(&self, gone: &[usize]) -> f64 {
@@ -103,5 +119,30 @@ mod tests {
         assert_eq!(allocate(&all, &Each, 6.5), [2, 2]);
         assert_eq!(allocate(&all, &Each, 0.0), [4, 4]);
         assert_eq!(allocate(&all, &Each, 10.0), [0, 0]);
+    }
+
+    #[test]
+    fn whole_blocks_stay_and_what_a_long_step_leaves_over_is_given_back() {
+        let order = Order { channels: (0..31).collect(), ..Order::default() };
+        let rising = |each: f64, count: i32| (1..=count).map(|n| f64::from(n) * each).collect::<Vec<f64>>();
+        let (few, many) = (rising(1.0, 16), rising(2.5, 31));
+        let choice = |damage, total| Choice { order: &order, damage, total, block: 16 };
+        // Of 32 channels 16 go, or more than 16: what is left is a block or less.
+        assert_eq!(choice(&many, 32).stops().take(3).collect::<Vec<_>>(), [16, 17, 18]);
+        assert_eq!(choice(&few, 32).stops().collect::<Vec<_>>(), [16]);
+        struct Each;
+        impl Cost for Each {
+            fn total(&self, gone: &[usize]) -> f64 {
+                64.0 - (gone[0] + 2 * gone[1]) as f64
+            }
+            fn saved(&self, gone: &[usize], g: usize, stop: usize) -> f64 {
+                self.total(gone) - self.total(&[[stop, gone[1]], [gone[0], stop]][g])
+            }
+        }
+        let all = [choice(&few, 32), choice(&many, 32)];
+        assert_eq!(allocate(&all, &Each, 48.0), [16, 0]);
+        // The first group is cheaper and not enough; with a block of the second it is not needed.
+        assert_eq!(allocate(&all, &Each, 40.0), [0, 16]);
+        assert_eq!(allocate(&all, &Each, 17.0), [16, 16]);
     }
 }

@@ -11,6 +11,7 @@
 
 use std::collections::BTreeSet;
 
+use faer::Mat;
 use rayon::prelude::*;
 
 use super::Ground;
@@ -21,7 +22,7 @@ use crate::ops::{self, QuantRule};
 use crate::prune::shrink::{Kept, cut_value};
 use crate::second_order::moments::Centred;
 use crate::second_order::rows::{Sought, Wanted, measure};
-use crate::second_order::{Contraction, Layer, Order, Walk};
+use crate::second_order::{Contraction, Layer, Order, Solved, Walk};
 
 const DAMPINGS: [f64; 7] = [1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0];
 /// Where no batch can be held back.
@@ -29,8 +30,8 @@ const UNJUDGED: f64 = 1e-2;
 /// Every so many batches, one is held back.
 const HELD: usize = 4;
 
-/// A layer with its new weights, or why it keeps those it has.
-pub type Outcome = std::result::Result<(Layer, Vec<f32>), String>;
+/// What a layer's weights become, or why it keeps those it has.
+pub type Outcome = std::result::Result<Solved, String>;
 
 /// Solves the layers of `pruned`, the cut `model`, whose inputs are not what they were.
 pub fn compensate(model: &Model, pruned: &mut Model, kept: &Kept, ground: Ground) -> Result<Vec<(NodeId, Outcome)>> {
@@ -46,10 +47,11 @@ pub fn compensate(model: &Model, pruned: &mut Model, kept: &Kept, ground: Ground
             Some([fit, judge]) => best(pruned, layer, fit, &judge),
             None => Err("its values have other shapes than its weight expects".into()),
         };
-        let outcome = outcome.map(|(damping, numbers)| {
+        let outcome = outcome.and_then(|(damping, numbers)| {
             tracing::debug!("{}: damping {damping:e}", pruned.node_label(layer.node));
-            layer.set(&mut GraphEdit::new(pruned), &numbers);
-            (layer.clone(), numbers)
+            let solved = layer.solved(pruned, &numbers).ok_or("its weight is no constant")?;
+            solved.put(&mut GraphEdit::new(pruned));
+            Ok(solved)
         });
         solved.push((layer.node, outcome));
         ground.progress.step(1);
@@ -94,9 +96,12 @@ fn best(
     let numbers = layer.numbers(pruned).ok_or("its weights are no floats")?;
     let present: Vec<f32> = numbers.chunks(width).flat_map(|row| &row[..c.depth]).copied().collect();
     let size = c.outputs * c.depth;
-    let solved = |sums: &[Centred], damping: f64| -> Option<Vec<f32>> {
-        let each = sums.iter().zip(present.chunks(size)).map(|(m, w)| m.nearest(w, damping));
-        Some(each.collect::<Option<Vec<_>>>()?.concat())
+    let missing = |sums: &[Centred]| -> Vec<Mat<f64>> {
+        sums.iter().zip(present.chunks(size)).map(|(m, w)| m.missing(w)).collect()
+    };
+    let solved = |sums: &[Centred], missing: &[Mat<f64>], damping: f64| -> Option<Vec<f32>> {
+        let each = sums.iter().zip(missing).zip(present.chunks(size));
+        Some(each.map(|((m, missing), w)| m.nearest(w, missing, damping)).collect::<Option<Vec<_>>>()?.concat())
     };
     // What the bias changes by: nothing where there is none.
     let shifts = |sums: &[Centred], weights: &[f32]| -> Vec<f64> {
@@ -111,8 +116,9 @@ fn best(
     let damping = if judge.iter().all(|m| m.rows() == 0) {
         UNJUDGED
     } else {
+        let missing = missing(&fit);
         let tried = DAMPINGS.par_iter().filter_map(|d| {
-            let weights = solved(&fit, *d)?;
+            let weights = solved(&fit, &missing, *d)?;
             Some((*d, error(&weights, &shifts(&fit, &weights))))
         });
         let best = tried.collect::<Vec<_>>().into_iter().min_by(|a, b| a.1.total_cmp(&b.1)).ok_or_else(unseen)?;
@@ -122,7 +128,7 @@ fn best(
         best.0
     };
     fit.iter_mut().zip(judge).for_each(|(f, j)| f.merge(j));
-    let weights = solved(&fit, damping).ok_or_else(unseen)?;
+    let weights = solved(&fit, &missing(&fit), damping).ok_or_else(unseen)?;
     let biases = numbers.chunks(width).map(|row| row.get(c.depth).copied().unwrap_or(0.0));
     let biases = biases.zip(shifts(&fit, &weights)).map(|(b, shift)| b + shift as f32);
     let rows = weights.chunks(c.depth).zip(biases);

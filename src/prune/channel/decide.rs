@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use regex::Regex;
 
-use super::allocate::{Choice, alignment};
+use super::allocate::{Choice, block};
 use super::budget::Budget;
 use super::compensate::compensate;
 use super::criterion::{self, By};
@@ -18,7 +18,7 @@ use crate::ir::{Model, NodeId};
 use crate::ops::{self, QuantRule};
 use crate::progress::Progress;
 use crate::prune::shrink::{kept, shrink};
-use crate::prune::{Data, Goal, Pattern, PruneOptions};
+use crate::prune::{Data, Goal, Pattern, PruneOptions, tensors};
 use crate::second_order::{Contraction, Layer};
 
 /// Decides for a simplified model, without data by the weights alone; so too where the runtime cannot run it in steps and the user named
@@ -72,16 +72,18 @@ fn decided(
         order: &orders[g],
         damage: &damage[g],
         total: groups[g].stays.len(),
-        align: alignment(model, &groups[g]),
+        block: block(model, &groups[g], options.block),
     };
     let choices: Vec<Choice> = (0..groups.len()).map(choice).collect();
     let counts = counts(model, &groups, (&choices, &budget), options.goal, ground)?;
     let none = vec![0; groups.len()];
     if matches!(options.goal, Goal::Macs(_) | Goal::Latency(_)) && budget.macs(&none) == 0.0 {
         let nodes: Vec<String> = budget.uncounted().iter().take(TOLD).map(|n| model.describe(*n)).collect();
+        let decides = budget.uncounted().iter().any(|n| model.node(*n).subgraphs().next().is_some());
+        let advice = if decides { FREEZE } else { "" };
         let what = match nodes.is_empty() {
             true => why_none(model, &groups, &refused),
-            false => format!("only running tells the multiply-accumulates of {}", nodes.join(", ")),
+            false => format!("only running tells the multiply-accumulates of {}{advice}", nodes.join(", ")),
         };
         return Err(Error::usage(format!("nothing can be counted: {what}")));
     }
@@ -104,7 +106,7 @@ fn decided(
         solved: 0,
         unsolved: Vec::new(),
         notes: Vec::new(),
-        cut: Cut { gone: cut(&groups, &choices, &counts), weights: Vec::new(), groups: groups.clone() },
+        cut: Cut { gone: cut(&groups, &choices, &counts), solved: Vec::new(), groups: groups.clone() },
     };
     let uncounted: Vec<String> = budget.uncounted().iter().map(|n| model.describe(*n)).collect();
     if !uncounted.is_empty() {
@@ -138,16 +140,16 @@ fn why_none(model: &Model, groups: &[Group], refused: &[Option<String>]) -> Stri
         |n: &&NodeId| matches!(ops::of(model.node(**n)).map(|op| op.quant), Some(QuantRule::Weighted { .. }));
     let nodes = model.graph(main).nodes();
     if let Some(n) = nodes.iter().find(nested) {
-        return format!(
-            "the weights are inside the subgraphs of {}: fix what it decides by (simplify --freeze)",
-            model.describe(*n)
-        );
+        return format!("the weights are inside the subgraphs of {}{FREEZE}", model.describe(*n));
     }
     match nodes.iter().find(contraction) {
         Some(n) => format!("the channels of {} are not known", model.describe(*n)),
-        None => "there is no contraction with a constant weight".into(),
+        None => tensors::without_weights(model),
     }
 }
+
+/// What makes a branch of an If, or turns of a Loop, known.
+const FREEZE: &str = ": fix what it decides by (simplify --freeze)";
 
 /// Groups named where none can go.
 const TOLD: usize = 3;
@@ -220,7 +222,7 @@ fn measured(
         }),
     }
     let damage = match ground {
-        Some(ground) => sensitivity::measure(model, groups, &orders, &layers, ground)?,
+        Some(ground) => sensitivity::measure(model, groups, &mut orders, &layers, ground)?,
         None => orders.iter().map(|o| o.damage.clone()).collect(),
     };
     Ok((orders, damage))
@@ -233,11 +235,11 @@ fn solve(model: &Model, plan: &mut ChannelPlan, ground: Ground) -> Result<()> {
     let kept = kept(&plan.cut.groups, &plan.cut.gone);
     for (node, outcome) in compensate(model, &mut pruned, &kept, ground)? {
         match outcome {
-            Ok(weights) => plan.cut.weights.push(weights),
+            Ok(solved) => plan.cut.solved.push(solved),
             Err(why) => plan.unsolved.push((model.node_label(node).to_string(), why)),
         }
     }
-    plan.solved = plan.cut.weights.len();
+    plan.solved = plan.cut.solved.len();
     Ok(())
 }
 

@@ -31,9 +31,9 @@ use super::Goal;
 use super::shrink::shrink;
 use crate::analysis::dependency::{self, Group};
 use crate::analysis::infer;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ir::{GraphEdit, Model};
-use crate::second_order::Layer;
+use crate::second_order::Solved;
 
 /// One group of channels.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
@@ -67,6 +67,11 @@ pub struct ChannelPlan {
 }
 
 impl ChannelPlan {
+    /// Without what it does to the model.
+    pub(super) fn told(self) -> Self {
+        ChannelPlan { cut: Cut::default(), ..self }
+    }
+
     /// What to say where the goal is not reached: no group can lose more.
     fn missed(&self, goal: Goal) -> Option<String> {
         let share = |(before, after): (f64, f64)| after / before.max(1.0);
@@ -86,7 +91,7 @@ impl ChannelPlan {
 struct Cut {
     groups: Vec<Group>,
     gone: Vec<Vec<bool>>,
-    weights: Vec<(Layer, Vec<f32>)>,
+    solved: Vec<Solved>,
 }
 
 /// What was done.
@@ -120,10 +125,13 @@ fn prepare(model: &mut Model) {
 /// # Errors
 /// Internal, where the plan is for another model.
 pub fn apply(model: &mut Model, plan: &ChannelPlan) -> Result<ChannelReport> {
+    if plan.cut.groups.len() != plan.groups.len() {
+        return Err(Error::internal("the plan has no cuts any more"));
+    }
     prepare(model);
     shrink(model, &plan.cut.groups, &plan.cut.gone)?;
     let mut edit = GraphEdit::new(model);
-    plan.cut.weights.iter().for_each(|(layer, numbers)| layer.set(&mut edit, numbers));
+    plan.cut.solved.iter().for_each(|solved| solved.put(&mut edit));
     Ok(ChannelReport {
         groups: plan.groups.iter().filter(|g| g.gone > 0).count(),
         channels: plan.groups.iter().map(|g| g.gone).sum(),

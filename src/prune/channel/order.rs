@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 
-use faer::{Mat, MatRef};
+use faer::Mat;
 
 use crate::analysis::dependency::{Group, consumers};
 use crate::ir::{Model, NodeId};
@@ -34,8 +34,8 @@ pub struct Order {
 /// What one group of a layer's outputs reads.
 #[derive(Debug)]
 pub struct Gram {
-    /// Σ x·xᵀ, row after row, of rows that end in a 1 where there is a bias.
-    pub sums: Vec<f64>,
+    /// The lower half of Σ x·xᵀ, row after row, of rows that end in a 1 where there is a bias.
+    pub sums: Vec<f32>,
     /// Of each x; none where nothing was read.
     pub variance: Vec<f64>,
 }
@@ -43,18 +43,23 @@ pub struct Gram {
 impl Gram {
     /// Where nothing was read: all inputs count alike, and E(c) is the L2 norm of the weights on c.
     pub fn unknown(width: usize) -> Gram {
-        let sums = (0..width * width).map(|i| if i % (width + 1) == 0 { 1.0 } else { 0.0 }).collect();
+        let sums = (0..width).flat_map(|i| (0..=i).map(move |j| if i == j { 1.0 } else { 0.0 })).collect();
         Gram { sums, variance: Vec::new() }
     }
 
-    /// Σ ‖w·x‖² over the rows of `weights`.
-    fn energy(&self, weights: &[f32]) -> f64 {
-        let width = self.sums.len().isqrt();
-        let gram = MatRef::from_row_major_slice(&self.sums, width, width);
-        let w = Mat::from_fn(width, weights.len() / width.max(1), |k, o| f64::from(weights[o * width + k]));
-        let gw = gram * &w;
-        (0..w.ncols()).map(|o| w.col(o).transpose() * gw.col(o)).sum()
+    /// Σ x·xᵀ.
+    fn matrix(&self, width: usize) -> Mat<f64> {
+        let at = |i: usize, j: usize| f64::from(self.sums[i * (i + 1) / 2 + j]);
+        Mat::from_fn(width, width, |i, j| at(i.max(j), i.min(j)))
     }
+}
+
+/// Σ ‖w·x‖² over the rows of `weights`, for Σ x·xᵀ.
+fn energy(gram: &Mat<f64>, weights: &[f32]) -> f64 {
+    let width = gram.nrows();
+    let w = Mat::from_fn(width, weights.len() / width.max(1), |k, o| f64::from(weights[o * width + k]));
+    let gw = gram * &w;
+    (0..w.ncols()).map(|o| w.col(o).transpose() * gw.col(o)).sum()
 }
 
 /// A layer that sums over a group, and the weights of each channel.
@@ -95,14 +100,14 @@ pub fn order(
     for (consumer, grams) in consumers {
         let layer = &layers[consumer.layer];
         let weights = layer.numbers(model)?;
-        let size = layer.contraction.outputs * layer.width();
-        let each = grams.iter().zip(weights.chunks(size));
-        let eliminations: Vec<Elimination> = each
-            .clone()
-            .map(|(gram, w)| Elimination::new(&gram.sums, w, consumer.blocks.clone(), DAMPING))
-            .collect::<Option<_>>()?;
-        let energy: f64 = each.map(|(gram, w)| gram.energy(w)).sum();
-        parts.push((energy.max(f64::MIN_POSITIVE), eliminations));
+        let (width, mut sum) = (layer.width(), 0.0);
+        let mut eliminations = Vec::with_capacity(grams.len());
+        for (gram, w) in grams.iter().zip(weights.chunks(layer.contraction.outputs * width)) {
+            let gram = gram.matrix(width);
+            sum += energy(&gram, w);
+            eliminations.push(Elimination::new(gram, w, consumer.blocks.clone(), DAMPING)?);
+        }
+        parts.push((sum.max(f64::MIN_POSITIVE), eliminations));
     }
     if parts.is_empty() {
         return None;

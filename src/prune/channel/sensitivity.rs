@@ -23,20 +23,18 @@ pub const STOPS: [f64; 2] = [0.25, 0.5];
 /// Samples on which it is measured.
 const SAMPLES: usize = 256;
 
-/// D_g after each step of every order.
+/// D_g after each step of every order; the weights of their stops are used up.
 pub fn measure(
     model: &Model,
     groups: &[Group],
-    orders: &[Order],
+    orders: &mut [Order],
     layers: &[Layer],
     ground: Ground,
 ) -> Result<Vec<Vec<f64>>> {
-    let mut batches = ground.held(SAMPLES);
-    // A session holds the weights once more: those of one shape are run by one, which then goes.
-    batches.sort_by_cached_key(|b| ground.dataset.shapes(*b).unwrap_or_default());
+    let batches = ground.dataset.alike(ground.held(SAMPLES))?;
     let outputs = |model: &Model| -> Result<Vec<Vec<(String, Tensor)>>> {
-        let mut all = Vec::with_capacity(batches.len());
-        for alike in batches.chunk_by(|a, b| ground.dataset.shapes(*a).ok() == ground.dataset.shapes(*b).ok()) {
+        let mut all = Vec::new();
+        for alike in &batches {
             let session = Shaped::new(ground.runtime, model, &[], 1);
             let run = |b: &usize| session.run(&ground.dataset.batch(*b)?.inputs);
             all.extend(alike.par_iter().map(run).collect::<Result<Vec<_>>>()?);
@@ -45,31 +43,24 @@ pub fn measure(
     };
     let wanted = outputs(model)?;
     let mut jobs = Vec::new();
-    for (g, order) in orders.iter().enumerate() {
-        let stops = order.stops.iter().map(|(n, weights)| (g, order, *n, weights));
-        jobs.extend(stops);
+    for (g, order) in orders.iter_mut().enumerate() {
+        jobs.extend(std::mem::take(&mut order.stops).into_iter().map(|(n, weights)| (g, n, weights)));
     }
     ground.progress.start("measuring groups", jobs.len() as u64);
-    let found: Vec<Result<(usize, usize, f64)>> = jobs
-        .iter()
-        .map(|(g, order, n, weights)| {
-            let mut cut = model.clone();
-            let mut edit = GraphEdit::new(&mut cut);
-            weights.iter().for_each(|(layer, numbers)| layers[*layer].set(&mut edit, numbers));
-            let mut gone: Vec<Vec<bool>> = groups.iter().map(|g| vec![false; g.stays.len()]).collect();
-            order.channels[..*n].iter().for_each(|c| gone[*g][*c] = true);
-            shrink(&mut cut, groups, &gone)?;
-            let found = outputs(&cut)?;
-            ground.progress.step(1);
-            Ok((*g, *n, moved(&wanted, &found)))
-        })
-        .collect();
-    ground.progress.finish();
     let mut points: BTreeMap<usize, Vec<(usize, f64)>> = BTreeMap::new();
-    for point in found {
-        let (g, n, damage) = point?;
-        points.entry(g).or_default().push((n, damage));
+    for (g, n, weights) in jobs {
+        let mut cut = model.clone();
+        for (layer, numbers) in weights {
+            let solved = layers[layer].solved(model, &numbers);
+            solved.iter().for_each(|s| s.put(&mut GraphEdit::new(&mut cut)));
+        }
+        let mut gone: Vec<Vec<bool>> = groups.iter().map(|g| vec![false; g.stays.len()]).collect();
+        orders[g].channels[..n].iter().for_each(|c| gone[g][*c] = true);
+        shrink(&mut cut, groups, &gone)?;
+        points.entry(g).or_default().push((n, moved(&wanted, &outputs(&cut)?)));
+        ground.progress.step(1);
     }
+    ground.progress.finish();
     let curve = |(g, order): (usize, &Order)| curve(&order.damage, points.get(&g).map_or(&[][..], Vec::as_slice));
     Ok(orders.iter().enumerate().map(curve).collect())
 }

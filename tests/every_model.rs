@@ -1,0 +1,150 @@
+//! Every real model is pruned, or refused with a reason: the result is a valid file that runs wherever the original runs.
+
+use std::path::Path;
+use std::time::Instant;
+
+use onnxpress::data::{DataOptions, Dataset, InputSpec};
+use onnxpress::ir::{Model, Tensor, verify};
+use onnxpress::passes::{SimplifyOptions, Specialize, simplify, specialize};
+use onnxpress::progress::Silent;
+use onnxpress::prune::{self, Data, Goal, Pattern, PruneOptions};
+use onnxpress::runtime::{self, RUNTIMES, Shaped};
+use onnxpress::{onnx, pipeline};
+
+use crate::common::shared;
+
+/// A model, its data, and the sampling rate that it is fixed to.
+struct Case {
+    name: &'static str,
+    data: &'static str,
+    rate: &'static str,
+    /// Whether it must lose channels, and whether it must get zeros.
+    must: [bool; 2],
+}
+
+const fn case(name: &'static str, data: &'static str, must: [bool; 2]) -> Case {
+    Case { name, data, rate: "", must }
+}
+
+const fn at_16_khz(name: &'static str) -> Case {
+    Case { name, data: "random:8", rate: "16000", must: [true, true] }
+}
+
+/// Those that take seconds.
+const SMALL: [Case; 5] = [
+    at_16_khz("silero_vad"),
+    at_16_khz("silero_vad_16k_op15"),
+    case("silero_vad", "random:8", [false, true]),
+    case("silero_vad_16k_op15", "random:8", [false, true]),
+    case("tashkeel_rawi_v3_int8", "random:8", [false, false]),
+];
+
+const LARGE: [Case; 10] = [
+    case("magika_v3_3", "random:8", [false, true]),
+    case("plcmos_v2", "random:8", [true, true]),
+    case("aecmos_1663915512", "random:8", [true, true]),
+    case("effnetlite0", "imagenet/calib.npz", [true, true]),
+    case("cifar10_resnet", "cifar10/calib.npz", [true, true]),
+    case("cifar10_resnet_bn", "cifar10/calib.npz", [true, true]),
+    case("minilm_l6_v2", "sts/calib", [true, true]),
+    case("ppocrv4_rec", "ocr/rec_calib.npz", [true, true]),
+    case("ppocrv4_det", "ocr/det_calib.npz", [true, true]),
+    case("ppocr_v2_cls", "ocr/cls_calib.npz", [true, true]),
+];
+
+/// The outputs of one batch, or why the runtime does not run it.
+fn outputs(model: &Model, runtime: &dyn runtime::Runtime, data: &Dataset) -> onnxpress::Result<Vec<(String, Tensor)>> {
+    Shaped::new(runtime, model, &[], 1).run(&data.batch(0)?.inputs)
+}
+
+/// The model as it is pruned, and the file that it is compared with: one whose rate is fixed is both after `simplify`, since ONNX
+/// Runtime reads memory that is not its own in an If that a constant decides (seen in 1.32).
+fn opened(case: &Case, folder: &Path) -> [Model; 2] {
+    let mut model = pipeline::load(&folder.join(format!("{}.onnx", case.name))).unwrap();
+    if !case.rate.is_empty() {
+        let shapes = vec![("input".into(), vec![1, 512]), ("state".into(), vec![2, 1, 128])];
+        let freeze = vec![("sr".into(), case.rate.into())];
+        specialize(&mut model, &Specialize { shapes, freeze, ..Specialize::default() }).unwrap();
+    }
+    let original = model.clone();
+    simplify(&mut model, &SimplifyOptions::default()).unwrap();
+    let original = if case.rate.is_empty() { original } else { model.clone() };
+    [model, original]
+}
+
+/// What is wrong with the file of `model` where the original runs.
+fn faults(model: &Model, original: &Model, data: &Dataset) -> Vec<String> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("pruned.onnx");
+    onnx::emit(model, &file).unwrap();
+    let written = pipeline::load(&file).unwrap();
+    let mut wrong = Vec::new();
+    for runtime in RUNTIMES.iter().filter(|r| r.present().is_ok()) {
+        let Ok(before) = outputs(original, *runtime, data) else { continue };
+        let after = match outputs(&written, *runtime, data) {
+            Ok(after) => after,
+            Err(e) => {
+                wrong.push(e.to_string());
+                continue;
+            }
+        };
+        let finite = |t: &Tensor| t.to_f32().is_none_or(|v| v.iter().all(|x| x.is_finite()));
+        let fits = |((_, a), (_, b)): (&(String, Tensor), &(String, Tensor))| a.shape() == b.shape() && finite(b);
+        if before.len() != after.len() || !before.iter().zip(&after).all(fits) {
+            wrong.push(format!("other shapes, or no numbers, in {}", runtime.name()));
+        }
+    }
+    wrong
+}
+
+/// What is wrong with a model pruned one way, `must` saying that it cannot be refused.
+fn tried(case: &Case, options: &PruneOptions, must: bool, [model, original]: &[Model; 2]) -> Vec<String> {
+    let spec = if case.data.starts_with("random") {
+        case.data.into()
+    } else {
+        shared(&format!("data/{}", case.data)).unwrap()
+    };
+    let spec = DataOptions { limit: Some(32), ..DataOptions::new(spec.to_string_lossy()) };
+    let dataset = Dataset::open(&spec, &InputSpec::of(model)).unwrap();
+    let data = Data { dataset: &dataset, runtime: runtime::find("tract").unwrap() };
+    let (begin, mut pruned) = (Instant::now(), model.clone());
+    let (told, wrong) = match prune::prune(&mut pruned, options, Some(data), &Silent) {
+        // A reason names what stands in the way.
+        Err(e) if must || !e.to_string().contains('"') => (format!("refused: {e}"), vec![e.to_string()]),
+        Err(e) => (format!("refused: {e}"), Vec::new()),
+        Ok((_, report)) => {
+            verify(&pruned).unwrap();
+            let unchanged = report.channels.is_none() && report.zeros == 0;
+            let silent = unchanged.then(|| "silently unchanged".to_string());
+            let wrong = faults(&pruned, original, &dataset).into_iter().chain(silent).collect();
+            (format!("{report}; {}", report.notes.join("; ")), wrong)
+        }
+    };
+    println!("{} {} ({:.0} s): {told}", case.name, case.rate, begin.elapsed().as_secs_f64());
+    wrong.into_iter().map(|w| format!("{} {}: {w}", case.name, case.rate)).collect()
+}
+
+fn all(cases: &[Case]) {
+    let Some(folder) = shared("models") else { return };
+    let channels = PruneOptions { pattern: Pattern::Channel, ..PruneOptions::new(Goal::Macs(0.8)) };
+    let zeros = PruneOptions::new(Goal::Sparsity(0.5));
+    let mut wrong = Vec::new();
+    for case in cases {
+        let models = opened(case, &folder);
+        wrong.extend(tried(case, &channels, case.must[0], &models));
+        wrong.extend(tried(case, &zeros, case.must[1], &models));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn small_models_are_pruned_or_say_why_not() {
+    all(&SMALL);
+}
+
+/// `cargo test --test suite every_model -- --ignored --nocapture`
+#[test]
+#[ignore = "takes minutes"]
+fn large_models_are_pruned_or_say_why_not() {
+    all(&LARGE);
+}
