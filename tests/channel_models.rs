@@ -1,11 +1,12 @@
 //! Channels cut from a real model: what is left of its accuracy, and both runtimes run it.
 
 use onnxpress::analysis::macs;
-use onnxpress::ir::{Model, verify};
+use onnxpress::ir::{Model, Tensor, verify};
 use onnxpress::passes::{SimplifyOptions, simplify};
 use onnxpress::progress::Silent;
 use onnxpress::prune::{self, Data, Goal, Pattern, PruneOptions};
-use onnxpress::runtime::{self, RUNTIMES, Shaped};
+use onnxpress::runtime::timing::{LatencyOptions, interleaved, quantile, ratios};
+use onnxpress::runtime::{self, LoadOptions, RUNTIMES, Shaped};
 use onnxpress::{onnx, pipeline};
 
 use crate::common::{dataset, shared};
@@ -79,4 +80,31 @@ fn without_data_channels_go_by_their_weights() {
     prune::apply(&mut model, &plan).unwrap();
     verify(&model).unwrap();
     assert_eq!(macs(&model, &[("input".into(), vec![1, 3, 32, 32])]), Some(told));
+}
+
+#[test]
+#[ignore = "a measurement of time"]
+fn a_share_of_the_latency_is_reached() {
+    let (Some(path), Some(calib)) = (shared("models/cifar10_resnet.onnx"), shared("data/cifar10/calib.npz")) else {
+        return;
+    };
+    let mut model = pipeline::load(&path).unwrap();
+    simplify(&mut model, &SimplifyOptions::default()).unwrap();
+    let data = dataset(&calib, &model, 8).unwrap();
+    let tract = runtime::find("tract").unwrap();
+    let options = PruneOptions { pattern: Pattern::Channel, ..PruneOptions::new(Goal::Latency(0.7)) };
+    let mut small = model.clone();
+    let (plan, _) = prune::prune(&mut small, &options, Some(Data { dataset: &data, runtime: tract }), &Silent).unwrap();
+    verify(&small).unwrap();
+    let one = Tensor::from_vec([1, 3, 32, 32], vec![0.5f32; 3 * 32 * 32]);
+    let inputs = [("input".to_string(), one)];
+    let load = |m: &Model| tract.load(m, &LoadOptions::for_inputs(&inputs)).unwrap();
+    let (before, after) = (load(&model), load(&small));
+    let times = interleaved(&[(&*before, &inputs), (&*after, &inputs)], &LatencyOptions::default()).unwrap();
+    let ratio = quantile(&ratios(&times[1], &times[0]), 0.5);
+    let (all, left) = plan.channels.unwrap().macs;
+    println!("{ratio:.2} of the latency at {:.2} of the multiply-accumulates", left as f64 / all as f64);
+    assert!(ratio < 0.8, "{ratio}");
+    // No more than that went.
+    assert!(left as f64 > 0.3 * all as f64, "{left} of {all}");
 }

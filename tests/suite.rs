@@ -31,6 +31,7 @@ mod onnx_backend;
 mod onnxruntime;
 mod pairs;
 mod prepared;
+mod pressed;
 mod prune;
 mod prune_models;
 mod quality;

@@ -12,6 +12,10 @@
 //! operator DequantizeLinear runs at every call (a convolution 0.79×), while Cast and Mul of constants are folded at load (0.99×).
 //! Cast from 4 to 8 bits is folded, too, and what follows becomes an integer kernel.
 //!
+//! Float convolutions take output channels in blocks, of 16 with AVX-512: 64 ─► C ─► 64 channels of 16 × 16 four times over take 0.25 / 0.38 / 0.38 / 0.52
+//! / 0.52 / 0.66 / 0.65 ms for C = 16 / 20 / 32 / 36 / 48 / 52 / 64, and 0.55 to 0.59 for the odd ones between 33 and 39. ResNet-20 at 57 % of its
+//! multiply-accumulates in such blocks is 1.57×, at 61 % in blocks of 8 1.34×, on one machine in one run.
+//!
 //! DynamicQuantizeLSTM of u8 weights with one scale a direction, on x86-64 without VNNI, hidden size 64 / 128 / 256: 1.00 to 1.21 / 1.15 to 1.68
 //! / 1.43 to 2.85× LSTM (1 and 32 steps, 1 and 8 samples, one and two directions). There is none for GRU and RNN.
 

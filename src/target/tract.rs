@@ -5,6 +5,9 @@
 //! x86-64 with VNNI, MatMulInteger and ConvInteger with the scale applied after: an MLP 3.3×, a transformer encoder
 //! 1.24×, ResNet-18 1.20×, MobileNetV2 0.74×. A static Conv is therefore written as a product of matrices, whose operands
 //! are copied row by row: all convolutions of ResNet-18 that way are 1.33× to their float form where ConvInteger is 1.15×.
+//!
+//! Its float kernels fill blocks of 16 output channels with AVX-512: 128 ─► C ─► 128 channels of 8 × 8 four times over take 0.84 / 0.96 / 1.02 / 1.25 / 1.26 / 1.40
+//! ms for C = 48 / 56 / 64 / 88 / 96 / 104.
 
 use super::{Depthwise, OpPlacement, Output, PassChoice, Preset, off, on};
 

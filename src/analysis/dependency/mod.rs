@@ -38,6 +38,8 @@ pub struct Member {
     pub value: ValueId,
     pub axis: usize,
     pub channels: Vec<usize>,
+    /// Positions that it has at least, whatever goes.
+    pub least: usize,
 }
 
 impl Group {
@@ -163,11 +165,16 @@ fn collect(model: &Model, mut points: Points) -> Vec<Group> {
             number
         });
         let channels = channels.collect();
-        groups[g].members.push(Member { value, axis, channels });
+        groups[g].members.push(Member { value, axis, channels, least: 1 });
     }
     for group in &mut groups {
-        let first = producers(model, group).first().map(|r| model.node_label(r.node).to_string());
-        group.name = first.unwrap_or_default();
+        let makers = producers(model, group);
+        group.name = makers.first().map(|r| model.node_label(r.node).to_string()).unwrap_or_default();
+        for r in makers {
+            if matches!(ops::of(model.node(r.node)).map(|op| op.quant), Some(QuantRule::Recurrent)) {
+                group.members[r.member].least = LEAST_UNITS;
+            }
+        }
     }
     groups.retain(|g| !g.name.is_empty());
     groups
@@ -192,6 +199,9 @@ pub fn consumers(model: &Model, group: &Group) -> Vec<Reader> {
 pub fn producers(model: &Model, group: &Group) -> Vec<Reader> {
     readers(model, group, |channel| channel, &[RECURRENT_STATE])
 }
+
+/// Units that a recurrent layer keeps: tract 0.23.9 cannot load some layers of a single one.
+const LEAST_UNITS: usize = 2;
 
 /// Inputs of a recurrent layer and the axes over which it sums: that of what it reads, and that of its hidden units.
 const RECURRENT_INPUT: (usize, usize) = (1, 2);

@@ -111,7 +111,7 @@ mod tests {
                 10.0 - (gone[0] + gone[1]) as f64
             }
             fn saved(&self, gone: &[usize], g: usize, stop: usize) -> f64 {
-                (stop - gone[g]) as f64
+                stop as f64 - gone[g] as f64
             }
         }
         let all = [cheap, dear];

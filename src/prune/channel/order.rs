@@ -86,7 +86,7 @@ pub fn of_group(model: &Model, group: &Group, layers: &BTreeMap<NodeId, usize>, 
     found
 }
 
-/// Removes channels one by one as long as every axis keeps a position: those of the lowest `scores`, or of the lowest cost where there are
+/// Removes channels one by one as long as every axis keeps what it needs: those of the lowest `scores`, or of the lowest cost where there are
 /// none. `stops` are shares of the channels.
 pub fn order(
     model: &Model,
@@ -116,13 +116,14 @@ pub fn order(
     let mut order = Order::default();
     let mut gone = vec![false; group.stays.len()];
     let shares = shares(group);
-    let mut left: Vec<usize> = group.members.iter().map(|m| m.channels.len()).collect();
+    // Positions of each member that may go.
+    let mut left: Vec<usize> = group.members.iter().map(|m| m.channels.len().saturating_sub(m.least)).collect();
     let mut damage = 0.0;
     let each = free.len().div_ceil(STEPS).max(1);
     let mut stops: Vec<usize> = stops.iter().map(|s| (s * free.len() as f64).round() as usize).collect();
     stops.retain(|s| *s > 0);
     loop {
-        let may = |c: &&usize| !gone[**c] && shares[**c].iter().all(|(m, n)| left[*m] > *n);
+        let may = |c: &&usize| !gone[**c] && shares[**c].iter().all(|(m, n)| left[*m] >= *n);
         let cost = |c: usize| parts.iter().map(|(e, all)| all.iter().map(|x| x.cost(c)).sum::<f64>() / e).sum::<f64>();
         let mut next: Vec<(f64, usize)> =
             free.iter().filter(may).map(|c| (scores.map_or_else(|| cost(*c), |scores| scores[*c]), *c)).collect();
@@ -132,7 +133,7 @@ pub fn order(
         next.truncate(each.min(stop.unwrap_or(each)));
         let mut taken = Vec::with_capacity(next.len());
         for (_, c) in next {
-            if shares[c].iter().all(|(m, n)| left[*m] > *n) {
+            if shares[c].iter().all(|(m, n)| left[*m] >= *n) {
                 shares[c].iter().for_each(|(m, n)| left[*m] -= n);
                 gone[c] = true;
                 taken.push(c);
