@@ -1,5 +1,7 @@
 //! Weights of fewer than 8 bits, in blocks and as short floats: how near the outputs stay, in the runtimes that are present.
 
+use std::process::Command;
+
 use onnxpress::calibrate::Ranges;
 use onnxpress::ir::Model;
 use onnxpress::onnx;
@@ -7,7 +9,7 @@ use onnxpress::progress::Silent;
 use onnxpress::quantize::{self, Activations, Format, Granularity, QuantOptions, QuantPlan, Weights};
 use onnxpress::runtime::{self, Runtime, Shaped};
 
-use crate::common::{dataset, shared};
+use crate::common::{dataset, fixture, shared};
 use crate::quantize::{load, open, sqnr, statistics, tract};
 
 fn alone(target: &str, weights: Weights, granularity: Granularity) -> QuantOptions {
@@ -144,6 +146,41 @@ fn sixteen_bits_of_activations_leave_the_weights_error() {
     };
     println!("u8 {eight:.1} dB, u16 {sixteen:.1} dB");
     assert!(sixteen > eight + 3.0, "{eight} {sixteen}");
+}
+
+/// Whatever number of threads there is, and what was timed before.
+#[test]
+fn a_second_run_writes_the_same_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let written = |model: &str, flags: &[&str], threads: &str| {
+        let output = folder.path().join("out.onnx");
+        let data = format!("{model}_calib.npz");
+        let done = Command::new(env!("CARGO_BIN_EXE_onnxpress"))
+            .arg("quantize")
+            .arg(fixture(&format!("{model}.onnx")))
+            .args(["--quiet", "--limit", "40", "--min-bytes", "0", "--data"])
+            .arg(fixture(&data))
+            .arg("-o")
+            .arg(&output)
+            .args(flags)
+            .env("RAYON_NUM_THREADS", threads)
+            .env("XDG_CACHE_HOME", folder.path())
+            .output()
+            .unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        (std::fs::read(output).unwrap(), String::from_utf8(done.stdout).unwrap())
+    };
+    for model in ["digits", "majority"] {
+        for (flags, says) in [
+            (&["--weights", "s4", "--activations", "none", "--algorithm", "gptq"][..], "rounded by GPTQ"),
+            (&["--weights", "s4", "--algorithm", "gptq"][..], "rounded by GPTQ"),
+            (&["--algorithm", "auto"][..], "SQNR of the outputs"),
+        ] {
+            let [(a, said), (b, _)] = ["1", "3"].map(|threads| written(model, flags, threads));
+            assert!(said.contains(says), "{model} {flags:?}: {said}");
+            assert!(a == b, "{model} {flags:?}: {} and {} bytes that differ", a.len(), b.len());
+        }
+    }
 }
 
 /// Real models, 4 bits: what rounding to nearest destroys, data repair.

@@ -15,19 +15,9 @@ fn most_resident(process: u32) -> Option<u64> {
     Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? * 1024)
 }
 
-/// Calibrates `model` in a process of its own; its peak, and the bytes of all that it observed.
-fn calibrate(model: &Path, data: &str, calibrator: &str) -> Option<(u64, u64)> {
-    let folder = tempfile::tempdir().unwrap();
-    let ranges = folder.path().join("ranges.json");
-    let mut child = Command::new(env!("CARGO_BIN_EXE_onnxpress"))
-        .arg("calibrate")
-        .arg(model)
-        .args(["--quiet", "--calibrator", calibrator, "--data", data, "-o"])
-        .arg(&ranges)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+/// Runs a command to its end; its peak.
+fn peak(command: &mut Command) -> Option<u64> {
+    let mut child = command.arg("--quiet").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let mut peak = None;
     let status = loop {
         peak = peak.max(most_resident(child.id()));
@@ -36,7 +26,17 @@ fn calibrate(model: &Path, data: &str, calibrator: &str) -> Option<(u64, u64)> {
             None => std::thread::sleep(Duration::from_millis(1)),
         }
     };
-    assert!(status.success(), "{calibrator}: {status}");
+    assert!(status.success(), "{command:?}: {status}");
+    peak
+}
+
+/// Calibrates `model` in a process of its own; its peak, and the bytes of all that it observed.
+fn calibrate(model: &Path, data: &str, calibrator: &str) -> Option<(u64, u64)> {
+    let folder = tempfile::tempdir().unwrap();
+    let ranges = folder.path().join("ranges.json");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_onnxpress"));
+    command.arg("calibrate").arg(model).args(["--calibrator", calibrator, "--data", data, "-o"]).arg(&ranges);
+    let peak = peak(&mut command);
     let file: serde_json::Value = serde_json::from_slice(&std::fs::read(&ranges).unwrap()).unwrap();
     let values = file["values"].as_object().unwrap().values();
     let observed: u64 = values.map(|v| v["state"]["count"].as_u64().unwrap()).sum();
@@ -73,5 +73,34 @@ fn a_hundred_images_take_a_fifteenth_of_the_memory_of_onnxruntime() {
         let Some((peak, seen)) = calibrate(&model, &images.to_string_lossy(), calibrator) else { return };
         println!("{calibrator}: {} MB at the peak, {} MB seen", peak / 1_000_000, seen / 1_000_000);
         assert!(peak <= bound, "{calibrator}: {peak} bytes");
+    }
+}
+
+/// MiniLM, 90 MB: NNCF takes 1.7 GB for SmoothQuant and GPTQ of it.
+#[test]
+#[ignore = "takes minutes"]
+fn quantizing_a_transformer_takes_few_times_its_size() {
+    let (Some(model), Some(data)) = (common::shared("models/minilm_l6_v2.onnx"), common::shared("data/sts/calib"))
+    else {
+        return;
+    };
+    let size = std::fs::metadata(&model).unwrap().len();
+    let folder = tempfile::tempdir().unwrap();
+    let gptq = ["--weights", "s4", "--granularity", "block:32", "--activations", "none"];
+    for (flags, times) in [(&gptq[..], 3.5), (&[], 9.0)] {
+        let begin = std::time::Instant::now();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_onnxpress"));
+        command
+            .arg("quantize")
+            .arg(&model)
+            .arg("--data")
+            .arg(&data)
+            .args(flags)
+            .arg("-o")
+            .arg(folder.path().join("q.onnx"));
+        let Some(peak) = peak(&mut command) else { return };
+        let (taken, seconds) = (peak as f64 / size as f64, begin.elapsed().as_secs_f64());
+        println!("{flags:?}: {} MB, {taken:.2} times the model, {seconds:.0} s", peak / 1_000_000);
+        assert!(taken <= times, "{flags:?}: {peak} bytes");
     }
 }

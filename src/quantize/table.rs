@@ -23,6 +23,9 @@ use crate::ir::{DType, GraphEdit, NewNode, NodeId, Place, Tensor, ValueId};
 /// Finds the scales of blocks.
 const BLOCKS_BY: &str = "sum-preserving";
 
+/// Bytes of a table that are looked at together.
+const STRIP: usize = 4 << 20;
+
 /// Rows already as integers, with their scales, by table: one that several nodes read is stored once.
 pub(super) type Stored = BTreeMap<ValueId, (ValueId, ValueId)>;
 
@@ -47,7 +50,7 @@ pub(super) fn node(
     edit.attach_output(id, 0, ints);
     let name = edit.name(table).to_string();
     if !by_row {
-        let q = quantized(edit, table, None).ok_or_else(lost)??;
+        let q = quantized(edit.constant(table).ok_or_else(lost)?, None).ok_or_else(lost)??;
         let values = edit.add_initializer(graph, &format!("{name}_quantized"), q.values);
         let scale = edit.add_initializer(graph, &format!("{name}_scale"), q.scale);
         let zero = q.zero_point.map(|z| edit.add_initializer(graph, &format!("{name}_zero_point"), z));
@@ -59,11 +62,18 @@ pub(super) fn node(
     let (values, scales) = match stored.get(&table) {
         Some(both) => *both,
         None => {
-            let q = quantized(edit, table, Some(0)).ok_or_else(lost)??;
+            let tensor = edit.constant(table).ok_or_else(lost)?;
+            let (mut bytes, mut scales) = (Vec::new(), Vec::<f32>::new());
+            for strip in strips(tensor) {
+                let q = quantized(&strip?, Some(0)).ok_or_else(lost)??;
+                bytes.extend_from_slice(q.values.bytes());
+                scales.extend(q.scales);
+            }
             let mut per_row = vec![1; rank];
-            per_row[0] = q.scales.len();
-            let values = edit.add_initializer(graph, &format!("{name}_quantized"), q.values);
-            let scales = Tensor::from_vec(per_row, q.scales);
+            per_row[0] = scales.len();
+            let values = Tensor::from_bytes(DType::I8, tensor.shape(), bytes)?;
+            let values = edit.add_initializer(graph, &format!("{name}_quantized"), values);
+            let scales = Tensor::from_vec(per_row, scales);
             let both = (values, edit.add_initializer(graph, &format!("{name}_scale"), scales));
             stored.insert(table, both);
             both
@@ -85,15 +95,21 @@ fn in_blocks(edit: &mut GraphEdit, node: &NodePlan, (dtype, size): (QType, usize
         Some(both) => *both,
         None => {
             let tensor = edit.constant(table).ok_or_else(lost)?;
-            let floats = tensor.to_f32().ok_or_else(lost)?;
             let plan = WeightPlan::blocks(&name, dtype, 1, size);
             let nearest = algorithm::find(BLOCKS_BY)?;
-            let q = grouped::quantize(&floats, tensor.shape(), &plan, None, nearest);
+            let (mut bytes, mut scales) = (Vec::new(), Vec::<f32>::new());
+            for strip in strips(tensor) {
+                let strip = strip?;
+                let q = grouped::quantize(&strip.to_f32().ok_or_else(lost)?, strip.shape(), &plan, None, nearest);
+                bytes.extend_from_slice(q.values.bytes());
+                scales.extend(q.scale.to_f32().ok_or_else(lost)?.iter());
+            }
             // Rows of bytes that hold two each, 8 standing for zero: the form that all who have this operator read.
-            let [rows, columns] = [tensor.shape()[0], tensor.shape()[1] / 2];
-            let bytes = Tensor::from_bytes(DType::U8, [rows, columns], q.values.bytes().clone())?;
+            let [rows, columns] = [tensor.shape()[0], tensor.shape()[1]];
+            let bytes = Tensor::from_bytes(DType::U8, [rows, columns / 2], bytes)?;
             let values = edit.add_initializer(graph, &format!("{name}_quantized"), bytes);
-            let both = (values, edit.add_initializer(graph, &format!("{name}_scale"), q.scale));
+            let scales = Tensor::from_vec([rows, columns.div_ceil(size)], scales);
+            let both = (values, edit.add_initializer(graph, &format!("{name}_scale"), scales));
             stored.insert(table, both);
             both
         }
@@ -111,9 +127,22 @@ fn in_blocks(edit: &mut GraphEdit, node: &NodePlan, (dtype, size): (QType, usize
     Ok(())
 }
 
+/// Some rows at a time: what a large table becomes on the way is never in memory as a whole.
+fn strips(table: &Tensor) -> impl Iterator<Item = Result<Tensor>> {
+    let rows = table.shape().first().copied().unwrap_or(0);
+    let per_row = table.byte_len().checked_div(rows).unwrap_or(0);
+    let most = (STRIP / per_row.max(1)).max(1);
+    (0..rows).step_by(most).map(move |first| {
+        let last = (first + most).min(rows);
+        let bytes = table.bytes().slice(first * per_row..last * per_row);
+        let mut shape = table.shape().to_vec();
+        shape[0] = last - first;
+        Tensor::from_bytes(table.dtype(), shape, bytes)
+    })
+}
+
 /// To the nearest level: what is read is a row, not a sum over it.
-fn quantized(edit: &GraphEdit, table: ValueId, axis: Option<usize>) -> Option<Result<QuantizedWeight>> {
-    let tensor = edit.constant(table)?;
+fn quantized(tensor: &Tensor, axis: Option<usize>) -> Option<Result<QuantizedWeight>> {
     let values = tensor.to_f32()?;
     let (scales, _) = weights::scales(&values, tensor.shape(), axis, None);
     let nearest = algorithm::find("round-to-nearest");

@@ -106,16 +106,18 @@ pub fn least_squares(
 /// W' = W + (G − H·Wᵀ)ᵀ·(H + λ·mean(H_kk)·I)⁻¹: rows W `[outputs, depth]` moved to what makes the wanted outputs of the rows of H, as far
 /// as λ lets them. G = `cross`·Wᵀ, `cross` `[depth, depth]` being Σ x·tᵀ for rows t of which W itself makes the wanted; `None` where H
 /// cannot be inverted.
-pub fn retargeted(weights: &[f32], h: faer::MatRef<f64>, cross: faer::MatRef<f64>, damping: f64) -> Option<Vec<f32>> {
+pub fn retargeted(weights: &[f32], h: faer::MatRef<f64>, mut cross: Mat<f64>, damping: f64) -> Option<Vec<f32>> {
     let depth = h.nrows();
     let mean = (0..depth).map(|k| h[(k, k)]).sum::<f64>() / depth.max(1) as f64;
     if !(mean.is_finite() && mean > 0.0) {
         return None;
     }
-    let damped = Mat::from_fn(depth, depth, |i, j| h[(i, j)] + if i == j { damping * mean } else { 0.0 });
-    let moved = Mat::from_fn(depth, depth, |i, j| cross[(i, j)] - h[(i, j)]);
+    cross -= h;
     let w = Mat::from_fn(depth, weights.len() / depth, |k, o| f64::from(weights[o * depth + k]));
-    let mut step = &moved * &w;
+    let mut step = &cross * &w;
+    // No more than two matrices at a time.
+    drop((cross, w));
+    let damped = Mat::from_fn(depth, depth, |i, j| h[(i, j)] + if i == j { damping * mean } else { 0.0 });
     Cholesky::of(damped)?.solve(&mut step);
     let after = |i: usize| weights[i] + step[(i % depth, i / depth)] as f32;
     Some((0..weights.len()).map(after).collect())
@@ -156,9 +158,9 @@ mod tests {
         // The rows have become half of what they were: weights double, less what damping holds back.
         let diagonal = |v: f64| Mat::from_fn(2, 2, |i, j| if i == j { v } else { 0.0 });
         let (h, cross) = (diagonal(4.0), diagonal(8.0));
-        let moved = |damping| retargeted(&[1.0, -3.0], h.as_ref(), cross.as_ref(), damping).unwrap();
+        let moved = |damping| retargeted(&[1.0, -3.0], h.as_ref(), cross.clone(), damping).unwrap();
         assert_eq!((moved(0.0), moved(1.0)), (vec![2.0, -6.0], vec![1.5, -4.5]));
-        assert!(retargeted(&[1.0, 1.0], diagonal(0.0).as_ref(), cross.as_ref(), 0.1).is_none());
+        assert!(retargeted(&[1.0, 1.0], diagonal(0.0).as_ref(), cross.clone(), 0.1).is_none());
     }
 
     #[test]

@@ -16,7 +16,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use faer::MatRef;
+use faer::{Mat, MatRef};
 use rayon::prelude::*;
 
 use super::judge::{Distances, Score, distances};
@@ -42,6 +42,8 @@ const MOST_DAMPING: f64 = 1.0;
 const ENOUGH: f64 = 4.0;
 /// Damping of the step towards W'.
 const CAUTION: f64 = 0.1;
+/// Batches whose rows are added up together: the same on every machine, since sums of floats depend on it.
+const TOGETHER: usize = 4;
 /// Bytes of matrices beyond which a layer is left to the plain rule: two of them, in f64.
 const MOST: usize = 512 << 20;
 
@@ -83,7 +85,7 @@ pub fn round(ground: Ground, plan: &QuantPlan, fit: &[usize], judge: &[usize]) -
         walk.advance(&[model, &versions[0], &versions[1]], place(alike))?;
         ahead.retain(|[p, _]| order.place(p.node).is_some_and(|at| at >= place(alike)));
         let moments = measure(ground, plan, &walk, alike, fit)?;
-        for (layer, found) in alike.iter().zip(rounded(model, plan, alike, &moments)) {
+        for (layer, found) in alike.iter().zip(rounded(model, plan, alike, moments)) {
             let Some(plain) = Put::plain(model, plan, layer) else { continue };
             let Some((rounded, shift)) = found else {
                 ahead.push([plain.clone(), plain]);
@@ -159,7 +161,7 @@ fn measure(ground: Ground, plan: &QuantPlan, walk: &Walk, alike: &Alike, fit: &[
     let mut sums: Vec<Moments> = (0..c.groups).map(|_| Moments::new(c.depth, c.depth)).collect();
     let numbers: Vec<usize> = (0..walk.batches()).filter(|i| fit.contains(&walk.number(*i))).collect();
     // Some batches side by side, added up in their order.
-    for some in numbers.chunks(2 * rayon::current_num_threads()) {
+    for some in numbers.chunks(TOGETHER) {
         let read = |i: &usize| {
             let values = walk.values(*i, ground.model)?;
             let (Some(float), Some(now)) = (values.first(), values.get(1)) else { return Ok(None) };
@@ -195,17 +197,24 @@ fn rounded(
     model: &Model,
     plan: &QuantPlan,
     alike: &Alike,
-    moments: &[Centred],
+    moments: Vec<Centred>,
 ) -> Vec<Option<(Rounded, Option<Vec<f32>>)>> {
     let c = &alike[0].contraction;
     let centred = is_centred(model, alike);
     let mut rounding: Vec<Option<Rounding>> = alike.iter().map(|layer| Rounding::new(model, plan, layer)).collect();
-    for (group, m) in moments.iter().enumerate() {
+    for (group, mut m) in moments.into_iter().enumerate() {
         let scarce = ENOUGH * c.depth as f64 / m.rows().max(1) as f64;
         let damping = (DAMPING * scarce.max(1.0)).min(MOST_DAMPING);
+        // The layers side by side, since one factor serves all; what it was made of need not stay.
+        let before: Vec<f32> = rounding.iter().flatten().flat_map(|r| r.weights_of(group)).collect();
+        let wanted = retargeted(&before, m.h.as_ref(), std::mem::replace(&mut m.g, Mat::new()), damping.max(CAUTION));
         let compensation = Compensation::in_order(m.falling(), |i, j| m.h[(i, j)], damping);
+        let wanted = wanted.filter(|_| compensation.is_some()).unwrap_or(before);
+        let mut at = 0;
         for rounding in rounding.iter_mut().flatten() {
-            rounding.group(group, m, compensation.as_ref().map(|c| (c, damping.max(CAUTION))), centred);
+            let count = rounding.layer.contraction.outputs * c.depth;
+            rounding.group((group, &m), &wanted[at..at + count], compensation.as_ref(), centred);
+            at += count;
         }
     }
     rounding.into_iter().map(|r| r?.finish(centred)).collect()
@@ -242,14 +251,26 @@ impl<'a> Rounding<'a> {
         Some(Rounding { layer, algorithm, shape, weights, params, integers, shift })
     }
 
-    /// The output channels of one group. Without a compensation its inputs are always zero, and all roundings alike.
-    fn group(&mut self, group: usize, m: &Centred, compensation: Option<(&Compensation, f64)>, centred: bool) {
+    /// The weights of one group, output channel after output channel.
+    fn weights_of(&self, group: usize) -> impl Iterator<Item = f32> {
+        let c = &self.layer.contraction;
+        let channels = group * c.outputs..(group + 1) * c.outputs;
+        channels.flat_map(move |o| (0..c.depth).map(move |k| self.weights[c.element(o, k)]))
+    }
+
+    /// The output channels of one group, which are to become `wanted`. Without a compensation its inputs are always zero, and all
+    /// roundings alike.
+    fn group(
+        &mut self,
+        (group, m): (usize, &Centred),
+        wanted: &[f32],
+        compensation: Option<&Compensation>,
+        centred: bool,
+    ) {
         let c = &self.layer.contraction;
         let channels = group * c.outputs..(group + 1) * c.outputs;
         let row = |o: usize| (0..c.depth).map(move |k| c.element(o, k));
-        let before: Vec<f32> = channels.clone().flat_map(row).map(|i| self.weights[i]).collect();
-        let moved = compensation.and_then(|(_, caution)| retargeted(&before, m.h.as_ref(), m.g.as_ref(), caution));
-        let wanted = moved.unwrap_or_else(|| before.clone());
+        let before: Vec<f32> = self.weights_of(group).collect();
         self.fit(channels.clone().flat_map(row).zip(wanted.iter().copied()), m);
         let shared = self.layer.weight.sharing().groups(&self.shape);
         let params = &self.params;
@@ -258,7 +279,7 @@ impl<'a> Rounding<'a> {
             let (before, wanted) = (&before[from..from + c.depth], &wanted[from..from + c.depth]);
             let params: Vec<QParams> = row(o).filter_map(|i| params[shared.of(i)]).collect();
             let q = match compensation {
-                Some((compensation, _)) => gptq::round((before, wanted), |k| params[k], |q, _, _| q, compensation),
+                Some(compensation) => gptq::round((before, wanted), |k| params[k], |q, _, _| q, compensation),
                 None => before.iter().zip(&params).map(|(w, p)| p.quantize(*w)).collect(),
             };
             let kept = |k: usize| f64::from(before[k]) * m.t[k] - f64::from(params[k].dequantize(q[k])) * m.x[k];
