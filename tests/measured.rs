@@ -125,3 +125,48 @@ fn what_the_user_named_is_not_questioned() {
     let options = QuantOptions { include: vec![".".into()], ..QuantOptions::for_target("tract").unwrap() };
     assert_eq!(measured(&options, &Made { whole: 40.0 }).quantized(), 3);
 }
+
+/// Runs and loads of another runtime, counted.
+struct Counted {
+    inner: Made,
+    loads: std::sync::atomic::AtomicUsize,
+}
+
+impl Runtime for Counted {
+    fn name(&self) -> &'static str {
+        "counted"
+    }
+
+    fn load(&self, model: &Model, options: &LoadOptions) -> Result<Box<dyn Session>> {
+        self.loads.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        self.inner.load(model, options)
+    }
+}
+
+#[test]
+fn a_second_run_takes_the_same_decisions_and_times_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let costs = Some(folder.path().join("not/yet/there/costs.json"));
+    let measured = |costs: Option<std::path::PathBuf>, whole: f64| {
+        let model = model();
+        let options = QuantOptions { costs, ..QuantOptions::for_target("tract").unwrap() };
+        let plan = plan(&model, &options);
+        let runtime = Counted { inner: Made { whole }, loads: Default::default() };
+        let x = Tensor::from_vec([1, 128], vec![0.5f32; 128]);
+        let found = quantize::measure(&model, &plan, &[("x".into(), x)], &runtime, &Silent).unwrap();
+        (found, runtime.loads.into_inner())
+    };
+    let (first, loads) = measured(costs.clone(), 0.0);
+    // What nodes are fed; three nodes alone and the whole, float and integers.
+    assert_eq!(loads, 1 + 3 * 2 + 2);
+    // The whole would take longer now, which nobody looks at.
+    let (second, loads) = measured(costs, 40.0);
+    assert_eq!((loads, &second.float), (1, &first.float));
+    assert_eq!(second.float.len(), 1);
+    let (own, shared) = second.notes.split_last().unwrap();
+    assert_eq!(shared, first.notes);
+    assert_eq!(own, "4 of 4 ratios were measured in an earlier run on this machine (--no-cost-cache measures anew)");
+    // Without the table it does.
+    let (anew, loads) = measured(None, 40.0);
+    assert_eq!((loads, anew.float.len()), (1 + 3 * 2 + 2, 3));
+}

@@ -118,6 +118,9 @@ pub struct QuantArgs {
     /// latency: what comes out slower than it went in is timed node by node; size: it is taken as it is
     #[arg(long, value_name = "WHAT", default_value = "latency", value_parser = ["latency", "size"])]
     pub optimize_for: String,
+    /// Time anew what was timed in an earlier run, and keep no times for the next
+    #[arg(long)]
+    pub no_cost_cache: bool,
     #[arg(long, value_name = "C", help = calibrators())]
     pub calibrator: Option<String>,
     /// Nodes whose name matches stay as they are (repeatable)
@@ -154,6 +157,7 @@ impl QuantArgs {
             (None, "size") => Switch::Off,
             _ => Switch::Auto,
         };
+        o.costs = runtime::costs::default_path().filter(|_| !self.no_cost_cache);
         o.algorithm = self.algorithm.clone().unwrap_or(o.algorithm);
         Ok(o)
     }

@@ -19,14 +19,15 @@ use std::time::Duration;
 use super::chain::settled;
 use super::options::Filters;
 use super::plan::{Decision, QuantPlan};
+use super::stopwatch::Stopwatch;
 use super::stored_only;
 use super::subset::without;
 use crate::error::Result;
 use crate::ir::{GraphEdit, Model, NodeId, Tensor, TensorType, Type, ValueId};
 use crate::ops::{self, QuantRule};
 use crate::progress::Progress;
-use crate::runtime::timing::{LatencyOptions, Timed, interleaved, quantile};
-use crate::runtime::{LoadOptions, Runtime, Shaped};
+use crate::runtime::timing::LatencyOptions;
+use crate::runtime::{Runtime, Shaped};
 
 /// Plans that the whole model is tried with: what gains at least this much alone. A little below 1 may still pay, as the
 /// quantizing of an input, which a node alone pays for, is shared in the model.
@@ -78,6 +79,7 @@ pub fn measure(
         .collect();
     let ids: Vec<NodeId> = open.iter().map(|i| plan.nodes[*i].id).collect();
     let fed = values_fed(model, &ids, inputs, runtime)?;
+    let mut watch = Stopwatch::new(runtime, &plan.options);
     let mut known: BTreeMap<String, Result<f64, String>> = BTreeMap::new();
     let mut gains: Vec<(usize, f64)> = Vec::new();
     let mut found = Measured::default();
@@ -86,7 +88,8 @@ pub fn measure(
         progress.step(1);
         let Some(x) = fed.get(&plan.nodes[*i].id) else { continue };
         let key = likeness(model, plan.nodes[*i].id, x);
-        let timed = known.entry(key).or_insert_with(|| alone(model, plan, *i, x, runtime).map_err(|e| e.to_string()));
+        let timed =
+            known.entry(key).or_insert_with(|| alone(model, plan, *i, x, &mut watch).map_err(|e| e.to_string()));
         let name = runtime.name();
         let reason = match timed {
             Ok(ratio) if *ratio >= LEAST[0] => {
@@ -110,8 +113,9 @@ pub fn measure(
             ratios().fold(0.0, f64::max),
         ));
     }
-    whole(model, plan, &mut found, &gains, (inputs, runtime))?;
-    stored_only::measure(model, plan, &mut found, (inputs, runtime))?;
+    whole(model, plan, &mut found, &gains, (inputs, &mut watch))?;
+    stored_only::measure(model, plan, &mut found, (inputs, &mut watch))?;
+    found.notes.extend(watch.stop());
     Ok(found)
 }
 
@@ -122,9 +126,9 @@ fn whole(
     plan: &QuantPlan,
     found: &mut Measured,
     gains: &[(usize, f64)],
-    (inputs, runtime): (&[(String, Tensor)], &dyn Runtime),
+    (inputs, watch): (&[(String, Tensor)], &mut Stopwatch),
 ) -> Result<()> {
-    let name = runtime.name();
+    let name = watch.runtime.name();
     let mut candidates: Vec<(Measured, usize, Model)> = Vec::new();
     let mut before = None;
     for least in LEAST {
@@ -146,7 +150,7 @@ fn whole(
         return Ok(());
     }
     let models: Vec<&Model> = std::iter::once(model).chain(candidates.iter().map(|(.., m)| m)).collect();
-    let ratios = speedups(&models, inputs, runtime, &WHOLE)?;
+    let ratios = watch.speedups(&models, inputs, &WHOLE)?;
     for (ratio, (_, count, _)) in ratios.iter().zip(&candidates) {
         found.notes.push(format!("the model as a whole runs at {ratio:.2}x in {name} with {count} nodes in integers"));
     }
@@ -164,7 +168,7 @@ fn whole(
 }
 
 /// The ratio of node `index` by itself, on `x`.
-fn alone(model: &Model, plan: &QuantPlan, index: usize, x: &Tensor, runtime: &dyn Runtime) -> Result<f64> {
+fn alone(model: &Model, plan: &QuantPlan, index: usize, x: &Tensor, watch: &mut Stopwatch) -> Result<f64> {
     let id = plan.nodes[index].id;
     let (float, fed) = fragment(model, id, x);
     let mut integer = float.clone();
@@ -176,22 +180,7 @@ fn alone(model: &Model, plan: &QuantPlan, index: usize, x: &Tensor, runtime: &dy
     activations.iter_mut().filter(|a| Some(a.id) == outer).for_each(|a| a.id = fed.unwrap_or(a.id));
     super::apply(&mut integer, &QuantPlan { nodes: vec![plan.nodes[index].clone()], activations, ..plan.clone() })?;
     let input = float.user_inputs().first().map(|v| float.name(*v).to_string()).unwrap_or_default();
-    Ok(speedups(&[&float, &integer], &[(input, x.clone())], runtime, &PER_NODE)?[0])
-}
-
-/// Time of the first ÷ time of each other, one thread, all in one run. Other work on the machine only adds to times, so their
-/// lower quartiles are compared.
-pub(super) fn speedups(
-    models: &[&Model],
-    inputs: &[(String, Tensor)],
-    runtime: &dyn Runtime,
-    options: &LatencyOptions,
-) -> Result<Vec<f64>> {
-    let load = |model: &&Model| runtime.load(model, &LoadOptions::for_run(model, inputs).with_threads(1));
-    let sessions = models.iter().map(load).collect::<Result<Vec<_>>>()?;
-    let timed: Vec<Timed> = sessions.iter().map(|s| (&**s, inputs)).collect();
-    let times = interleaved(&timed, options)?;
-    Ok(times[1..].iter().map(|own| quantile(&times[0], 0.25) / quantile(own, 0.25)).collect())
+    Ok(watch.speedups(&[&float, &integer], &[(input, x.clone())], &PER_NODE)?[0])
 }
 
 /// What each node is fed when the model runs on `inputs`.

@@ -35,6 +35,7 @@ mod recurrent;
 mod rescale;
 mod sharing;
 mod short_floats;
+mod stopwatch;
 mod storage;
 mod stored_only;
 mod subset;

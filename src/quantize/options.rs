@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use regex::Regex;
@@ -124,7 +125,7 @@ impl Granularity {
     /// As on the command line.
     pub const USAGE: [&str; 3] = ["channel", "tensor", "block:N"];
     /// Smaller blocks would be more scale than weight, and runtimes read no other sizes than powers of two.
-    const LEAST: usize = 16;
+    pub(super) const LEAST: usize = 16;
 }
 
 impl fmt::Display for Granularity {
@@ -223,6 +224,9 @@ pub struct QuantOptions {
     /// Nodes that stay float, by name, with the reason: what was measured adds to it, no flag does.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub float: BTreeMap<String, String>,
+    /// The table in which measured times are kept from run to run ([`crate::runtime::costs`]); `None` measures anew.
+    #[serde(skip)]
+    pub costs: Option<PathBuf>,
 }
 
 impl Default for QuantOptions {
@@ -251,6 +255,7 @@ impl QuantOptions {
             reduce_range: Switch::Auto,
             tune: Switch::Auto,
             float: BTreeMap::new(),
+            costs: None,
         }
     }
 

@@ -5,22 +5,22 @@
 //!                 the plan with them                                                             ┘
 //! ```
 //!
-//! A static form has such nodes where values are not calibrated (in subgraphs), for tables and for recurrent layers. What they save is the
+//! A static form has such nodes in subgraphs of which no range was observed, for tables and for recurrent layers. What they save is the
 //! file, so no gain is asked of them, only that nothing is lost. Nodes that the user named are not questioned.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::measure::{Measured, WHOLE, speedups};
+use super::measure::{Measured, WHOLE};
 use super::options::Filters;
 use super::plan::{Decision, NodePlan, QuantPlan};
+use super::stopwatch::Stopwatch;
 use crate::error::Result;
 use crate::ir::{Model, Tensor};
-use crate::runtime::Runtime;
 
 /// Two runs of one model differ by as much.
 const LEAST: f64 = 0.98;
 
-/// Adds to `found`, which has timed `plan` in `runtime` on these inputs, the nodes whose stored integers make the model slower.
+/// Adds to `found`, which has timed `plan` by `watch` on these inputs, the nodes whose stored integers make the model slower.
 ///
 /// # Errors
 /// What the runtime says of the float model.
@@ -28,10 +28,10 @@ pub(super) fn measure(
     model: &Model,
     plan: &QuantPlan,
     found: &mut Measured,
-    (inputs, runtime): (&[(String, Tensor)], &dyn Runtime),
+    (inputs, watch): (&[(String, Tensor)], &mut Stopwatch),
 ) -> Result<()> {
     let filters = Filters::new(&plan.options)?;
-    let stored = |n: &&NodePlan| stores(n, plan) && !filters.insists(&n.node, &n.op_type);
+    let stored = |n: &&NodePlan| (stores(n, plan) || is_inside(model, n)) && !filters.insists(&n.node, &n.op_type);
     let nodes = found.plan(model, plan)?.nodes;
     let kinds: BTreeSet<&str> = nodes.iter().filter(stored).map(|n| n.op_type.as_str()).collect();
     for kind in kinds {
@@ -45,8 +45,8 @@ pub(super) fn measure(
         let [mut slow, mut fast] = [model.clone(), model.clone()];
         super::apply(&mut slow, &with)?;
         super::apply(&mut fast, &without)?;
-        let (count, name) = (nodes.len(), runtime.name());
-        match speedups(&[&fast, &slow], inputs, runtime, &WHOLE).map(|ratios| ratios[0]) {
+        let (count, name) = (nodes.len(), watch.runtime.name());
+        match watch.speedups(&[&fast, &slow], inputs, &WHOLE).map(|ratios| ratios[0]) {
             Ok(ratio) if ratio >= LEAST => {
                 found.notes.push(format!("the weights of {count} {kind} as integers: the model runs at {ratio:.2}x"));
             }
@@ -59,6 +59,11 @@ pub(super) fn measure(
         }
     }
     Ok(())
+}
+
+/// Whether a node computes in integers inside a subgraph, where it is not timed alone.
+fn is_inside(model: &Model, node: &NodePlan) -> bool {
+    matches!(node.decision, Decision::Quantize { .. }) && model.node(node.id).graph() != model.main()
 }
 
 /// Whether the integers of a node of a form that computes in integers are only stored.

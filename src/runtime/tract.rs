@@ -28,6 +28,10 @@ impl Runtime for Tract {
         "tract"
     }
 
+    fn version(&self) -> String {
+        env!("TRACT_VERSION").to_string()
+    }
+
     fn load(&self, model: &Model, options: &LoadOptions) -> Result<Box<dyn Session>> {
         let (prepared, typed) = optimized(model, options)?;
         let plan = guarded(|| typed.into_runnable()).map_err(|e| refusal(&e, &prepared.model))?;
