@@ -115,6 +115,33 @@ fn weights_alone_have_a_scale_for_each_row_of_each_gate_and_direction() {
     }
 }
 
+/// Float8 has one scale for each row, or the smaller rows would drown.
+#[test]
+fn weights_are_stored_as_short_floats() {
+    for (op, gates) in [("LSTM", 4), ("GRU", 3), ("RNN", 1)] {
+        let (model, inputs) = layer(op, gates, 16);
+        let floats = 2 * gates * 16 * (INPUT + 16);
+        for (weights, bits, floor) in [
+            (Weights::F16, 16, 60.0),
+            (Weights::BF16, 16, 45.0),
+            (Weights::F8E4M3, 8, 25.0),
+            (Weights::F8E5M2, 8, 18.0),
+        ] {
+            let options = QuantOptions { weights, ..options("onnxruntime", Activations::None) };
+            let (pressed, plan) = applied(&model, &options);
+            let Decision::Shorten { bytes, .. } = plan.nodes[0].decision else { panic!("{plan}") };
+            assert_eq!(bytes as usize, floats * bits / 8, "{plan}");
+            let short: usize = pressed.tensors().filter(|t| t.dtype().bits() == bits).map(Tensor::byte_len).sum();
+            assert_eq!(short, floats * bits / 8, "{op} {weights}");
+            for runtime in runtimes() {
+                let db = near(runtime, &model, &pressed, &inputs);
+                println!("{op}, {weights}, in {}: {db:.1} dB", runtime.name());
+                assert!(db > floor, "{op} {weights} {}: {db}", runtime.name());
+            }
+        }
+    }
+}
+
 #[test]
 fn a_large_lstm_is_computed_in_integers_where_the_target_gains() {
     let (model, inputs) = layer("LSTM", 4, 128);

@@ -44,4 +44,5 @@ mod rescaled;
 mod rewrites;
 mod roundtrip;
 mod specialize;
+mod subgraphs;
 mod tune;

@@ -309,6 +309,15 @@ impl Model {
         }
     }
 
+    /// The graph in which a value is made, or that it is an input or an initializer of; `None` where it is detached.
+    pub fn home(&self, value: ValueId) -> Option<GraphId> {
+        match self.value(value).origin {
+            Origin::Node { node, .. } => Some(self.node(node).graph),
+            Origin::Input(graph) | Origin::Initializer(graph) => Some(graph),
+            Origin::Detached => None,
+        }
+    }
+
     pub fn uses(&self, value: ValueId) -> &[Use] {
         &self.value(value).uses
     }

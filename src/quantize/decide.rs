@@ -4,7 +4,7 @@
 //! target's integer operator has only that. A Relu or Clip behind a contraction belongs to it: the range
 //! is that of its output. An operator that rearranges values keeps the scale of what it rearranges.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use rayon::prelude::*;
 
@@ -36,16 +36,25 @@ pub fn values_to_observe(model: &Model, options: &QuantOptions) -> Vec<String> {
     }
     let named = !options.include.is_empty() || !options.op_types.is_empty();
     let products = named || target::find(&options.target).is_ok_and(|p| p.activation_products);
+    // Other forms are not written inside subgraphs; there two values may have one name, of which nothing can be observed by it.
+    let inside = options.effective_format() == Format::Qdq;
+    let inner = model.all_nodes().into_iter().filter(|id| model.node(*id).graph() != model.main());
+    let inner: Vec<NodeId> = inner.filter(|_| inside).collect();
+    let mut counts: HashMap<&str, usize> = HashMap::new();
+    for id in model.all_nodes() {
+        model.node(id).outputs().iter().flatten().for_each(|v| *counts.entry(model.name(*v)).or_default() += 1);
+    }
     let mut names = Vec::new();
-    for id in model.graph(model.main()).nodes() {
+    for id in model.graph(model.main()).nodes().iter().chain(&inner) {
         let operands = match contraction(model, *id) {
             Ok(c) => vec![c.x],
+            Err(_) if inner.contains(id) => vec![],
             Err(_) => operands(model, *id).filter(|_| products).map_or(vec![], |(a, b)| vec![a, b]),
         };
         let outputs = model.node(*id).output(0).filter(|_| !operands.is_empty()).map(|y| settled(model, y));
         for v in operands.into_iter().chain(outputs) {
             let name = model.name(v).to_string();
-            if !names.contains(&name) {
+            if !names.contains(&name) && counts.get(name.as_str()).is_none_or(|n| *n == 1) {
                 names.push(name);
             }
         }
@@ -159,24 +168,23 @@ impl Decider<'_> {
     /// Weights alone as shorter floats: any constant that is contracted or looked up.
     fn shortened(&self, id: NodeId) -> Option<Result<Decision, String>> {
         let dtype = short_floats::wanted(self.options.weights)?;
-        let index = match ops::of(self.model.node(id))?.quant {
-            QuantRule::Weighted { weight, .. } => weight,
-            QuantRule::Table { .. } if dtype.bits() == 8 => {
-                return Some(Err("runtimes look nothing up in tables of 8-bit floats".into()));
-            }
-            QuantRule::Table { table } => table,
-            _ => return Some(Err("recurrent weights are read by the operator itself".into())),
-        };
-        let tensor = self.model.constant_input(id, index).filter(|t| t.dtype() == DType::F32)?;
-        let bytes = tensor.byte_len() as u64;
-        Some(if !is_finite(tensor) {
+        let rule = ops::of(self.model.node(id))?.quant;
+        if matches!(rule, QuantRule::Table { .. }) && dtype.bits() == 8 {
+            return Some(Err("runtimes look nothing up in tables of 8-bit floats".into()));
+        }
+        let float = |index: usize| self.model.constant_input(id, index).filter(|t| t.dtype() == DType::F32);
+        let tensors: Vec<&Tensor> = short_floats::inputs(rule).into_iter().map(float).collect::<Option<_>>()?;
+        let bytes: u64 = tensors.iter().map(|t| t.byte_len() as u64).sum();
+        let refusal = || tensors.iter().find_map(|t| short_floats::refusal(t, dtype));
+        Some(if !tensors.iter().all(|t| is_finite(t)) {
             Err("its weight holds NaN or infinity".into())
         } else if bytes < self.options.min_bytes {
             Err(format!("a weight of {bytes} bytes, --min-bytes is {}", self.options.min_bytes))
-        } else if let Some(reason) = short_floats::refusal(tensor, dtype) {
+        } else if let Some(reason) = refusal() {
             Err(reason)
         } else {
-            Ok(Decision::Shorten { dtype, bytes: (tensor.len() * dtype.bits() / 8) as u64 })
+            let short = tensors.iter().map(|t| t.len() * dtype.bits() / 8).sum::<usize>();
+            Ok(Decision::Shorten { dtype, bytes: short as u64 })
         })
     }
 
@@ -212,8 +220,16 @@ impl Decider<'_> {
         {
             return (QType::S8, None);
         }
-        let size = if let Granularity::Block(size) = self.options.granularity { size } else { TABLE_BLOCK };
-        (QType::U4, Some(size))
+        let wanted = if let Granularity::Block(size) = self.options.granularity { size } else { TABLE_BLOCK };
+        // Not every runtime reads a block that is longer than what is left of a row.
+        let whole = |size: &usize| table.shape()[1].is_multiple_of(*size);
+        match std::iter::successors(Some(wanted), |size| Some(size / 2))
+            .take_while(|s| *s >= Granularity::LEAST)
+            .find(whole)
+        {
+            Some(size) => (QType::U4, Some(size)),
+            None => (QType::S8, None),
+        }
     }
 
     fn weighted(&self, id: NodeId, activations: &mut Activations) -> Result<Decision, String> {
@@ -223,17 +239,30 @@ impl Decider<'_> {
             Ok(c) if !is_finite(c.tensor) => return Err("its weight holds NaN or infinity".into()),
             Ok(c) => c,
         };
+        let inside = node.graph() != self.model.main();
+        match self.options.effective_format() {
+            Format::WeightOnly => self.stored(&c, &node.op_type),
+            // Where no range was observed, or integers are not computed with, size is gained alone.
+            Format::Qdq if inside => self.computed(id, &c, activations).or_else(|_| self.stored(&c, &node.op_type)),
+            Format::Qoperator if inside => self.stored(&c, &node.op_type),
+            _ => self.computed(id, &c, activations),
+        }
+    }
+
+    /// Weights alone.
+    fn stored(&self, c: &Contraction, op_type: &str) -> Result<Decision, String> {
+        let bytes = c.tensor.byte_len() as u64;
+        if bytes < self.options.min_bytes {
+            return Err(format!("a weight of {bytes} bytes, --min-bytes is {}", self.options.min_bytes));
+        }
+        Ok(self.quantize((c, op_type), None, None))
+    }
+
+    /// Weights and what they are multiplied with.
+    fn computed(&self, id: NodeId, c: &Contraction, activations: &mut Activations) -> Result<Decision, String> {
+        let node = self.model.node(id);
         let format = self.options.effective_format();
         let insists = self.filters.insists(self.model.node_label(id), &node.op_type);
-        // Values inside a subgraph are not calibrated: there the static forms of weights gain size alone.
-        let inside = node.graph() != self.model.main() && matches!(format, Format::Qdq | Format::Qoperator);
-        if format == Format::WeightOnly || inside {
-            let bytes = c.tensor.byte_len() as u64;
-            if bytes < self.options.min_bytes {
-                return Err(format!("a weight of {bytes} bytes, --min-bytes is {}", self.options.min_bytes));
-            }
-            return Ok(self.quantize((&c, &node.op_type), None, None));
-        }
         let integer = match ops::of(node).map(|op| op.quant) {
             Some(QuantRule::Weighted { integer, .. }) => integer,
             _ => None,
@@ -264,10 +293,10 @@ impl Decider<'_> {
             }
         }
         if format == Format::Dynamic {
-            return Ok(self.quantize((&c, &node.op_type), None, None));
+            return Ok(self.quantize((c, &node.op_type), None, None));
         }
-        if node.graph() != self.model.main() {
-            return Err("inside a subgraph, whose values are not calibrated".into());
+        if node.graph() != self.model.main() && format != Format::Qdq {
+            return Err(format!("inside a subgraph, where the {format} form is not written"));
         }
         let y = node.output(0).ok_or("has no output")?;
         let y = settled(self.model, y);
@@ -286,7 +315,7 @@ impl Decider<'_> {
             (Some(p), Some(bias)) if before_bias => Some(self.without_bias(p, bias)?),
             (p, _) => p,
         };
-        Ok(self.quantize((&c, &node.op_type), Some(x_params), output))
+        Ok(self.quantize((c, &node.op_type), Some(x_params), output))
     }
 
     /// A product of two activations; `reason` is why it is nothing else. Integers gain too little there to be the default.

@@ -18,9 +18,9 @@ use crate::ops::{self, QuantRule};
 /// Floats hold integers up to here exactly.
 const STEPS: f32 = (1 << 24) as f32;
 
-/// Guards every node of the main graph whose operator is among `op_types`.
+/// Guards every node whose operator is among `op_types`.
 pub(super) fn guard(edit: &mut GraphEdit, op_types: &[&str]) -> Result<()> {
-    for id in edit.graph(edit.main()).nodes().to_vec() {
+    for id in edit.all_nodes() {
         if op_types.contains(&edit.node(id).op_type.as_str()) && is_taken(edit, id) {
             bias_behind_dequantize(edit, id);
         }

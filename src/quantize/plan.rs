@@ -235,7 +235,7 @@ impl fmt::Display for QuantPlan {
                         write!(f, "  y {p}")?;
                     }
                     if input.is_none() && self.options.effective_format().is_static() {
-                        f.write_str("  weights only: the values inside a subgraph are not calibrated")?;
+                        f.write_str("  weights only: inside a subgraph, with no range or no integer form there")?;
                     }
                     f.write_str(if *bias { "  bias i32" } else { "" })?;
                     f.write_str(if shift.is_some() { " corrected" } else { "" })?;

@@ -4,13 +4,15 @@
 //! x ─► Conv(W, b) ─► Relu ─► y        x ─► Q ─► DQ ─► Conv(DQ(W_q), DQ(b_q)) ─► Relu ─► Q ─► DQ ─► y
 //! ```
 
+use std::collections::BTreeMap;
+
 use super::apply::{Done, quantized_weight, shared_weight};
 use super::plan::{Decision, NodePlan, QuantPlan, WeightPlan};
 use super::storage::{Form, Stored};
 use super::weights;
 use super::write::{self, dequantize};
 use crate::error::{Error, Result};
-use crate::ir::{GraphEdit, Origin, Place, Use};
+use crate::ir::{GraphEdit, GraphId, Origin, Place, Use};
 use crate::ops::{self, QuantRule};
 
 /// Weight and bias of one node.
@@ -56,26 +58,34 @@ pub(super) fn node(
 
 /// Q/DQ at every value of the plan.
 pub(super) fn activations(edit: &mut GraphEdit, plan: &QuantPlan) -> Result<()> {
-    let main = edit.main();
     let quantized: Vec<_> = plan.nodes.iter().filter(|n| n.decision.computes()).map(|n| n.id).collect();
     for a in &plan.activations {
         let v = a.id;
-        let readers = edit.uses(v).to_vec();
-        let parameters = write::parameters(edit, main, &a.value, &a.params);
-        let q = write::quantize(edit, write::behind(edit, v), v, &a.params, parameters);
-        let place = write::behind(edit, q);
-        let dq = dequantize(edit, place, (q, parameters.0, Some(parameters.1)), &a.value, None, None);
-        for u in readers {
-            match u {
-                Use::Node { node, input } if a.all_readers || quantized.contains(&node) => {
-                    edit.set_input(node, input, Some(dq));
+        let home = edit.home(v);
+        let read = |u: &Use| match u {
+            Use::Node { node, .. } => a.all_readers || quantized.contains(node),
+            Use::Output { .. } => a.all_readers && matches!(edit.value(v).origin(), Origin::Node { .. }),
+        };
+        let graph_of = |u: &Use| match u {
+            Use::Node { node, .. } => edit.node(*node).graph(),
+            Use::Output { graph, .. } => *graph,
+        };
+        // Runtimes fuse what stands in one graph: each that reads the value has its own pair.
+        let mut readers: BTreeMap<GraphId, Vec<Use>> = BTreeMap::new();
+        for u in edit.uses(v).iter().filter(|u| read(u)) {
+            readers.entry(graph_of(u)).or_default().push(*u);
+        }
+        for (graph, readers) in readers {
+            let place = if Some(graph) == home { write::behind(edit, v) } else { Place::Start(graph) };
+            let parameters = write::parameters(edit, graph, &a.value, &a.params);
+            let q = write::quantize(edit, place, v, &a.params, parameters);
+            let place = write::behind(edit, q);
+            let dq = dequantize(edit, place, (q, parameters.0, Some(parameters.1)), &a.value, None, None);
+            for u in readers {
+                match u {
+                    Use::Node { node, input } => edit.set_input(node, input, Some(dq)),
+                    Use::Output { graph, index } => output_from(edit, (graph, index), v, dq),
                 }
-                Use::Output { graph, index }
-                    if a.all_readers && matches!(edit.value(v).origin(), Origin::Node { .. }) =>
-                {
-                    output_from(edit, (graph, index), v, dq);
-                }
-                _ => {}
             }
         }
     }

@@ -26,7 +26,9 @@ use crate::ir::{GraphEdit, Model, NodeId, Place, Tensor, ValueId};
 use crate::target::{self, Preset};
 
 /// Inputs that hold weights, in every recurrent operator.
-const WEIGHTS: [usize; 2] = [1, 2];
+pub(super) const WEIGHTS: [usize; 2] = [1, 2];
+/// The axis of either along which the rows of all gates lie.
+pub(super) const ROWS: usize = 1;
 
 /// What becomes of the weights of recurrent node `id`, or why they stay float.
 pub(super) fn decide(

@@ -3,6 +3,7 @@
 //! ```text
 //! x ─► MatMul(W) ─► y        W_f16 ─► Cast ─► MatMul              float16, bfloat16
 //!                            W_f8 ─► Cast ─► Mul(s) ─► MatMul     float8, s_c = max|w_c| / largest, one per channel
+//! LSTM(x, W, R) ─► y         W, R as above, float8 with one scale for each row of each gate
 //! Gather(T, i) ─► y          Gather(T_f16, i) ─► Cast ─► y        only what is read is cast; no runtime gathers float8
 //! ```
 //!
@@ -15,6 +16,7 @@ use half::{bf16, f16};
 use super::apply;
 use super::options::Weights;
 use super::plan::NodePlan;
+use super::recurrent;
 use super::write::made;
 use crate::error::{Error, Result};
 use crate::ir::{DType, GraphEdit, NewNode, Origin, Place, Tensor, TensorType, ValueId, float8};
@@ -41,27 +43,44 @@ pub(super) fn refusal(tensor: &Tensor, dtype: DType) -> Option<String> {
     over.then(|| format!("its weight reaches {most:.0}; float16 ends at 65,504"))
 }
 
-/// Stores the weight or the table of `node` so.
+/// The inputs of an operator that are stored so: what it contracts or looks up.
+pub(super) fn inputs(rule: QuantRule) -> Vec<usize> {
+    match rule {
+        QuantRule::Weighted { weight, .. } => vec![weight],
+        QuantRule::Table { table } => vec![table],
+        QuantRule::Recurrent => recurrent::WEIGHTS.to_vec(),
+        _ => Vec::new(),
+    }
+}
+
+/// Stores the weights or the table of `node` so.
 pub(super) fn node(edit: &mut GraphEdit, node: &NodePlan, dtype: DType, stored: &mut Stored) -> Result<()> {
     let lost = || Error::internal(format!("node \"{}\" lost its weight", node.node));
+    let rule = ops::of(edit.node(node.id)).map(|op| op.quant).ok_or_else(lost)?;
+    inputs(rule).into_iter().try_for_each(|index| operand(edit, node, (rule, index), dtype, stored).ok_or_else(lost))
+}
+
+/// Stores one of them; `None` where it is no longer there.
+fn operand(
+    edit: &mut GraphEdit,
+    node: &NodePlan,
+    (rule, index): (QuantRule, usize),
+    dtype: DType,
+    stored: &mut Stored,
+) -> Option<()> {
     let id = node.id;
-    let rule = ops::of(edit.node(id)).map(|op| op.quant);
-    let (index, is_table) = match rule {
-        Some(QuantRule::Weighted { weight, .. }) => (weight, false),
-        Some(QuantRule::Table { table }) => (table, true),
-        _ => return Err(lost()),
-    };
-    let value = edit.node(id).input(index).ok_or_else(lost)?;
+    let value = edit.node(id).input(index)?;
     let (short, scale) = match stored.get(&value) {
         Some(both) => *both,
         None => {
             let axis = match rule {
-                Some(QuantRule::Weighted { channel_axis, .. }) => {
-                    Some(channel_axis(edit.node(id), edit.constant(value).ok_or_else(lost)?.rank()))
+                QuantRule::Weighted { channel_axis, .. } => {
+                    Some(channel_axis(edit.node(id), edit.constant(value)?.rank()))
                 }
+                QuantRule::Recurrent => Some(recurrent::ROWS),
                 _ => None,
             };
-            let (tensor, scale) = shortened(edit.constant(value).ok_or_else(lost)?, dtype, axis).ok_or_else(lost)?;
+            let (tensor, scale) = shortened(edit.constant(value)?, dtype, axis)?;
             let (graph, name) = (apply::home(edit, value, node), edit.name(value).to_string());
             let short = edit.add_initializer(graph, &format!("{name}_{dtype}"), tensor);
             let scale = scale.map(|s| edit.add_initializer(graph, &format!("{name}_scale"), s));
@@ -69,14 +88,14 @@ pub(super) fn node(edit: &mut GraphEdit, node: &NodePlan, dtype: DType, stored: 
             (short, scale)
         }
     };
-    if is_table {
-        let y = edit.detach_output(id, 0).ok_or_else(lost)?;
+    if matches!(rule, QuantRule::Table { .. }) {
+        let y = edit.detach_output(id, 0)?;
         let read = edit.new_value_like(&format!("{}_{dtype}", edit.name(y)));
         edit.attach_output(id, 0, read);
         edit.set_input(id, index, Some(short));
         let cast = cast_of(edit, read).output_into(y);
         edit.insert(Place::After(id), cast);
-        return Ok(());
+        return Some(());
     }
     let place = match edit.value(short).origin() {
         Origin::Initializer(graph) if graph != edit.node(id).graph() => Place::Start(graph),
@@ -92,7 +111,7 @@ pub(super) fn node(edit: &mut GraphEdit, node: &NodePlan, dtype: DType, stored: 
         floats = made(edit, place, mul.output(format!("{name}_scaled"), Some(ty)));
     }
     edit.set_input(id, index, Some(floats));
-    Ok(())
+    Some(())
 }
 
 /// Makes float32 of a value.

@@ -59,6 +59,6 @@ pub fn made(edit: &mut GraphEdit, place: Place, node: NewNode) -> ValueId {
 pub fn behind(edit: &GraphEdit, v: ValueId) -> Place {
     match edit.producer(v) {
         Some(node) => Place::After(node),
-        None => Place::Start(edit.main()),
+        None => Place::Start(edit.home(v).unwrap_or(edit.main())),
     }
 }

@@ -9,8 +9,10 @@
 //! [`Shaped`] keeps one session per set of input shapes, for data whose batches differ in shape.
 
 mod convert;
+pub mod costs;
 mod deciding;
 mod kernels;
+mod lift;
 #[cfg(feature = "onnxruntime")]
 mod onnxruntime;
 pub mod prepare;
@@ -160,6 +162,11 @@ pub trait Runtime: Sync {
     /// Whether it can be used here, and else why not.
     fn present(&self) -> Result<()> {
         Ok(())
+    }
+
+    /// Its version, as far as it tells.
+    fn version(&self) -> String {
+        String::new()
     }
 
     /// Makes a model ready to run. Fails with [`crate::ErrorKind::Runtime`], naming the operator, where it cannot.

@@ -15,7 +15,9 @@ use ort::session::builder::GraphOptimizationLevel;
 use ort::value::{DynValue, Tensor as OrtTensor};
 
 use super::convert::{bools, halves, texts};
+use super::lift::lift;
 use super::{Kernel, LoadOptions, Rewrites, Runtime, Session};
+use crate::analysis::infer;
 use crate::error::{Error, Result};
 use crate::ir::{DType, Element, GraphEdit, Model, Tensor, ValueId};
 
@@ -29,6 +31,13 @@ impl Runtime for OnnxRuntime {
 
     fn present(&self) -> Result<()> {
         environment().map(|_| ())
+    }
+
+    fn version(&self) -> String {
+        match self.present() {
+            Ok(()) => ort::info().to_string(),
+            Err(_) => String::new(),
+        }
     }
 
     fn load(&self, model: &Model, options: &LoadOptions) -> Result<Box<dyn Session>> {
@@ -50,13 +59,13 @@ impl Runtime for OnnxRuntime {
         let path = folder.path().join("optimized.onnx");
         open(environment()?, model, options, Some(&path)).map_err(|e| refusal(&e))?;
         let optimized = crate::onnx::load(&path)?;
-        let nodes = optimized.graph(optimized.main()).nodes().iter().map(|n| optimized.node(*n));
+        let nodes = optimized.all_nodes();
         let kernel = |node: &crate::ir::Node| {
             let is = |marks: &[&str]| marks.iter().any(|mark| node.op_type.contains(mark));
             let integers = is(&INTEGER_KERNELS);
             Kernel { name: node.name.clone(), op: node.op_type.clone(), contracts: integers || is(&PRODUCTS), integers }
         };
-        Ok(nodes.map(kernel).collect())
+        Ok(nodes.iter().map(|n| kernel(optimized.node(*n))).collect())
     }
 }
 
@@ -123,26 +132,38 @@ fn in_python(environment: PathBuf) -> Option<PathBuf> {
     })
 }
 
-/// Makes the tapped values of the main graph outputs, but for its inputs, which the run has; the names of all results, outputs first.
+/// A result: the name that it is asked for by, and that of the graph's output.
+type Named = (String, String);
+
+/// Makes the tapped values outputs, but for the inputs of the main graph, which the run has; the names of all results, outputs first.
 ///
-/// Inside a subgraph nothing can be observed from outside: such a tap is left out.
-fn with_taps(model: &mut Model, taps: &[String]) -> Vec<String> {
+/// Values inside a subgraph are given out of it ([`lift`]); where that cannot be, the tap is left out.
+fn with_taps(model: &mut Model, taps: &[String]) -> Vec<Named> {
     let main = model.main();
-    let mut results: Vec<String> = model.graph(main).outputs().iter().map(|v| model.name(*v).to_owned()).collect();
-    let nodes = model.graph(main).nodes().iter();
-    let made: Vec<ValueId> = nodes.flat_map(|n| model.node(*n).outputs().iter().flatten().copied()).collect();
+    let outputs = model.graph(main).outputs().iter();
+    let mut results: Vec<Named> = outputs.map(|v| (model.name(*v).to_owned(), model.name(*v).to_owned())).collect();
+    let nodes = model.all_nodes();
+    let made = nodes.iter().flat_map(|n| model.node(*n).outputs().iter().flatten());
+    let inner = model.graphs_under(main).into_iter().skip(1).flat_map(|g| model.graph(g).inputs());
+    let made: Vec<ValueId> = made.chain(inner).copied().collect();
     let fed: Vec<String> = model.user_inputs().iter().map(|v| model.name(*v).to_owned()).collect();
     let mut edit = GraphEdit::new(model);
+    if made.iter().any(|v| edit.home(*v) != Some(main) && taps.iter().any(|t| t == edit.name(*v))) {
+        // What is given out of a loop must have one shape.
+        infer(&mut edit);
+    }
     for tap in taps {
         if fed.contains(tap) {
-            results.push(tap.clone());
+            results.push((tap.clone(), tap.clone()));
             continue;
         }
-        let Some(value) = made.iter().find(|v| edit.name(**v) == tap) else { continue };
-        if !results.contains(tap) {
-            edit.add_graph_output(main, *value);
+        let found = made.iter().find(|v| edit.name(**v) == tap).copied();
+        let Some(value) = found.and_then(|v| lift(&mut edit, v)) else { continue };
+        let name = edit.name(value).to_owned();
+        if results.iter().all(|(_, output)| *output != name) {
+            edit.add_graph_output(main, value);
         }
-        results.push(tap.clone());
+        results.push((tap.clone(), name));
     }
     results
 }
@@ -181,7 +202,7 @@ struct Loaded {
     /// A session is used by one run at a time; its own threads share the work.
     session: Mutex<ort::session::Session>,
     inputs: Vec<String>,
-    results: Vec<String>,
+    results: Vec<Named>,
 }
 
 impl Session for Loaded {
@@ -194,12 +215,12 @@ impl Session for Loaded {
         let fed = fed.collect::<Result<Vec<_>>>()?;
         let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
         let made = session.run(fed).map_err(|e| Error::runtime(one_line(&e)))?;
-        let result = |name: &String| {
+        let result = |(name, output): &Named| {
             // ONNX Runtime would hand out the memory of what it was fed.
-            if let Some((_, tensor)) = inputs.iter().find(|(given, _)| given == name) {
+            if let Some((_, tensor)) = inputs.iter().find(|(given, _)| given == output) {
                 return Ok((name.clone(), tensor.clone()));
             }
-            let value = made.get(name).ok_or_else(|| Error::internal(format!("no value for \"{name}\"")))?;
+            let value = made.get(output).ok_or_else(|| Error::internal(format!("no value for \"{name}\"")))?;
             Ok((name.clone(), from_ort(value, name)?))
         };
         self.results.iter().map(result).collect()

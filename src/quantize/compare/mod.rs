@@ -153,7 +153,7 @@ fn as_qdq(model: &Model, plan: &QuantPlan) -> Result<Model> {
 pub(super) fn as_pressed(model: &Model, plan: &QuantPlan) -> Result<Model> {
     let mut model = as_qdq(model, plan)?;
     let mut edit = GraphEdit::new(&mut model);
-    for id in edit.graph(edit.main()).nodes().to_vec() {
+    for id in edit.all_nodes() {
         let node = edit.node(id);
         if !node.is("DequantizeLinear") {
             continue;

@@ -17,7 +17,7 @@ use super::press::pressed;
 use crate::error::{Error, Result};
 use crate::ir::{DType, GraphEdit, Model, NodeId, Tensor, TensorType, Type, Use, ValueId};
 use crate::quantize::QParams;
-use crate::quantize::plan::QuantPlan;
+use crate::quantize::plan::{ActivationPlan, QuantPlan};
 use crate::runtime::{Runtime, Shaped};
 
 /// A model whose pieces run side by side.
@@ -49,7 +49,9 @@ impl Pieces {
         let mut edit = GraphEdit::new(&mut copy);
         let quantized: HashSet<NodeId> = plan.nodes.iter().filter(|n| n.decision.computes()).map(|n| n.id).collect();
         let mut cuts = Vec::new();
-        for a in &plan.activations {
+        // What a subgraph holds cannot be cut out of it.
+        let outside = |a: &&ActivationPlan| model.home(a.id) == Some(model.main());
+        for a in plan.activations.iter().filter(outside) {
             let readers = edit.uses(a.id).iter().filter_map(|u| match u {
                 Use::Node { node, input } => Some((*node, *input)),
                 Use::Output { .. } => None,
