@@ -3,11 +3,15 @@
 //!     cargo bench --bench prune
 //!     cargo bench --bench prune -- channel          only rows with this word in their flags
 //!
+//!     cargo bench --bench prune -- seconds          only the passes, beside PyTorch
+//!
 //! Each row is what the program's own report says of the file that it wrote, read back: weights solved on 2,000 unlabelled training images, top-1 on
-//! the first 2,000 test images, latency on one thread, interleaved with the original's in the same run. PyTorch's pruners are not run here.
+//! the first 2,000 test images, latency on one thread, interleaved with the original's in the same run. PyTorch's pruners are not run here; what
+//! it takes for the gradients and for SparseGPT of the same network is measured by `torch_prune.py`, where the active Python environment has torch.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Instant;
 
 use serde_json::Value;
 
@@ -24,6 +28,12 @@ const ROWS: &[&str] = &[
     "--pattern channel --target-macs 0.27",
 ];
 
+/// What is timed as a whole process, with the flags of `prune`, and as which part of `torch_prune.py`.
+const PASSES: &[(&str, &str, &str)] = &[
+    ("gradients", "--criterion gradient --algorithm mask --scope global --sparsity 0.5", "gradients"),
+    ("SparseGPT", "--criterion hessian --algorithm sparse-gpt --scope layer --sparsity 0.5", "sparse-gpt"),
+];
+
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
     let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");
@@ -33,6 +43,9 @@ fn main() {
         println!("skipped: there is no {}", model.display());
         return;
     }
+    if words.is_empty() || words.iter().any(|w| w == "seconds") {
+        seconds(&model, &fit);
+    }
     println!("| flags | chosen | zeros | MACs left | top-1 | compressed | in tract | in onnxruntime | seconds |");
     println!("|---|---|---|---|---|---|---|---|---|");
     for flags in ROWS.iter().filter(|row| words.is_empty() || words.iter().any(|w| row.contains(w))) {
@@ -41,6 +54,26 @@ fn main() {
             Err(why) => println!("| {flags} | {why} |"),
         }
     }
+}
+
+/// A table of both sides' seconds on 2,000 images: ours from start to end of the process, PyTorch's without its start.
+fn seconds(model: &Path, fit: &Path) {
+    println!("| seconds for 2,000 images | onnxpress | PyTorch |");
+    println!("|---|---|---|");
+    for (name, flags, part) in PASSES {
+        let begin = Instant::now();
+        let mut own = Command::new(env!("CARGO_BIN_EXE_onnxpress"));
+        own.arg("prune").arg(model).args(["--plan", "--quiet", "--batch-size", "20", "--data"]).arg(fit);
+        let done = own.args(flags.split(' ')).output().is_ok_and(|o| o.status.success());
+        let own = if done { format!("{:.1}", begin.elapsed().as_secs_f64()) } else { "–".into() };
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/torch_prune.py");
+        let python = std::env::var_os("VIRTUAL_ENV").map_or("python3".into(), |v| Path::new(&v).join("bin/python3"));
+        let peer = Command::new(python).args([script, part]).arg(model).arg(fit).output();
+        let peer =
+            peer.ok().filter(|o| o.status.success()).map(|o| String::from_utf8_lossy(&o.stdout).trim().to_string());
+        println!("| {name} | {own} | {} |", peer.unwrap_or("–".into()));
+    }
+    println!();
 }
 
 fn pruned(model: &Path, fit: &Path, eval: &Path, flags: &str) -> Result<Value, String> {

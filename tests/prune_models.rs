@@ -10,7 +10,6 @@ use crate::common::{files, shared};
 use crate::prepared;
 
 #[test]
-#[ignore = "takes minutes on real models"]
 fn every_real_model_is_halved_or_refused_with_a_reason() {
     let Some(folder) = shared("models") else { return };
     let out = tempfile::tempdir().unwrap();
