@@ -13,6 +13,9 @@ use faer::{Accum, Mat, Par};
 
 use super::cholesky::Cholesky;
 
+/// Wanted outputs whose sums in f32 are in memory together.
+const TOGETHER: usize = 256;
+
 /// Sums over rows `[depth]` and wanted outputs `[outputs]` of one group.
 #[derive(Debug, Clone)]
 pub struct Moments {
@@ -139,13 +142,17 @@ impl Moments {
         let mut h = Mat::<f32>::zeros(x.ncols(), x.ncols());
         let (rect, lower) = (BlockStructure::Rectangular, BlockStructure::TriangularLower);
         triangular::matmul(h.as_mut(), lower, Accum::Replace, x.transpose(), rect, x, rect, 1.0, Par::Seq);
-        let mut g = Mat::<f32>::zeros(x.ncols(), t.ncols());
-        matmul(g.as_mut(), Accum::Replace, x.transpose(), t, 1.0, Par::Seq);
         for j in 0..x.ncols() {
             (j..x.ncols()).for_each(|i| self.h[(i, j)] += f64::from(h[(i, j)]));
         }
-        for j in 0..t.ncols() {
-            (0..x.ncols()).for_each(|i| self.g[(i, j)] += f64::from(g[(i, j)]));
+        drop(h);
+        for first in (0..t.ncols()).step_by(TOGETHER) {
+            let some = t.subcols(first, TOGETHER.min(t.ncols() - first));
+            let mut g = Mat::<f32>::zeros(x.ncols(), some.ncols());
+            matmul(g.as_mut(), Accum::Replace, x.transpose(), some, 1.0, Par::Seq);
+            for j in 0..some.ncols() {
+                (0..x.ncols()).for_each(|i| self.g[(i, first + j)] += f64::from(g[(i, j)]));
+            }
         }
         let sum = |m: faer::MatRef<f32>, j: usize| m.col(j).iter().map(|v| f64::from(*v)).sum::<f64>();
         self.x.iter_mut().enumerate().for_each(|(j, s)| *s += sum(x, j));

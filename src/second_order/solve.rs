@@ -39,6 +39,8 @@ impl Compensation {
         }
         let damped =
             Mat::from_fn(depth, depth, |i, j| h(order[i], order[j]) + if i == j { damping * mean } else { 0.0 });
+        // The matrix it may own is not needed any more.
+        drop(h);
         let inverse = Cholesky::of(damped)?.inverse();
         let factored = Cholesky::of(inverse)?;
         let lower = factored.lower();

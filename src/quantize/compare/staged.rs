@@ -208,12 +208,14 @@ fn rounded(
         // The layers side by side, since one factor serves all; what it was made of need not stay.
         let before: Vec<f32> = rounding.iter().flatten().flat_map(|r| r.weights_of(group)).collect();
         let wanted = retargeted(&before, m.h.as_ref(), std::mem::replace(&mut m.g, Mat::new()), damping.max(CAUTION));
-        let compensation = Compensation::in_order(m.falling(), |i, j| m.h[(i, j)], damping);
+        let importance: Vec<f32> = (0..c.depth).map(|k| m.h[(k, k)] as f32).collect();
+        let (order, h) = (m.falling(), std::mem::replace(&mut m.h, Mat::new()));
+        let compensation = Compensation::in_order(order, move |i, j| h[(i, j)], damping);
         let wanted = wanted.filter(|_| compensation.is_some()).unwrap_or(before);
         let mut at = 0;
         for rounding in rounding.iter_mut().flatten() {
             let count = rounding.layer.contraction.outputs * c.depth;
-            rounding.group((group, &m), &wanted[at..at + count], compensation.as_ref(), centred);
+            rounding.group((group, &m, &importance), &wanted[at..at + count], compensation.as_ref(), centred);
             at += count;
         }
     }
@@ -262,7 +264,7 @@ impl<'a> Rounding<'a> {
     /// roundings alike.
     fn group(
         &mut self,
-        (group, m): (usize, &Centred),
+        (group, m, importance): (usize, &Centred, &[f32]),
         wanted: &[f32],
         compensation: Option<&Compensation>,
         centred: bool,
@@ -271,7 +273,7 @@ impl<'a> Rounding<'a> {
         let channels = group * c.outputs..(group + 1) * c.outputs;
         let row = |o: usize| (0..c.depth).map(move |k| c.element(o, k));
         let before: Vec<f32> = self.weights_of(group).collect();
-        self.fit(channels.clone().flat_map(row).zip(wanted.iter().copied()), m);
+        self.fit(channels.clone().flat_map(row).zip(wanted.iter().copied()), importance);
         let shared = self.layer.weight.sharing().groups(&self.shape);
         let params = &self.params;
         let of = |o: usize| {
@@ -293,14 +295,15 @@ impl<'a> Rounding<'a> {
         }
     }
 
-    /// Parameters of all groups of scales that hold one of these elements, which are to become what is beside them.
-    fn fit(&mut self, elements: impl Iterator<Item = (usize, f32)>, m: &Centred) {
+    /// Parameters of all groups of scales that hold one of these elements, which are to become what is beside them, H_kk
+    /// of each input saying what counts.
+    fn fit(&mut self, elements: impl Iterator<Item = (usize, f32)>, of_input: &[f32]) {
         let c = &self.layer.contraction;
         let shared = self.layer.weight.sharing().groups(&self.shape);
         let (mut target, mut importance) = (vec![0f32; self.weights.len()], vec![0f32; self.weights.len()]);
         let mut open = BTreeSet::new();
         for (at, (i, w)) in elements.enumerate() {
-            (target[i], importance[i]) = (w, m.h[(at % c.depth, at % c.depth)] as f32);
+            (target[i], importance[i]) = (w, of_input[at % c.depth]);
             open.insert(shared.of(i));
         }
         let open: Vec<usize> = open.into_iter().filter(|g| self.params[*g].is_none()).collect();
