@@ -179,23 +179,12 @@ fn real_models_keep_their_quality() {
         &data.join("cifar10/eval.npz"),
         None,
     );
-    let recognition = Floor {
-        model: "ppocrv4_rec",
-        bytes: 3_200_000,
-        sqnr_db: Some(17.5),
-        text: Some(0.82),
-        ..NONE
-    };
+    let recognition = Floor { model: "ppocrv4_rec", bytes: 3_200_000, sqnr_db: Some(17.5), text: Some(0.82), ..NONE };
     check(recognition, "ocr/rec_calib.npz", &data.join("ocr/rec_eval.npz"), Some(&data.join("ocr/rec_eval.txt")));
     let detection = Floor { model: "ppocrv4_det", bytes: 1_400_000, sqnr_db: Some(14.0), ..NONE };
     check(detection, "ocr/det_calib.npz", &data.join("ocr/det_eval.npz"), None);
-    let direction = Floor {
-        model: "ppocr_v2_cls",
-        bytes: 330_000,
-        sqnr_db: Some(19.8),
-        agreement: Some(0.955),
-        ..NONE
-    };
+    let direction =
+        Floor { model: "ppocr_v2_cls", bytes: 330_000, sqnr_db: Some(19.8), agreement: Some(0.955), ..NONE };
     check(direction, "ocr/cls_calib.npz", &data.join("ocr/cls_eval.npz"), None);
     let made = |name: &str| folder.path().join(name);
     speech(&made("speech_calib.npz"), 48, 1);
@@ -209,13 +198,7 @@ fn real_models_keep_their_quality() {
     begins_and_ends(&made("bytes_calib.npz"), 64, 1);
     begins_and_ends(&made("bytes_eval.npz"), 160, 2);
     check(
-        Floor {
-            model: "magika_v3_3",
-            bytes: 840_000,
-            sqnr_db: Some(32.0),
-            agreement: Some(0.97),
-            ..NONE
-        },
+        Floor { model: "magika_v3_3", bytes: 840_000, sqnr_db: Some(32.0), agreement: Some(0.97), ..NONE },
         made("bytes_calib.npz").to_str().unwrap(),
         &made("bytes_eval.npz"),
         None,
