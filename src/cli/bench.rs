@@ -6,9 +6,9 @@ use super::Done;
 use super::args::{DataArgs, positive, runtimes};
 use super::out::say;
 use crate::error::Result;
-use crate::runtime::{self, LoadOptions, RUNTIMES, Runtime, Session};
+use crate::pipeline;
+use crate::runtime::{self, RUNTIMES, Ready, Rewrites, Runtime, load_as_it_stands};
 use crate::validate::latency::{LatencyOptions, Timed, interleaved, quantile, summary};
-use crate::{ir, pipeline};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -24,8 +24,6 @@ pub struct Args {
     threads: usize,
 }
 
-type Inputs = Vec<(String, ir::Tensor)>;
-
 pub(super) fn run(args: &Args) -> Result<Done> {
     for runtime in runtime::find_all(&args.runtime)? {
         time(args, runtime)?;
@@ -34,13 +32,13 @@ pub(super) fn run(args: &Args) -> Result<Done> {
 }
 
 fn time(args: &Args, runtime: &dyn Runtime) -> Result<()> {
-    let mut sessions: Vec<(Box<dyn Session>, Inputs)> = Vec::new();
+    let mut sessions: Vec<Ready> = Vec::new();
     for path in &args.models {
         let model = pipeline::load(path)?;
         let data = args.data.open(args.data.data.as_deref().unwrap_or("random:1"), &model)?;
         let inputs = data.batch(0)?.inputs;
-        let options = LoadOptions::for_run(&model, &inputs).with_threads(args.threads);
-        sessions.push((runtime.load(&model, &options).map_err(|e| e.in_file(path))?, inputs));
+        let how = (Rewrites::Runtime, args.threads);
+        sessions.push(load_as_it_stands(runtime, &model, &inputs, how).map_err(|e| e.in_file(path))?);
     }
     let pairs: Vec<Timed> = sessions.iter().map(|(s, i)| (&**s, i.as_slice())).collect();
     let times = interleaved(&pairs, &LatencyOptions::default())?;

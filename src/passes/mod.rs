@@ -38,8 +38,11 @@ pub static FAMILIES: &[(&str, &[&str])] = &[
     ("normalization", &["fuse-layer-norm", "fuse-rms-norm", "fuse-instance-norm", "fuse-group-norm"]),
 ];
 
-/// Passes for one runtime, run where its preset has them on, and in float alone: what they write cuts chains of integers.
-pub static TARGETED: &[&str] = &["affine-as-batch-norm"];
+/// Passes for one runtime, run where its preset has them on, when all others have done what they can.
+pub static TARGETED: &[&str] = &["affine-as-batch-norm", "widen-depthwise"];
+
+/// Those that are for float alone: what they write cuts chains of integers.
+pub static FLOAT_ALONE: &[&str] = &["affine-as-batch-norm"];
 
 /// Every pass, in the order in which a round runs them; rounds repeat until nothing changes.
 ///
@@ -104,6 +107,7 @@ pub static PASSES: &[Pass] = &[
     algebra::concat_equals::PASS,
     fuse::matmul_add::PASS,
     algebra::as_batch_norm::PASS,
+    layout::depthwise_rows::PASS,
     tidy::dead_nodes::PASS,
     tidy::merge_initializers::PASS,
     tidy::common_subexpressions::PASS,

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::{PASSES, Pass, Refusal, TARGETED};
+use super::{FLOAT_ALONE, PASSES, Pass, Refusal, TARGETED};
 use crate::error::{Error, Result};
 use crate::ir::{GraphEdit, Model};
 use crate::target::Preset;
@@ -33,7 +33,7 @@ impl SimplifyOptions {
 
     /// The same, for a model that is to be quantized then.
     pub fn before_quantization(target: &'static Preset) -> Self {
-        let skip = TARGETED.iter().map(|name| (*name).to_string()).collect();
+        let skip = FLOAT_ALONE.iter().map(|name| (*name).to_string()).collect();
         SimplifyOptions { skip, ..SimplifyOptions::for_target(target) }
     }
 
@@ -83,11 +83,13 @@ pub fn simplify(model: &mut Model, options: &SimplifyOptions) -> Result<Simplify
     let passes = chosen(options)?;
     let mut report = SimplifyReport { nodes_before: model.operator_count(), ..Default::default() };
     let mut counts = vec![0; passes.len()];
+    let mut targeted = false;
     for _ in 0..MAX_ROUNDS {
         report.refusals.clear();
         crate::analysis::infer(&mut GraphEdit::new(model));
         let mut changed = false;
-        for (pass, count) in passes.iter().zip(&mut counts) {
+        let of_now = |(pass, _): &(&&Pass, &mut usize)| targeted || !TARGETED.contains(&pass.name);
+        for (pass, count) in passes.iter().zip(&mut counts).filter(of_now) {
             let done = (pass.run)(&mut GraphEdit::new(model))?;
             tracing::debug!(pass = pass.name, applied = done.applied, refused = done.refusals.len());
             if done.applied > 0 && cfg!(debug_assertions) {
@@ -98,9 +100,10 @@ pub fn simplify(model: &mut Model, options: &SimplifyOptions) -> Result<Simplify
             report.refusals.extend(done.refusals);
             report.raised.extend(done.raised);
         }
-        if !changed {
+        if !changed && targeted {
             break;
         }
+        targeted |= !changed;
     }
     report.nodes_after = model.operator_count();
     report.left_out = left_out(model, options)?;

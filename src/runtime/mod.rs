@@ -198,13 +198,13 @@ pub fn load_as_it_stands(
     runtime: &dyn Runtime,
     model: &Model,
     inputs: &[(String, Tensor)],
-    rewrites: Rewrites,
+    (rewrites, threads): (Rewrites, usize),
 ) -> Result<Ready> {
     let names: Vec<&str> = model.user_inputs().iter().map(|v| model.name(*v)).collect();
     let own: Vec<_> = inputs.iter().filter(|(name, _)| names.contains(&name.as_str())).cloned().collect();
-    let options = LoadOptions { rewrites, ..LoadOptions::for_run(model, &own) };
-    let session = match runtime.load(model, &options) {
-        Err(e) if e.kind() == ErrorKind::Runtime => runtime.load(model, &LoadOptions::for_run(model, &own))?,
+    let prepared = LoadOptions::for_run(model, &own).with_threads(threads);
+    let session = match runtime.load(model, &LoadOptions { rewrites, ..prepared.clone() }) {
+        Err(e) if e.kind() == ErrorKind::Runtime => runtime.load(model, &prepared)?,
         session => session?,
     };
     Ok((session, own))

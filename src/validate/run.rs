@@ -14,7 +14,7 @@ use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::ir::{Model, Tensor};
 use crate::progress::Progress;
-use crate::runtime::{LoadOptions, Runtime, Shaped};
+use crate::runtime::{Rewrites, Runtime, Shaped, load_as_it_stands};
 
 #[derive(Debug, Clone)]
 pub struct ValidateOptions {
@@ -130,7 +130,8 @@ pub fn validate(
     })
 }
 
-/// Both models on the same inputs, interleaved.
+/// Both models on the same inputs, interleaved, each as its file stands: what the runtime does by itself counts, what is done here to a copy
+/// does not.
 fn time(
     original: &Model,
     rewritten: &Model,
@@ -139,7 +140,7 @@ fn time(
     threads: usize,
     options: &LatencyOptions,
 ) -> Result<Latency> {
-    let load = |model: &Model| runtime.load(model, &LoadOptions::for_run(model, inputs).with_threads(threads));
-    let (a, b) = (load(original)?, load(rewritten)?);
-    compare(runtime.name(), threads, (&*a, inputs), (&*b, inputs), options)
+    let load = |model: &Model| load_as_it_stands(runtime, model, inputs, (Rewrites::Runtime, threads));
+    let ((a, of_a), (b, of_b)) = (load(original)?, load(rewritten)?);
+    compare(runtime.name(), threads, (&*a, &of_a), (&*b, &of_b), options)
 }

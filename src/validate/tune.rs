@@ -52,7 +52,7 @@ pub fn tune(
     runtime: &'static dyn Runtime,
     progress: &dyn Progress,
 ) -> Result<(Model, SimplifyReport, Tuned)> {
-    let load = |model: &Model| load_as_it_stands(runtime, model, inputs, Rewrites::Runtime);
+    let load = |model: &Model| load_as_it_stands(runtime, model, inputs, (Rewrites::Runtime, 1));
     let made = |options: &SimplifyOptions| {
         let mut model = original.clone();
         simplify(&mut model, options).map(|report| (model, report))

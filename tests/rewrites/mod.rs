@@ -2,6 +2,7 @@
 //! applies must compute the same in tract; near misses must be left alone.
 
 mod algebra;
+mod depthwise;
 mod fuse;
 mod layout;
 mod tidy;

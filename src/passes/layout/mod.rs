@@ -7,6 +7,7 @@ pub(super) mod concat_parts;
 pub(super) mod concat_slices;
 pub(super) mod constant_shape;
 mod cuts;
+pub(super) mod depthwise_rows;
 pub(super) mod reshape_chain;
 pub(super) mod sink_transposes;
 pub(super) mod slice_chain;

@@ -51,7 +51,7 @@ fn by_latency(
     let time = |counts: &[usize]| -> Result<f64> {
         let mut small = model.clone();
         shrink(&mut small, groups, &cut(groups, choices, counts))?;
-        let load = |m: &Model| load_as_it_stands(ground.runtime, m, &inputs, Rewrites::Runtime);
+        let load = |m: &Model| load_as_it_stands(ground.runtime, m, &inputs, (Rewrites::Runtime, 1));
         let ((before, fed), (after, _)) = (load(model)?, load(&small)?);
         let times = interleaved(&[(&*before, &fed), (&*after, &fed)], &LatencyOptions::default())?;
         Ok(quantile(&ratios(&times[1], &times[0]), 0.5))

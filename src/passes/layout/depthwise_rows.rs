@@ -1,0 +1,186 @@
+//! A depthwise convolution gets rows that its kernel takes in whole steps: padding and stride along them go out of it.
+//!
+//! ```text
+//! x [N, C, H, W] ─► Conv(group = C, pads p, q and stride s along W) ─► y
+//!
+//! x ─► Concat(0 [N, C, H, p], x, 0 [N, C, H, q + e]) ─► Conv(no pads along W, stride 1) ─► Gather(0, s, 2s, …) or Slice(0:W_y) ─► y
+//! ```
+//!
+//! e makes the convolution's own rows a multiple of 8 long. Every sum has the terms that it had, so that no bit changes. For tract alone
+//! (0.23.9): it computes whole vectors of a row only with stride 1 and between the borders, and every other element by itself; a
+//! Pad it takes back into the convolution. Its zeros are made by ConstantOfShape, which stores nothing.
+//!
+//! Leaves alone kernels of one column, and what neither pads nor strides. Refuses padding by `auto_pad`, short rows, a stride along a
+//! width that is not known, and opsets below 10.
+
+use crate::analysis::shape_of;
+use crate::error::Result;
+use crate::ir::{DType, Dim, GraphEdit, Model, NewNode, NodeId, Place, Tensor, ValueId};
+use crate::passes::support::length;
+use crate::passes::{Outcome, Pass, PassReport, for_each};
+
+pub(in crate::passes) const PASS: Pass = Pass {
+    name: "widen-depthwise",
+    summary: "take padding and stride along rows out of a depthwise Conv, whose rows tract then computes in whole vectors",
+    run,
+    exact: true,
+};
+
+/// Elements that a kernel computes at once.
+const STEP: usize = 8;
+/// Shorter rows are not worth their copies.
+const LEAST: usize = 4;
+
+fn run(edit: &mut GraphEdit) -> Result<PassReport> {
+    for_each(edit, PASS.name, &["Conv"], |edit, node| {
+        Ok(match Rows::of(edit, node) {
+            Ok(Some(rows)) => rows.widen(edit, node),
+            Ok(None) => Outcome::NoMatch,
+            Err(reason) => Outcome::Refused(reason),
+        })
+    })
+}
+
+/// What a convolution does along its rows.
+struct Rows {
+    x: ValueId,
+    /// Sizes of x before its last.
+    outer: Vec<Dim>,
+    /// Zeros before and after a row.
+    zeros: [usize; 2],
+    /// Which elements of the wide rows are those of y, where not all are: so many of every so many.
+    taken: Option<(usize, usize)>,
+    /// The attributes without padding and stride along rows.
+    pads: Vec<i64>,
+    strides: Vec<i64>,
+}
+
+impl Rows {
+    fn of(model: &Model, node: NodeId) -> Result<Option<Rows>, String> {
+        let n = model.node(node);
+        let (Some(x), Some(w)) = (n.input(0), model.constant_input(node, 1)) else { return Ok(None) };
+        let kernel = w.shape();
+        let channels = kernel.first().map_or(0, |c| *c as i64);
+        let is_depthwise = kernel.len() > 2 && kernel[1] == 1 && channels > 1 && n.int_or("group", 1) == channels;
+        if !is_depthwise || w.dtype() != DType::F32 {
+            return Ok(None);
+        }
+        let spatial = kernel.len() - 2;
+        let list = |name: &str, each: i64, count: usize| {
+            n.ints(name).map_or(Some(vec![each; count]), |v| (v.len() == count).then(|| v.to_vec()))
+        };
+        let (Some(mut pads), Some(mut strides), Some(dilations)) =
+            (list("pads", 0, 2 * spatial), list("strides", 1, spatial), list("dilations", 1, spatial))
+        else {
+            return Ok(None);
+        };
+        let size = |v: i64| usize::try_from(v).ok();
+        let last = spatial - 1;
+        let (Some(before), Some(after), Some(stride), Some(dilation)) =
+            (size(pads[last]), size(pads[spatial + last]), size(strides[last]), size(dilations[last]))
+        else {
+            return Ok(None);
+        };
+        let columns = kernel[spatial + 1];
+        if columns < 2 || stride == 0 || (before, after, stride) == (0, 0, 1) {
+            return Ok(None);
+        }
+        if !matches!(n.str("auto_pad"), None | Some("NOTSET" | "")) {
+            return Err("it pads by auto_pad".into());
+        }
+        if model.onnx_opset() < 10 {
+            return Err("Slice by inputs needs opset 10".into());
+        }
+        let Some(mut outer) = shape_of(model, x).filter(|s| s.len() == kernel.len()) else { return Ok(None) };
+        let width = outer.pop().as_ref().and_then(length);
+        let (extra, taken) = match width {
+            Some(width) => {
+                let reach = (columns - 1) * dilation;
+                let Some(full) = (width + before + after).checked_sub(reach).filter(|full| *full > 0) else {
+                    return Ok(None);
+                };
+                let made = (full - 1) / stride + 1;
+                if made < LEAST {
+                    return Err(format!("rows of {made} are too short to gain"));
+                }
+                let extra = full.next_multiple_of(STEP) - full;
+                (extra, (extra > 0 || stride > 1).then_some((made, stride)))
+            }
+            None if stride > 1 => return Err("its width is not known, and it strides along it".into()),
+            None => (0, None),
+        };
+        (pads[last], pads[spatial + last], strides[last]) = (0, 0, 1);
+        Ok(Some(Rows { x, outer, zeros: [before, after + extra], taken, pads, strides }))
+    }
+
+    fn widen(self, edit: &mut GraphEdit, node: NodeId) -> Outcome {
+        let Some(y) = edit.node(node).output(0) else { return Outcome::NoMatch };
+        let axis = self.outer.len() as i64;
+        let label = edit.node_label(node).to_string();
+        let [before, after] = self.zeros;
+        let left = self.made_of_zeros(edit, node, before);
+        let right = if after == before { left } else { self.made_of_zeros(edit, node, after) };
+        if left.is_some() || right.is_some() {
+            let parts = [left, Some(self.x), right].into_iter().flatten().map(Some);
+            let concat = NewNode::new("Concat").name(format!("{label}_wide")).inputs(parts).attr("axis", axis);
+            let wide = put(edit, Place::Before(node), concat, &format!("{label}_wide"));
+            edit.set_input(node, 0, wide);
+        }
+        edit.set_attr(node, "pads", self.pads);
+        edit.set_attr(node, "strides", self.strides);
+        let Some((count, stride)) = self.taken else { return Outcome::Applied };
+        edit.detach_output(node, 0);
+        let rows = edit.new_value_like(&format!("{label}_rows"));
+        edit.attach_output(node, 0, rows);
+        let graph = edit.node(node).graph();
+        let mut ints = |what: &str, values: Vec<i64>| {
+            edit.add_initializer(graph, &format!("{label}_{what}"), Tensor::from_vec([values.len()], values))
+        };
+        let take = if stride > 1 {
+            let columns = ints("columns", (0..count).map(|i| (i * stride) as i64).collect());
+            NewNode::new("Gather").input(rows).input(columns).attr("axis", axis)
+        } else {
+            let [starts, ends, axes] =
+                [("starts", 0), ("ends", count as i64), ("axes", axis)].map(|(what, v)| ints(what, vec![v]));
+            NewNode::new("Slice").input(rows).input(starts).input(ends).input(axes)
+        };
+        edit.insert(Place::After(node), take.name(format!("{label}_taken")).output_into(y));
+        Outcome::Applied
+    }
+
+    /// Zeros of x's sizes but for the last, which is `count`; `None` where there are none to add.
+    fn made_of_zeros(&self, edit: &mut GraphEdit, node: NodeId, count: usize) -> Option<ValueId> {
+        let graph = edit.node(node).graph();
+        let label = edit.node_label(node).to_string();
+        let ints = |edit: &mut GraphEdit, what: &str, values: Vec<i64>| {
+            edit.add_initializer(graph, &format!("{label}_{what}"), Tensor::from_vec([values.len()], values))
+        };
+        if count == 0 {
+            return None;
+        }
+        let known: Option<Vec<i64>> = self.outer.iter().map(|d| Some(length(d)? as i64)).collect();
+        let shape = match known {
+            Some(outer) => ints(edit, "zeros_shape", [outer, vec![count as i64]].concat()),
+            None => {
+                let place = Place::Before(node);
+                let shape = put(edit, place, NewNode::new("Shape").input(self.x), &format!("{label}_shape"))?;
+                let bounds = [0, self.outer.len() as i64, 0].map(|v| ints(edit, "outer", vec![v]));
+                let outer = NewNode::new("Slice").inputs([shape, bounds[0], bounds[1], bounds[2]].map(Some));
+                let outer = put(edit, place, outer, &format!("{label}_outer"))?;
+                let count = ints(edit, "count", vec![count as i64]);
+                let all = NewNode::new("Concat").inputs([outer, count].map(Some)).attr("axis", 0i64);
+                put(edit, place, all, &format!("{label}_zeros_shape"))?
+            }
+        };
+        // What it makes where it is not said is float64 in tract.
+        let zero = Tensor::from_vec([1], vec![0f32]);
+        let zeros = NewNode::new("ConstantOfShape").input(shape).attr("value", zero);
+        put(edit, Place::Before(node), zeros, &format!("{label}_zeros"))
+    }
+}
+
+/// The value of a new node.
+fn put(edit: &mut GraphEdit, place: Place, node: NewNode, hint: &str) -> Option<ValueId> {
+    let id = edit.insert(place, node.output(hint, None));
+    edit.node(id).output(0)
+}
