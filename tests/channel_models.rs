@@ -12,7 +12,7 @@ use onnxpress::{onnx, pipeline};
 use crate::common::{dataset, shared};
 
 /// Share of right answers on the first `most` samples.
-fn accuracy(model: &Model, runtime: &dyn runtime::Runtime, eval: &std::path::Path, most: usize) -> f64 {
+pub fn accuracy(model: &Model, runtime: &dyn runtime::Runtime, eval: &std::path::Path, most: usize) -> f64 {
     let data = dataset(eval, model, 50).unwrap();
     let session = Shaped::new(runtime, model, &[], 2);
     let (mut right, mut all) = (0, 0);

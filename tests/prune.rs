@@ -1,7 +1,7 @@
 //! Pruning in numbers: which weights go, what becomes of the others, and how much of the outputs stays.
 
 use onnxpress::data::{DataOptions, Dataset, InputSpec};
-use onnxpress::ir::{Model, Tensor};
+use onnxpress::ir::{Model, Tensor, text};
 use onnxpress::onnx;
 use onnxpress::progress::Silent;
 use onnxpress::prune::{self, Data, Goal, Pattern, PruneOptions, Scope};
@@ -177,4 +177,51 @@ fn a_real_network_keeps_its_accuracy_at_ninety_percent_zeros() {
     }
     println!("{right} of {} right", eval.len());
     assert!(right > 340, "{right} of {}", eval.len());
+}
+
+/// x ─► MatMul ─► y: 16 inputs, 8 outputs, weights `w` row by row.
+fn product(w: &[f32]) -> Model {
+    let w = w.iter().map(f32::to_string).collect::<Vec<_>>().join(",");
+    text::parse(&format!(
+        "<ir_version: 8, opset_import: [\"\" : 17]>
+         g (float[N,16] x) => (float[N,8] y) <float[16,8] w = {{{w}}}> {{ y = MatMul (x, w) }}"
+    ))
+    .unwrap()
+}
+
+#[test]
+fn sweep_and_least_squares_agree_where_both_must() {
+    let w: Vec<f32> = (0..128).map(|i| ((i * 37 + 11) % 128) as f32 / 64.0 - 0.995).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let rows = |name: &str, x: Vec<f32>| {
+        let path = folder.path().join(name);
+        let x = ndarray::Array2::from_shape_vec((x.len() / 16, 16), x).unwrap();
+        ndarray_npy::write_npy(&path, &x).unwrap();
+        path
+    };
+    let both = |model: &Model, x: &std::path::Path| {
+        let data = Dataset::open(&DataOptions::new(x.to_string_lossy()), &InputSpec::of(model)).unwrap();
+        ["least-squares", "sparse-gpt"].map(|algorithm| {
+            let options = named(Goal::Sparsity(0.5), "hessian", algorithm, Scope::Layer);
+            let pruned = pruned(model, &options, Some(&data)).0;
+            weights(&pruned)[0].1.to_f32().unwrap().into_owned()
+        })
+    };
+    // Inputs that have nothing in common: no weight makes up for another, and w²·Σx² says in both which half goes.
+    let model = product(&w);
+    let apart = (0..16 * 16).map(|i| if i / 16 == i % 16 { 1.0 + (i % 16) as f32 / 8.0 } else { 0.0 });
+    let [solved, swept] = both(&model, &rows("apart.npy", apart.collect()));
+    assert_eq!(solved.iter().filter(|w| **w == 0.0).count(), 64);
+    for ((a, b), w) in solved.iter().zip(&swept).zip(&w) {
+        assert_eq!(*a == 0.0, *b == 0.0);
+        assert!((a - b).abs() < 1e-6 && (*a == 0.0 || (a - w).abs() < 1e-4), "{a} {b} {w}");
+    }
+    // Inputs of which each is also a part of the next, and half of the weights gone before: the same half, and nothing to make up for.
+    let halved: Vec<f32> = w.iter().enumerate().map(|(i, w)| if i * 5 % 8 < 4 { *w } else { 0.0 }).collect();
+    let mixed = (0..16 * 64).map(|i| ((i * 7919) % 1009) as f32 / 504.5 - 1.0).collect::<Vec<f32>>();
+    let mixed = mixed.iter().enumerate().map(|(i, x)| x + if i % 16 > 0 { mixed[i - 1] } else { 0.0 });
+    let [solved, swept] = both(&product(&halved), &rows("mixed.npy", mixed.collect()));
+    for ((a, b), w) in solved.iter().zip(&swept).zip(&halved) {
+        assert!((a - b).abs() < 1e-6 && (a - w).abs() < 1e-3 && (*w == 0.0) == (*a == 0.0), "{a} {b} {w}");
+    }
 }

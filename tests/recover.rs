@@ -52,7 +52,7 @@ fn what_was_solved_anew_comes_nearer_still() {
 fn channels_that_went_stay_away() {
     let options = PruneOptions { pattern: Pattern::Channel, ..PruneOptions::new(Goal::Macs(0.5)) };
     let (model, cut, _) = pruned(&options);
-    let (_, trained, report) = pruned(&recovering(options, 60));
+    let (_, trained, report) = pruned(&recovering(options, 120));
     let shapes = |m: &Model| weights(m).iter().map(Vec::len).collect::<Vec<_>>();
     assert_eq!(shapes(&cut), shapes(&trained));
     let eval = open(&model, "digits_eval.npz", 200);

@@ -44,8 +44,7 @@ pub fn prune(
     let mut report = written(model, &plan)?;
     if let Some(wanted) = options.recover {
         let data = data.ok_or_else(|| Error::usage("--recover trains on data: give --data"))?;
-        let mut how = RecoverOptions { seed: options.seed, ..RecoverOptions::new(wanted.steps) };
-        how.rate = wanted.rate.unwrap_or(how.rate);
+        let how = RecoverOptions { rate: wanted.rate, seed: options.seed, ..RecoverOptions::new(wanted.steps) };
         report.recovered = Some(recover(&float, model, data.dataset, &how, progress)?);
     }
     report.sparse = stored_sparse(model, &plan)?;

@@ -83,6 +83,9 @@ pub fn decide(model: &Model, options: &PruneOptions, data: Option<Data>, progres
     }
 }
 
+/// What was found before, of every tensor or layer.
+type Found<K, T> = RefCell<BTreeMap<K, Rc<[T]>>>;
+
 /// What all ways stand on.
 struct Ground<'a> {
     model: &'a Model,
@@ -90,9 +93,9 @@ struct Ground<'a> {
     data: Option<Data<'a>>,
     progress: &'a dyn Progress,
     /// By criterion, of every tensor; none of one that is kept or of which the criterion knows nothing.
-    scores: RefCell<BTreeMap<&'static str, Rc<[Vec<f32>]>>>,
+    scores: Found<&'static str, Vec<f32>>,
     /// By criterion and algorithm, for shares that are measured.
-    layers: RefCell<BTreeMap<(&'static str, &'static str), Rc<[LayerSensitivity]>>>,
+    layers: Found<(&'static str, &'static str), LayerSensitivity>,
 }
 
 impl Ground<'_> {

@@ -7,6 +7,9 @@
 //! x̂ is what the layer is fed in the pruned model, x in the float one; s − ŝ is the error that the other operand of a residual sum has
 //! by then, which this layer makes up for. Each layer sees the pruned ones before it. (Frantar and Alistarh, "SparseGPT", ICML 2023, solve
 //! the same problem for one layer; targets from the float model are those of Hubara et al., "AdaQuant", ICML 2021.)
+//!
+//! μ = (10⁻³ + n/N)·mean(H_kk) for n weights that stay and N rows: where rows are few to tell of many weights, these stay nearer to what
+//! they were (ridge regression, Hoerl and Kennard, 1970).
 
 use std::sync::Arc;
 
@@ -22,6 +25,7 @@ use crate::progress::Progress;
 use crate::second_order::moments::Centred;
 use crate::second_order::{self, Bias, Order, Walk, least_squares};
 
+/// The least μ, as a share of the mean of H_kk.
 const DAMPING: f64 = 1e-3;
 
 /// Masks of the layers of a step: which weights of each go, given what is known of it, as the tensors hold them.
@@ -106,7 +110,8 @@ impl Known<'_> {
             let column = o % c.outputs;
             let own: Vec<f32> = (0..c.depth).map(|k| weights[c.element(o, k)]).collect();
             let support: Vec<usize> = (0..c.depth).filter(|k| !mask[c.element(o, *k)]).collect();
-            let solved = least_squares(m.h.as_ref(), |k| m.g[(k, column)], &own, &support, DAMPING)?;
+            let damping = DAMPING + support.len() as f64 / m.rows().max(1) as f64;
+            let solved = least_squares(m.h.as_ref(), |k| m.g[(k, column)], &own, &support, damping)?;
             let mut row = vec![0f32; c.depth];
             support.iter().zip(&solved).for_each(|(k, w)| row[*k] = *w as f32);
             let shift = m.shift(column, &row) as f32;

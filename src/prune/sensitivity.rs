@@ -31,6 +31,8 @@ use crate::second_order::{Order, Walk};
 const LEVELS: [f64; 4] = [0.5, 0.7, 0.85, 0.95];
 /// Samples on which the damage is measured; a ranking needs fewer than a promise.
 const MEASURED: usize = 32;
+/// Every so many batches, one is measured on and the others are fitted to, so that a layer which fits too closely shows.
+const HELD: usize = 3;
 /// Steps in which shares are sought.
 const STEPS: usize = 200;
 /// Samples on which layers are solved.
@@ -108,10 +110,11 @@ pub(super) fn damages(
     data: Data,
     progress: &dyn Progress,
 ) -> Result<Vec<LayerSensitivity>> {
-    let judge = Judge::new(model, data, spread_samples(data, MEASURED))?;
+    let (measured, fitted) = parts(data);
+    let judge = Judge::new(model, data, measured)?;
     let order = Order::of(model);
     let layers = Layer::all(model, &order, tensors).0;
-    let mut walk = Walk::new((model, 1), &order, (data.dataset, data.runtime), spread_samples(data, FITTED))?;
+    let mut walk = Walk::new((model, 1), &order, (data.dataset, data.runtime), fitted)?;
     let mut found = Vec::new();
     progress.start("pruning layers alone", layers.len() as u64);
     for (place, step) in steps(&order, &layers) {
@@ -147,11 +150,18 @@ pub(super) fn damages(
     Ok(found)
 }
 
-/// Batches that hold about so many samples, spread over the data.
-fn spread_samples(data: Data, samples: usize) -> Vec<usize> {
-    let all = data.dataset.batch_count();
-    let count = (samples * all).div_ceil(data.dataset.len().max(1)).clamp(1, all.max(1));
-    (0..count.min(all)).map(|i| i * all / count).collect()
+/// Batches to measure on and batches to fit to; the same where there are but two.
+fn parts(data: Data) -> (Vec<usize>, Vec<usize>) {
+    let (held, others): (Vec<usize>, Vec<usize>) = (0..data.dataset.batch_count()).partition(|i| i % HELD == HELD - 1);
+    let measured = if held.is_empty() { &others } else { &held };
+    (spread(measured, MEASURED, data), spread(&others, FITTED, data))
+}
+
+/// Some of the batches, spread over them, that hold about so many samples.
+fn spread(batches: &[usize], samples: usize, data: Data) -> Vec<usize> {
+    let wanted = (samples * data.dataset.batch_count()).div_ceil(data.dataset.len().max(1)).max(1);
+    let count = wanted.min(batches.len());
+    (0..count).map(|i| batches[i * batches.len() / count]).collect()
 }
 
 /// The sums of the lowest scores at the shares 0, 1/[`STEPS`], … 1.

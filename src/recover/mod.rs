@@ -31,9 +31,8 @@ use trainer::Trainer;
 #[derive(Debug, Clone, Copy)]
 pub struct RecoverOptions {
     pub steps: usize,
-    /// The most that a step moves weights by, as a share of their size: reached after a twentieth of the steps, it falls to zero along
-    /// half a cosine.
-    pub rate: f64,
+    /// The most that a step moves weights by, as a share of their size; `None`: by how much is wrong when training begins.
+    pub rate: Option<f64>,
     /// Samples of a step; fewer where the data are few.
     pub batch: usize,
     pub seed: u64,
@@ -41,13 +40,16 @@ pub struct RecoverOptions {
 
 impl RecoverOptions {
     pub fn new(steps: usize) -> Self {
-        RecoverOptions { steps, rate: 1e-2, batch: 64, seed: 0 }
+        RecoverOptions { steps, rate: None, batch: 64, seed: 0 }
     }
 
-    fn rate_at(&self, step: usize) -> f64 {
-        let done = step as f64 / self.steps as f64;
-        let turned = std::f64::consts::PI * (done - WARM_UP).max(0.0) / (1.0 - WARM_UP);
-        self.rate * (done / WARM_UP).min(1.0) * (0.5 + 0.5 * turned.cos())
+    /// The share of the rate at a step (from 1): it rises in the beginning, until Adam knows how large gradients are, and falls to zero
+    /// along half a cosine (Loshchilov and Hutter, SGDR, 2017).
+    fn share_at(&self, step: usize) -> f64 {
+        let (step, steps) = (step as f64, self.steps as f64);
+        let rising = (RISING * steps).max(RISING_STEPS).min(0.25 * steps);
+        let turned = std::f64::consts::PI * (step - rising).max(0.0) / (steps + 1.0 - rising);
+        (step / rising).min(1.0) * (0.5 + 0.5 * turned.cos())
     }
 }
 
@@ -58,6 +60,8 @@ pub struct RecoverReport {
     pub steps: usize,
     /// The step whose weights won.
     pub best: usize,
+    /// The most that a step moved weights by, as a share of their size.
+    pub rate: f64,
     /// Share of the outputs' energy that is wrong, on samples held back, before and after.
     pub before: f64,
     pub after: f64,
@@ -79,12 +83,17 @@ impl std::fmt::Display for RecoverReport {
     }
 }
 
-/// The share of the steps in which the rate rises.
-const WARM_UP: f64 = 0.05;
+/// The rate as a share of what is wrong, and the most that it is. A network that keeps 5 % of its weights comes from an error of 0.38 to 0.26,
+/// 0.23 and 0.21 in 300 steps of at most 1, 2 and 4 %; one with a quarter of its work, from 0.097 to 0.081 with 1.9 % and 0.075 with 0.5 %.
+const STEP: f64 = 0.1;
+const MOST: f64 = 0.05;
+/// The share of the steps in which the rate rises, and the least number of them, a quarter at most.
+const RISING: f64 = 0.05;
+const RISING_STEPS: f64 = 30.0;
 /// How often the loss on the samples held back is looked at, in a whole training.
 const LOOKS: usize = 25;
-/// Looks without a better one after which training stops.
-const PATIENCE: usize = 10;
+/// Looks of the second half, in which steps grow small, without a lower loss, after which training stops: large ones alone keep it high.
+const PATIENCE: usize = 8;
 
 /// A parameter of the student.
 struct Parameter {
@@ -126,13 +135,16 @@ pub fn recover(
     }
     let (before, mut best) = (trainer.loss(&parameters)?, 0);
     let (mut after, mut kept) = (before, parameters.iter().map(|p| p.numbers.clone()).collect::<Vec<_>>());
+    let rate = options.rate.unwrap_or_else(|| (STEP * before).min(MOST));
+    // The least loss of the second half, which may stay above that before, and its step.
+    let mut lowest = (f64::INFINITY, 0);
     let mut adam = Adam::new(&parameters);
     let every = options.steps.div_ceil(LOOKS).max(1);
     progress.start("recovering", options.steps as u64);
     let mut done = 0;
     for step in 1..=options.steps {
         let gradients = trainer.gradients(&parameters, step)?;
-        adam.update(&mut parameters, &gradients, options.rate_at(step));
+        adam.update(&mut parameters, &gradients, rate * options.share_at(step));
         progress.step(1);
         done = step;
         if step % every == 0 || step == options.steps {
@@ -141,7 +153,10 @@ pub fn recover(
             if loss < after {
                 (after, best) = (loss, step);
                 kept = parameters.iter().map(|p| p.numbers.clone()).collect();
-            } else if step > best + PATIENCE * every {
+            }
+            if 2 * step <= options.steps || loss < lowest.0 {
+                lowest = (loss, step);
+            } else if 2 * step > options.steps && step > lowest.1 + PATIENCE * every {
                 break;
             }
         }
@@ -153,7 +168,7 @@ pub fn recover(
         edit.set_constant(p.value, Tensor::from_vec(p.shape.clone(), numbers));
     }
     let (tensors, seconds) = (parameters.len(), begin.elapsed().as_secs_f64());
-    Ok(RecoverReport { steps: done, best, before, after, tensors, runtime, seconds, refused })
+    Ok(RecoverReport { steps: done, best, rate, before, after, tensors, runtime, seconds, refused })
 }
 
 /// Weights and biases of contractions in the main graph, in graph order, each once.

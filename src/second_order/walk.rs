@@ -142,11 +142,12 @@ impl<'a> Walk<'a> {
     pub fn advance(&mut self, versions: &[&Model], place: usize) -> Result<()> {
         let waiting = self.order.waiting(place);
         for (shelf, model) in self.shelves.iter_mut().zip(versions) {
-            let step = Step::new(model, &self.waiting, &waiting);
             let next = Shelf::new(self.batches.len())?;
             let first = self.batches.first().map(|b| self.dataset.batch(*b)).transpose()?;
             let Some(first) = first else { continue };
-            let fed = step.fed(&shelf.get(0)?, &first.inputs)?;
+            let had = shelf.get(0)?;
+            let step = Step::new(model, &self.waiting, &waiting, &had);
+            let fed = step.fed(&had, &first.inputs)?;
             let small =
                 |(_, t): &&(String, Tensor)| !t.dtype().is_float() && t.len() <= SMALL && t.dtype() != DType::String;
             let constants = fed.iter().filter(small).map(|(name, _)| name.clone()).collect();
@@ -202,7 +203,8 @@ struct Step {
 }
 
 impl Step {
-    fn new(model: &Model, have: &BTreeSet<ValueId>, want: &BTreeSet<ValueId>) -> Self {
+    /// `had` are values of one batch: the model may not say of what type they are.
+    fn new(model: &Model, have: &BTreeSet<ValueId>, want: &BTreeSet<ValueId>, had: &Values) -> Self {
         let mut copy = model.clone();
         let mut edit = GraphEdit::new(&mut copy);
         let main = edit.main();
@@ -212,7 +214,8 @@ impl Step {
         for v in have.iter().filter(|v| !own.contains(v)) {
             let name = edit.fresh_name(&format!("{}_waiting", model.name(*v)));
             let ty = edit.tensor_type(*v);
-            let input = edit.new_value(&name, Some(Type::tensor(&TensorType { dtype: ty.dtype, shape: ty.shape })));
+            let dtype = ty.dtype.or(had.get(v).map(Tensor::dtype));
+            let input = edit.new_value(&name, Some(Type::tensor(&TensorType { dtype, shape: ty.shape })));
             for u in edit.uses(*v).to_vec() {
                 if let Use::Node { node, input: index } = u {
                     edit.set_input(node, index, Some(input));
