@@ -51,21 +51,21 @@ fn the_largest_inputs_of_the_largest_weights_give_their_sum() {
     assert!(y.iter().all(|y| (y - 64.0).abs() < 0.3), "{y:?}");
 }
 
-/// By itself the file serves processors that it was not made on, and the plan says so.
+/// By itself weights are kept small where the runtime would lose something, or is not there to be asked; the plan says which.
 #[test]
-fn what_is_not_said_serves_every_processor() {
+fn what_is_not_said_is_asked_of_the_processor() {
+    assert!(!quantize::overflows("tract"));
     let model = load("digits");
     let data = open(&model, "digits_calib.npz", 50);
     let options = QuantOptions::for_target("onnxruntime").unwrap();
     let ranges = statistics(&model, &options, "min-max", &data).ranges();
     let plan = quantize::plan(&model, Some(&ranges), &options).unwrap();
-    assert_eq!(plan.notes.iter().filter(|n| n.contains("kept within 16 bits")).count(), 1, "{:?}", plan.notes);
-    let mut made = model.clone();
-    quantize::apply(&mut made, &plan).unwrap();
-    assert_eq!(
-        onnxpress::onnx::to_bytes(&made).unwrap(),
-        onnxpress::onnx::to_bytes(&pressed(&model, &ranges, Format::Qdq, Switch::On)).unwrap()
-    );
+    let wanted = match quantize::overflows("onnxruntime") {
+        true => "kept within 16 bits",
+        false => "add in 32 bits",
+    };
+    assert_eq!(plan.notes.iter().filter(|n| n.contains(wanted)).count(), 1, "{:?}", plan.notes);
+    assert!(present().is_some() || quantize::overflows("onnxruntime"));
 }
 
 /// tract's kernels add in 32 bits: where ONNX Runtime gives the same, nothing was lost there.

@@ -51,6 +51,7 @@ pub use decide::{plan, values_to_observe};
 pub use equalize::{Equalized, equalize};
 pub use measure::{Measured, measure};
 pub use options::{Activations, Format, Granularity, QuantOptions, Switch, Weights};
+pub use pairs::overflows;
 pub use params::{QParams, QType};
 pub use plan::{Decision, NodePlan, QuantPlan, WeightPlan};
 pub use subset::{stand_in, without};

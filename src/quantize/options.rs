@@ -216,7 +216,7 @@ pub struct QuantOptions {
     /// Whether channels are made alike on both sides of what is between two layers; `auto`: where weights have one scale, if that pays.
     pub equalize: Switch,
     /// Whether neighbouring weights are kept so small that no kernel that adds two products in 16 bits overflows; `auto`: where the target's
-    /// runtime has such kernels on any processor.
+    /// runtime has such kernels on this processor, or cannot be asked.
     pub reduce_range: Switch,
     /// Whether nodes are timed in the target's runtime, and stay float where integers are not faster; `auto`: where the preset wants it, or
     /// the result is slower than the original.
