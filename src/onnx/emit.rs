@@ -108,6 +108,10 @@ fn model_proto(model: &Model) -> ModelProto {
     p.doc_string = meta.doc;
     p.metadata_props = entries(&meta.metadata);
     p.opset_import = model.opset_imports().iter().map(import).collect();
+    // From IR version 3 on a model says its opset, which was the first before.
+    if p.opset_import.is_empty() && p.ir_version.is_some_and(|v| v >= 3) {
+        p.opset_import.push(OperatorSetIdProto { domain: None, version: Some(model.onnx_opset()) });
+    }
     p.graph = Some(graph_proto(model, model.main()));
     p.functions = model.functions().iter().map(|f| function_proto(model, f)).collect();
     p

@@ -104,12 +104,8 @@ impl<'m> GraphEdit<'m> {
         self.model.opset_imports.retain(|o| o.domain != domain);
     }
 
-    /// From version 3 on a model says its opset, which was the first before.
     pub fn set_ir_version(&mut self, version: i64) {
         self.model.meta.ir_version = Some(version);
-        if version >= 3 && self.model.opset_imports.is_empty() {
-            self.set_opset("", self.model.onnx_opset());
-        }
     }
 
     pub fn add_function(&mut self, function: super::model::Function) {
