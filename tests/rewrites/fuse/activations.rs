@@ -218,8 +218,8 @@ proptest! {
 
     #[test]
     fn hard_sigmoid_is_said_in_one(
-        // The sum may cancel in a single element, which then is all rounding.
-        dims in select(&DIMS[1..]), a in -3f32..5.0, m in 0.5f32..8.0, form in 0..4usize, swapped: bool,
+        // Where nearly all elements become zero the sum may cancel in the largest one, which then is all rounding.
+        dims in select(&DIMS[1..]), a in 2f32..5.0, m in 0.5f32..8.0, form in 0..4usize, swapped: bool,
     ) {
         rewrites("fuse-hard-sigmoid", &hard_sigmoid(dims, a, m, m, form, swapped).text())?;
     }
