@@ -202,3 +202,21 @@ fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, c)| c)
 }
+
+/// At most `count` of these batches, spread evenly.
+pub fn spread(batches: &[usize], count: usize) -> Vec<usize> {
+    let count = count.min(batches.len());
+    (0..count).map(|i| batches[i * batches.len() / count]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_few_of_many_are_spread() {
+        assert_eq!(spread(&[0, 1, 3, 4, 6, 7], 3), [0, 3, 6]);
+        assert_eq!(spread(&[5], 3), [5]);
+        assert!(spread(&[], 3).is_empty());
+    }
+}

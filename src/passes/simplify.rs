@@ -83,12 +83,13 @@ pub fn simplify(model: &mut Model, options: &SimplifyOptions) -> Result<Simplify
     let passes = chosen(options)?;
     let mut report = SimplifyReport { nodes_before: model.operator_count(), ..Default::default() };
     let mut counts = vec![0; passes.len()];
-    let mut targeted = false;
+    let is_targeted = |pass: &&Pass| TARGETED.contains(&pass.name);
+    let mut targeted = !passes.iter().any(is_targeted);
     for _ in 0..MAX_ROUNDS {
         report.refusals.clear();
         crate::analysis::infer(&mut GraphEdit::new(model));
         let mut changed = false;
-        let of_now = |(pass, _): &(&&Pass, &mut usize)| targeted || !TARGETED.contains(&pass.name);
+        let of_now = |(pass, _): &(&&Pass, &mut usize)| targeted || !is_targeted(pass);
         for (pass, count) in passes.iter().zip(&mut counts).filter(of_now) {
             let done = (pass.run)(&mut GraphEdit::new(model))?;
             tracing::debug!(pass = pass.name, applied = done.applied, refused = done.refusals.len());

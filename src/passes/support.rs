@@ -2,7 +2,9 @@
 
 use super::Outcome;
 use crate::ir::shape::axis_of;
-use crate::ir::{DType, Dim, Element, GraphEdit, Model, NamedAttr, Node, NodeId, Origin, Tensor, ValueId};
+use crate::ir::{
+    DType, Dim, Element, GraphEdit, Model, NamedAttr, NewNode, Node, NodeId, Origin, Place, Tensor, ValueId,
+};
 use crate::ops;
 
 /// Operators that broadcast their operands element by element.
@@ -18,6 +20,18 @@ const LONGEST: usize = 1 << 20;
 /// A size that things may be made for one by one.
 pub(super) fn length(dim: &Dim) -> Option<usize> {
     usize::try_from(dim.known()?).ok().filter(|n| *n <= LONGEST)
+}
+
+/// Inserts a node; its first output.
+pub(super) fn made(edit: &mut GraphEdit, place: Place, node: NewNode) -> Option<ValueId> {
+    let id = edit.insert(place, node);
+    edit.node(id).output(0)
+}
+
+/// A new initializer of integers in the graph of `node`, on one axis.
+pub(super) fn ints(edit: &mut GraphEdit, node: NodeId, hint: &str, values: Vec<i64>) -> ValueId {
+    let graph = edit.node(node).graph();
+    edit.add_initializer(graph, hint, Tensor::from_vec([values.len()], values))
 }
 
 /// Lets everything that reads the node's only live output read `value` instead, and removes the node.

@@ -21,7 +21,7 @@ use super::resolve::{Known, resolve};
 use super::sensitivity::{LayerSensitivity, damages};
 use super::way::Way;
 use super::{Goal, Pattern, channel, tensors};
-use crate::data::Dataset;
+use crate::data::{Dataset, spread};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ir::{GraphEdit, Model};
 use crate::progress::Progress;
@@ -209,10 +209,4 @@ fn stages(options: &PruneOptions, kind: Kind) -> Vec<Goal> {
         }
         (goal, _) => vec![goal],
     }
-}
-
-/// At most `count` of these, spread evenly.
-fn spread(batches: &[usize], count: usize) -> Vec<usize> {
-    let count = count.min(batches.len());
-    (0..count).map(|i| batches[i * batches.len() / count]).collect()
 }

@@ -22,6 +22,7 @@ use super::resolve::Known;
 use super::select::lowest;
 use super::way::Way;
 use super::{PruneOptions, mask, tensors};
+use crate::data::spread;
 use crate::error::Result;
 use crate::ir::{GraphEdit, Model};
 use crate::progress::Progress;
@@ -154,14 +155,9 @@ pub(super) fn damages(
 fn parts(data: Data) -> (Vec<usize>, Vec<usize>) {
     let (held, others): (Vec<usize>, Vec<usize>) = (0..data.dataset.batch_count()).partition(|i| i % HELD == HELD - 1);
     let measured = if held.is_empty() { &others } else { &held };
-    (spread(measured, MEASURED, data), spread(&others, FITTED, data))
-}
-
-/// Some of the batches, spread over them, that hold about so many samples.
-fn spread(batches: &[usize], samples: usize, data: Data) -> Vec<usize> {
-    let wanted = (samples * data.dataset.batch_count()).div_ceil(data.dataset.len().max(1)).max(1);
-    let count = wanted.min(batches.len());
-    (0..count).map(|i| batches[i * batches.len() / count]).collect()
+    // Batches that hold about so many samples.
+    let count = |samples: usize| (samples * data.dataset.batch_count()).div_ceil(data.dataset.len().max(1)).max(1);
+    (spread(measured, count(MEASURED)), spread(&others, count(FITTED)))
 }
 
 /// The sums of the lowest scores at the shares 0, 1/[`STEPS`], … 1.

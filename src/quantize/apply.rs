@@ -243,11 +243,7 @@ pub(super) fn shared_weight(
 
 /// The graph that holds `weight`: its readers, in whatever subgraph, can see what is put there.
 pub(super) fn home(edit: &GraphEdit, weight: ValueId, node: &NodePlan) -> crate::ir::GraphId {
-    match edit.value(weight).origin() {
-        crate::ir::Origin::Initializer(graph) | crate::ir::Origin::Input(graph) => graph,
-        crate::ir::Origin::Node { node, .. } => edit.node(node).graph(),
-        crate::ir::Origin::Detached => edit.node(node.id).graph(),
-    }
+    edit.home(weight).unwrap_or_else(|| edit.node(node.id).graph())
 }
 
 /// Drops initializers and constants that only the float operators read.

@@ -48,7 +48,7 @@ pub fn values_to_observe(model: &Model, options: &QuantOptions) -> Vec<String> {
     for id in model.graph(model.main()).nodes().iter().chain(&inner) {
         let operands = match contraction(model, *id) {
             Ok(c) => vec![c.x],
-            Err(_) if inner.contains(id) => vec![],
+            Err(_) if model.node(*id).graph() != model.main() => vec![],
             Err(_) => operands(model, *id).filter(|_| products).map_or(vec![], |(a, b)| vec![a, b]),
         };
         let outputs = model.node(*id).output(0).filter(|_| !operands.is_empty()).map(|y| settled(model, y));

@@ -156,7 +156,7 @@ pub fn recover(
             }
             if 2 * step <= options.steps || loss < lowest.0 {
                 lowest = (loss, step);
-            } else if 2 * step > options.steps && step > lowest.1 + PATIENCE * every {
+            } else if step > lowest.1 + PATIENCE * every {
                 break;
             }
         }

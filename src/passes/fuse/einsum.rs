@@ -14,7 +14,7 @@
 
 use crate::error::Result;
 use crate::ir::{GraphEdit, NewNode, NodeId, Place, Tensor, ValueId};
-use crate::passes::support::permuted;
+use crate::passes::support::{ints, made, permuted};
 use crate::passes::{Outcome, Pass, PassReport, for_each};
 
 pub(in crate::passes) const PASS: Pass =
@@ -121,25 +121,19 @@ fn by_weight(
         let product = edit.new_value_like(&format!("{name}_product"));
         edit.attach_output(id, 0, product);
         let outer: Vec<i64> = outer.iter().map(|n| *n as i64).collect();
-        let shape = edit.add_initializer(graph, &format!("{name}_shape"), sizes_of([&kept[..], &outer].concat()));
+        let shape = ints(edit, id, &format!("{name}_shape"), [&kept[..], &outer].concat());
         let node = NewNode::new("Reshape").name(format!("{name}_Reshape")).input(product).input(shape);
         edit.insert(Place::After(id), node.output_into(y));
     }
     Outcome::Applied
 }
 
-fn sizes_of(sizes: Vec<i64>) -> Tensor {
-    Tensor::from_vec([sizes.len()], sizes)
-}
-
 /// `x` in these sizes, for `id`.
 fn rows_of(edit: &mut GraphEdit, id: NodeId, x: ValueId, sizes: Vec<i64>) -> Option<ValueId> {
-    let graph = edit.node(id).graph();
     let name = edit.name(x).to_string();
-    let shape = edit.add_initializer(graph, &format!("{name}_shape"), sizes_of(sizes));
+    let shape = ints(edit, id, &format!("{name}_shape"), sizes);
     let node = NewNode::new("Reshape").name(format!("{name}_Reshape")).input(x).input(shape);
-    let node = edit.insert(Place::Before(id), node.output(format!("{name}_rows"), None));
-    edit.node(node).output(0)
+    made(edit, Place::Before(id), node.output(format!("{name}_rows"), None))
 }
 
 /// A product of two stacks of matrices, whose last two axes may be turned.
@@ -170,8 +164,7 @@ fn of_activations(
         let rank = batch.len() as i64 + 2;
         let order: Vec<i64> = (0..rank - 2).chain([rank - 1, rank - 2]).collect();
         let node = NewNode::new("Transpose").name(format!("{name}_Transpose")).input(*input).attr("perm", order);
-        let node = edit.insert(Place::Before(id), node.output(format!("{name}_turned"), None));
-        *input = edit.node(node).output(0).unwrap_or(*input);
+        *input = made(edit, Place::Before(id), node.output(format!("{name}_turned"), None)).unwrap_or(*input);
     }
     edit.set_op(id, "MatMul", "");
     edit.remove_attr(id, "equation");

@@ -16,7 +16,7 @@
 use crate::analysis::shape_of;
 use crate::error::Result;
 use crate::ir::{DType, Dim, GraphEdit, Model, NewNode, NodeId, Place, Tensor, ValueId};
-use crate::passes::support::length;
+use crate::passes::support::{ints, length, made};
 use crate::passes::{Outcome, Pass, PassReport, for_each};
 
 pub(in crate::passes) const PASS: Pass = Pass {
@@ -123,7 +123,7 @@ impl Rows {
         if left.is_some() || right.is_some() {
             let parts = [left, Some(self.x), right].into_iter().flatten().map(Some);
             let concat = NewNode::new("Concat").name(format!("{label}_wide")).inputs(parts).attr("axis", axis);
-            let wide = put(edit, Place::Before(node), concat, &format!("{label}_wide"));
+            let wide = made(edit, Place::Before(node), concat.output(format!("{label}_wide"), None));
             edit.set_input(node, 0, wide);
         }
         edit.set_attr(node, "pads", self.pads);
@@ -132,16 +132,13 @@ impl Rows {
         edit.detach_output(node, 0);
         let rows = edit.new_value_like(&format!("{label}_rows"));
         edit.attach_output(node, 0, rows);
-        let graph = edit.node(node).graph();
-        let mut ints = |what: &str, values: Vec<i64>| {
-            edit.add_initializer(graph, &format!("{label}_{what}"), Tensor::from_vec([values.len()], values))
-        };
+        let mut named = |what: &str, values: Vec<i64>| ints(edit, node, &format!("{label}_{what}"), values);
         let take = if stride > 1 {
-            let columns = ints("columns", (0..count).map(|i| (i * stride) as i64).collect());
+            let columns = named("columns", (0..count).map(|i| (i * stride) as i64).collect());
             NewNode::new("Gather").input(rows).input(columns).attr("axis", axis)
         } else {
             let [starts, ends, axes] =
-                [("starts", 0), ("ends", count as i64), ("axes", axis)].map(|(what, v)| ints(what, vec![v]));
+                [("starts", 0), ("ends", count as i64), ("axes", axis)].map(|(what, v)| named(what, vec![v]));
             NewNode::new("Slice").input(rows).input(starts).input(ends).input(axes)
         };
         edit.insert(Place::After(node), take.name(format!("{label}_taken")).output_into(y));
@@ -150,37 +147,30 @@ impl Rows {
 
     /// Zeros of x's sizes but for the last, which is `count`; `None` where there are none to add.
     fn made_of_zeros(&self, edit: &mut GraphEdit, node: NodeId, count: usize) -> Option<ValueId> {
-        let graph = edit.node(node).graph();
-        let label = edit.node_label(node).to_string();
-        let ints = |edit: &mut GraphEdit, what: &str, values: Vec<i64>| {
-            edit.add_initializer(graph, &format!("{label}_{what}"), Tensor::from_vec([values.len()], values))
-        };
         if count == 0 {
             return None;
         }
+        let label = edit.node_label(node).to_string();
+        let hint = |what: &str| format!("{label}_{what}");
+        let put = |edit: &mut GraphEdit, new: NewNode, what: &str| {
+            made(edit, Place::Before(node), new.output(hint(what), None))
+        };
         let known: Option<Vec<i64>> = self.outer.iter().map(|d| Some(length(d)? as i64)).collect();
         let shape = match known {
-            Some(outer) => ints(edit, "zeros_shape", [outer, vec![count as i64]].concat()),
+            Some(outer) => ints(edit, node, &hint("zeros_shape"), [outer, vec![count as i64]].concat()),
             None => {
-                let place = Place::Before(node);
-                let shape = put(edit, place, NewNode::new("Shape").input(self.x), &format!("{label}_shape"))?;
-                let bounds = [0, self.outer.len() as i64, 0].map(|v| ints(edit, "outer", vec![v]));
-                let outer = NewNode::new("Slice").inputs([shape, bounds[0], bounds[1], bounds[2]].map(Some));
-                let outer = put(edit, place, outer, &format!("{label}_outer"))?;
-                let count = ints(edit, "count", vec![count as i64]);
+                let shape = put(edit, NewNode::new("Shape").input(self.x), "shape")?;
+                let [start, end, axis] =
+                    [0, self.outer.len() as i64, 0].map(|v| ints(edit, node, &hint("outer"), vec![v]));
+                let outer = NewNode::new("Slice").inputs([shape, start, end, axis].map(Some));
+                let outer = put(edit, outer, "outer")?;
+                let count = ints(edit, node, &hint("count"), vec![count as i64]);
                 let all = NewNode::new("Concat").inputs([outer, count].map(Some)).attr("axis", 0i64);
-                put(edit, place, all, &format!("{label}_zeros_shape"))?
+                put(edit, all, "zeros_shape")?
             }
         };
         // What it makes where it is not said is float64 in tract.
         let zero = Tensor::from_vec([1], vec![0f32]);
-        let zeros = NewNode::new("ConstantOfShape").input(shape).attr("value", zero);
-        put(edit, Place::Before(node), zeros, &format!("{label}_zeros"))
+        put(edit, NewNode::new("ConstantOfShape").input(shape).attr("value", zero), "zeros")
     }
-}
-
-/// The value of a new node.
-fn put(edit: &mut GraphEdit, place: Place, node: NewNode, hint: &str) -> Option<ValueId> {
-    let id = edit.insert(place, node.output(hint, None));
-    edit.node(id).output(0)
 }

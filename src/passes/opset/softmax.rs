@@ -10,6 +10,7 @@
 
 use super::Change;
 use crate::ir::{GraphEdit, NewNode, NodeId, Place};
+use crate::passes::support::made;
 
 pub(super) static CHANGES: &[Change] = &[
     Change { op_type: "Softmax", since: 13, apply: one_axis },
@@ -38,10 +39,10 @@ fn one_axis(edit: &mut GraphEdit, node: NodeId) -> Result<bool, String> {
     }
     let label = edit.node_label(node).to_string();
     let rows = NewNode::new("Flatten").name(format!("{label}_rows")).input(x).attr("axis", axis);
-    let rows = edit.insert(Place::Before(node), rows.output(format!("{label}_rows"), None));
+    let rows = made(edit, Place::Before(node), rows.output(format!("{label}_rows"), None));
     let shape = NewNode::new("Shape").name(format!("{label}_shape")).input(x);
-    let shape = edit.insert(Place::Before(node), shape.output(format!("{label}_shape"), None));
-    let (Some(rows), Some(shape)) = (edit.node(rows).output(0), edit.node(shape).output(0)) else {
+    let shape = made(edit, Place::Before(node), shape.output(format!("{label}_shape"), None));
+    let (Some(rows), Some(shape)) = (rows, shape) else {
         return Err("the nodes before it have no outputs".into());
     };
     edit.set_input(node, 0, Some(rows));

@@ -1,6 +1,6 @@
 //! The data that decisions stand on, and what runs the model on them.
 
-use crate::data::Dataset;
+use crate::data::{Dataset, spread};
 use crate::progress::Progress;
 use crate::prune::Data;
 use crate::runtime::Runtime;
@@ -42,9 +42,4 @@ impl<'a> Ground<'a> {
         let each = self.dataset.len().div_ceil(self.dataset.batch_count().max(1)).max(1);
         spread(if fit.is_empty() { &all } else { &fit }, samples.div_ceil(each))
     }
-}
-
-fn spread(batches: &[usize], count: usize) -> Vec<usize> {
-    let count = count.min(batches.len());
-    (0..count).map(|i| batches[i * batches.len() / count]).collect()
 }

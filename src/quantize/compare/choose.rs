@@ -22,10 +22,9 @@ use std::collections::BTreeMap;
 
 use super::biases::{layers, uncorrected};
 use super::judge::{Judge, Score};
-use super::samples::spread;
 use super::{Ground, Samples, correct, refine, rounding, staged, weight_ranges};
 use crate::calibrate::{Range, Ranges, Statistics};
-use crate::data::Dataset;
+use crate::data::{Dataset, spread};
 use crate::error::{Error, Result};
 use crate::ir::{Model, Tensor};
 use crate::progress::Progress;

@@ -35,12 +35,6 @@ impl Samples {
     }
 }
 
-/// At most `count` of these, spread evenly.
-pub fn spread(batches: &[usize], count: usize) -> Vec<usize> {
-    let count = count.min(batches.len());
-    (0..count).map(|i| batches[i * batches.len() / count]).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -57,12 +51,5 @@ mod tests {
             assert_eq!(s.fit.len() + s.judge.len(), if all == 1 { 2 } else { all });
             assert!(all == 0 || !s.judge.is_empty() && !s.fit.is_empty());
         }
-    }
-
-    #[test]
-    fn a_few_of_many_are_spread() {
-        assert_eq!(spread(&[0, 1, 3, 4, 6, 7], 3), [0, 3, 6]);
-        assert_eq!(spread(&[5], 3), [5]);
-        assert!(spread(&[], 3).is_empty());
     }
 }

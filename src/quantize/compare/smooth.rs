@@ -19,10 +19,9 @@ use rayon::prelude::*;
 
 use super::press::{power, press, squared_distance};
 use super::products::{BATCHES, Seen, bytes, divide, groups_of, product, sample, side_by_side};
-use super::samples::spread;
 use super::{Alike, ROOM, packed};
 use crate::calibrate::{Range, Ranges};
-use crate::data::Dataset;
+use crate::data::{Dataset, spread};
 use crate::error::Result;
 use crate::ir::{GraphEdit, Model};
 use crate::progress::Progress;

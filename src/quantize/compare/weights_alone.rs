@@ -1,9 +1,8 @@
 //! Weights alone, rounded by data: what GPTQ makes of them, where that brings the outputs nearer on batches that are held back.
 
 use super::judge::Judge;
-use super::samples::spread;
 use super::{Ground, Samples, awq, staged};
-use crate::data::Dataset;
+use crate::data::{Dataset, spread};
 use crate::error::Result;
 use crate::ir::Model;
 use crate::progress::Progress;
