@@ -50,8 +50,11 @@ fn weights_solved_anew_keep_the_outputs_where_a_mask_does_not() {
     let shifted = db("mask", Some(&calibration));
     let solved = db("least-squares", Some(&calibration));
     let swept = db("sparse-gpt", Some(&calibration));
-    println!("mask {plain:.2} dB, biases {shifted:.2}, least squares {solved:.2}, sparse-gpt {swept:.2}");
-    assert!(shifted > plain && solved > shifted + 3.0 && swept > shifted + 3.0);
+    let split = db("admm", Some(&calibration));
+    println!(
+        "mask {plain:.2} dB, biases {shifted:.2}, least squares {solved:.2}, sparse-gpt {swept:.2}, admm {split:.2}"
+    );
+    assert!(shifted > plain && solved > shifted + 3.0 && swept > shifted + 3.0 && split > solved.max(swept));
 }
 
 #[test]
@@ -124,15 +127,18 @@ fn shares_by_sensitivity_and_a_compressed_size_are_met() {
 fn blocks_go_whole() {
     let model = load("digits");
     let options = PruneOptions { pattern: "block:4x1".parse().unwrap(), ..PruneOptions::new(Goal::Sparsity(0.5)) };
-    let (blocks, report) = pruned(&model, &options, None);
-    assert!(report.zeros * 5 > report.weights * 2, "{report}");
-    for (name, t) in weights(&blocks).iter().filter(|(_, t)| t.rank() == 4 && t.shape()[0].is_multiple_of(4)) {
-        let (zeros, row) = (zeros(t), t.len() / t.shape()[0]);
-        let whole = |i: usize| {
-            let first = i / row / 4 * 4 * row + i % row;
-            (0..4).all(|r| zeros[first + r * row] == zeros[first])
-        };
-        assert!((0..zeros.len()).all(whole), "{name}");
+    let calibration = open(&model, "digits_calib.npz", 100);
+    for data in [None, Some(&calibration)] {
+        let (blocks, report) = pruned(&model, &options, data);
+        assert!(report.zeros * 5 > report.weights * 2, "{report}");
+        for (name, t) in weights(&blocks).iter().filter(|(_, t)| t.rank() == 4 && t.shape()[0].is_multiple_of(4)) {
+            let (zeros, row) = (zeros(t), t.len() / t.shape()[0]);
+            let whole = |i: usize| {
+                let first = i / row / 4 * 4 * row + i % row;
+                (0..4).all(|r| zeros[first + r * row] == zeros[first])
+            };
+            assert!((0..zeros.len()).all(whole), "{name}");
+        }
     }
 }
 
@@ -190,7 +196,7 @@ fn product(w: &[f32]) -> Model {
 }
 
 #[test]
-fn sweep_and_least_squares_agree_where_both_must() {
+fn all_algorithms_agree_where_they_must() {
     let w: Vec<f32> = (0..128).map(|i| ((i * 37 + 11) % 128) as f32 / 64.0 - 0.995).collect();
     let folder = tempfile::tempdir().unwrap();
     let rows = |name: &str, x: Vec<f32>| {
@@ -199,9 +205,9 @@ fn sweep_and_least_squares_agree_where_both_must() {
         ndarray_npy::write_npy(&path, &x).unwrap();
         path
     };
-    let both = |model: &Model, x: &std::path::Path| {
+    let all = |model: &Model, x: &std::path::Path| {
         let data = Dataset::open(&DataOptions::new(x.to_string_lossy()), &InputSpec::of(model)).unwrap();
-        ["least-squares", "sparse-gpt"].map(|algorithm| {
+        ["least-squares", "sparse-gpt", "admm"].map(|algorithm| {
             let options = named(Goal::Sparsity(0.5), "hessian", algorithm, Scope::Layer);
             let pruned = pruned(model, &options, Some(&data)).0;
             weights(&pruned)[0].1.to_f32().unwrap().into_owned()
@@ -209,19 +215,23 @@ fn sweep_and_least_squares_agree_where_both_must() {
     };
     // Inputs that have nothing in common: no weight makes up for another, and w²·Σx² says in both which half goes.
     let model = product(&w);
-    let apart = (0..16 * 16).map(|i| if i / 16 == i % 16 { 1.0 + (i % 16) as f32 / 8.0 } else { 0.0 });
-    let [solved, swept] = both(&model, &rows("apart.npy", apart.collect()));
+    let apart = (0..16 * 1024).map(|i| if i / 16 % 16 == i % 16 { 1.0 + (i % 16) as f32 / 8.0 } else { 0.0 });
+    let [solved, others @ ..] = all(&model, &rows("apart.npy", apart.collect()));
     assert_eq!(solved.iter().filter(|w| **w == 0.0).count(), 64);
-    for ((a, b), w) in solved.iter().zip(&swept).zip(&w) {
-        assert_eq!(*a == 0.0, *b == 0.0);
-        assert!((a - b).abs() < 1e-6 && (*a == 0.0 || (a - w).abs() < 1e-4), "{a} {b} {w}");
+    for other in others {
+        for ((a, b), w) in solved.iter().zip(&other).zip(&w) {
+            assert_eq!(*a == 0.0, *b == 0.0);
+            assert!((a - b).abs() < 1e-6 && (*a == 0.0 || (a - w).abs() < 1e-4), "{a} {b} {w}");
+        }
     }
     // Inputs of which each is also a part of the next, and half of the weights gone before: the same half, and nothing to make up for.
     let halved: Vec<f32> = w.iter().enumerate().map(|(i, w)| if i * 5 % 8 < 4 { *w } else { 0.0 }).collect();
     let mixed = (0..16 * 64).map(|i| ((i * 7919) % 1009) as f32 / 504.5 - 1.0).collect::<Vec<f32>>();
     let mixed = mixed.iter().enumerate().map(|(i, x)| x + if i % 16 > 0 { mixed[i - 1] } else { 0.0 });
-    let [solved, swept] = both(&product(&halved), &rows("mixed.npy", mixed.collect()));
-    for ((a, b), w) in solved.iter().zip(&swept).zip(&halved) {
-        assert!((a - b).abs() < 1e-6 && (a - w).abs() < 1e-3 && (*w == 0.0) == (*a == 0.0), "{a} {b} {w}");
+    let [solved, others @ ..] = all(&product(&halved), &rows("mixed.npy", mixed.collect()));
+    for other in others {
+        for ((a, b), w) in solved.iter().zip(&other).zip(&halved) {
+            assert!((a - b).abs() < 1e-6 && (a - w).abs() < 1e-3 && (*w == 0.0) == (*a == 0.0), "{a} {b} {w}");
+        }
     }
 }

@@ -153,6 +153,11 @@ impl Dataset {
         self.source.batches()
     }
 
+    /// Batches that hold about so many samples, one at least.
+    pub fn batches_of(&self, samples: usize) -> usize {
+        (samples * self.batch_count()).div_ceil(self.len().max(1)).max(1)
+    }
+
     pub fn has_labels(&self) -> bool {
         self.source.has_labels()
     }

@@ -4,23 +4,23 @@
 //! criterion ─► scores ─► how many of each tensor (scope) ─► which, and what the others become (algorithm) ─► plan
 //! ```
 //!
-//! What the user leaves open is chosen by data: several ways are tried on two thirds of the batches, the outputs that come nearest to the
-//! float ones on the others win, and the way that won is gone once more with all of them.
+//! What the user leaves open is chosen by data: several ways are tried on two thirds of the batches, the one whose outputs answer as the
+//! float ones do on the others, and come nearest to them, wins ([`judge::best`]), and is gone once more with all of them.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::algorithm::{Kind, sparse_gpt};
-use super::judge::Judge;
+use super::algorithm::Kind;
+use super::judge::{self, Judge, Score};
 use super::layer::Layer;
 use super::masks::Masks;
 use super::options::{PruneOptions, Scope};
 use super::plan::{PrunePlan, TensorPlan};
-use super::resolve::{Known, resolve};
+use super::resolve::resolve;
 use super::sensitivity::{LayerSensitivity, damages};
 use super::way::Way;
-use super::{Goal, Pattern, channel, tensors};
+use super::{Goal, Needs, Pattern, Statistics, channel, tensors};
 use crate::data::{Dataset, spread};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ir::{GraphEdit, Model};
@@ -41,13 +41,14 @@ const WALKED: usize = 2048;
 const HELD: usize = 3;
 /// Ways compete whose zeros are at most this share fewer than the most.
 const FEWER: f64 = 0.01;
-/// Batches that are fitted to while ways are compared, at most.
-const COMPARED: usize = 1024;
-/// The share of the weights that stays in a stage, and how many of these there are at most.
-const STAGE: f64 = 0.3;
+/// Samples that are fitted to while ways are compared, at most.
+const COMPARED: usize = 512;
+/// The share of the weights that stays in a stage, and how many of these there are at most: with more of them the outputs of a network that
+/// keeps 5 % come nearer to the float ones (7.3 instead of 5.6 dB), but answer worse (80.3 instead of 83.2 % of 600 images held back).
+const STAGE: f64 = 0.6;
 const STAGES: f64 = 3.0;
-/// Batches that judge.
-const JUDGING: usize = 256;
+/// Samples that judge, at most.
+const JUDGING: usize = 1024;
 
 /// Decides which weights go, from `data` where there are some.
 ///
@@ -108,7 +109,8 @@ impl Ground<'_> {
             let chosen = all.iter().enumerate().filter(|(i, _)| all.len() == 1 || is_held(*i) == held);
             chosen.map(|(_, index)| *index).collect::<Vec<usize>>()
         };
-        let (judging, fit) = (spread(&part(true), JUDGING), spread(&part(false), COMPARED));
+        let some = |held: bool, samples| spread(&part(held), data.dataset.batches_of(samples));
+        let (judging, fit) = (some(true, JUDGING), some(false, COMPARED));
         let judge = Judge::new(self.model, data, judging)?;
         let mut tried = Vec::new();
         for way in ways {
@@ -118,15 +120,18 @@ impl Ground<'_> {
             let score = judge.score(&pruned)?;
             tracing::debug!("{way}: {:.2} dB, agreement {:?}", score.sqnr_db, score.agreement);
             let zeros: usize = plan.tensors.iter().map(|t| t.zeros).sum();
-            tried.push((way, score.sqnr_db, zeros));
+            tried.push((way, score, zeros));
         }
         // A criterion that knows nothing of some tensors prunes less, and errs less by that alone.
         let most = tried.iter().map(|t| t.2).max().unwrap_or(0) as f64;
         tried.retain(|t| t.2 as f64 >= (1.0 - FEWER) * most);
-        let best = tried.into_iter().max_by(|a, b| a.1.total_cmp(&b.1));
-        let Some((way, db, _)) = best else { return Err(Error::internal("no way was tried")) };
+        let scores: Vec<Score> = tried.iter().map(|t| t.1).collect();
+        let best = judge::best(&scores).ok_or_else(|| Error::internal("no way was tried"))?;
+        let (way, score, _) = tried[best];
         let mut plan = self.plan(way, all)?;
-        plan.notes.push(format!("{way}: the best of {} ways, {db:.1} dB on batches that were held back", ways.len()));
+        let agrees = score.agreement.map_or(String::new(), |(share, _)| format!(", agreement {:.1} %", 100.0 * share));
+        let (count, db) = (ways.len(), score.sqnr_db);
+        plan.notes.push(format!("{way}: the best of {count} ways, {db:.1} dB{agrees} on batches that were held back"));
         Ok(plan)
     }
 
@@ -147,19 +152,26 @@ impl Ground<'_> {
             Masks { pattern, goal: *goal, scope, scores: &scores, layers: &layers }.set(model, &mut tensors)?;
             let Some(data) = self.data else { continue };
             let (solvable, refused) = Layer::all(model, &Order::of(model), &tensors);
-            let masks = |known: &Known| match kind {
-                Kind::Sweep => sparse_gpt::mask(known, pattern),
-                _ => known.plan.mask.clone(),
+            let last = stage + 1 == stages.len();
+            let mut next = vec![Vec::new(); tensors.len()];
+            let seen = |plan: &TensorPlan, i: usize, activations| {
+                if !last && way.criterion.needs == Needs::Activations {
+                    let statistics = Statistics { activations: Some(activations), ..Statistics::default() };
+                    next[i] = way.score((plan, i), (model, options.seed), &statistics);
+                }
             };
-            resolve(model, (&mut tensors, &solvable), (data, batches), (&masks, kind), progress)?;
-            if stage + 1 < stages.len() {
+            resolve(model, (&mut tensors, &solvable), (data, batches), (kind, pattern), progress, seen)?;
+            if !last {
                 // What is gone scores nothing from here on.
-                let mut changed = model.clone();
-                tensors
-                    .iter()
-                    .filter(|t| t.kept.is_none())
-                    .try_for_each(|t| t.write(&mut GraphEdit::new(&mut changed)))?;
-                scores = way.scores((&changed, &tensors), options.seed, self.data, progress)?.into();
+                scores = match way.criterion.needs {
+                    Needs::Activations => next.into(),
+                    _ => {
+                        let mut changed = model.clone();
+                        let open = tensors.iter().filter(|t| t.kept.is_none());
+                        open.clone().try_for_each(|t| t.write(&mut GraphEdit::new(&mut changed)))?;
+                        way.scores((&changed, &tensors), options.seed, self.data, progress)?.into()
+                    }
+                };
                 continue;
             }
             let what = if kind == Kind::Mask { "biases" } else { "weights" };
@@ -201,7 +213,9 @@ impl Ground<'_> {
 /// anew for fewer zeros, as the others have taken over by then.
 fn stages(options: &PruneOptions, kind: Kind) -> Vec<Goal> {
     match (options.goal, options.pattern) {
-        (Goal::Sparsity(share), Pattern::Unstructured) if kind == Kind::Resolve && share < 1.0 => {
+        (Goal::Sparsity(share), Pattern::Unstructured)
+            if matches!(kind, Kind::Resolve | Kind::Split) && share < 1.0 =>
+        {
             let left = 1.0 - share;
             let count = (left.ln() / STAGE.ln()).ceil().clamp(1.0, STAGES);
             let stage = |i: usize| Goal::Sparsity(1.0 - left.powf(i as f64 / count));

@@ -24,8 +24,18 @@ pub(super) struct Judge<'a> {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Score {
     pub sqnr_db: f64,
-    /// Share of positions with the same arg-max, of the first output that has more than one class.
-    pub agreement: Option<f64>,
+    /// Share of positions with the same arg-max, of the first output that has more than one class, and how many there are.
+    pub agreement: Option<(f64, u64)>,
+}
+
+/// Which of these is best: of those that agree as often as the most does, but for its standard error, the one that errs least. Errors alone
+/// say little where few weights are left: what makes all outputs smaller errs much, and answers the same.
+pub(super) fn best(scores: &[Score]) -> Option<usize> {
+    let most = scores.iter().filter_map(|s| s.agreement).max_by(|a, b| a.0.total_cmp(&b.0));
+    let enough = most.map_or(0.0, |(share, count)| share - (share * (1.0 - share) / count.max(1) as f64).sqrt());
+    let agrees = |s: &&(usize, &Score)| s.1.agreement.is_none_or(|(share, _)| share >= enough);
+    let agreeing = scores.iter().enumerate().filter(|s| agrees(&s));
+    agreeing.max_by(|a, b| a.1.sqnr_db.total_cmp(&b.1.sqnr_db)).map(|(i, _)| i)
 }
 
 /// Norms of outputs and of their errors, and positions that agree, of all.
@@ -74,9 +84,24 @@ impl Score {
                 least = least.min(y / e.max(f64::MIN_POSITIVE));
             }
             if all > 0 && agreement.is_none() {
-                agreement = Some(same as f64 / all as f64);
+                agreement = Some((same as f64 / all as f64, all));
             }
         }
         Score { sqnr_db: (20.0 * least.log10()).clamp(-200.0, 200.0), agreement }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_decide_among_those_that_agree_alike() {
+        let of = |sqnr_db, share: f64| Score { sqnr_db, agreement: Some((share, 400)) };
+        // At 0.9 of 400 the standard error is 0.015.
+        assert_eq!(best(&[of(6.0, 0.90), of(12.0, 0.80), of(5.0, 0.89)]), Some(0));
+        assert_eq!(best(&[of(6.0, 0.90), of(12.0, 0.886)]), Some(1));
+        let numbers = |sqnr_db| Score { sqnr_db, agreement: None };
+        assert_eq!((best(&[numbers(3.0), numbers(4.0)]), best(&[])), (Some(1), None));
     }
 }

@@ -3,7 +3,8 @@
 use bytes::Bytes;
 
 use super::Pattern;
-use super::select::Cut;
+use super::plan::TensorPlan;
+use super::select::{Cut, lowest as cut};
 use crate::ir::Tensor;
 
 /// Which weights go, by a cut of their scores.
@@ -63,6 +64,20 @@ pub fn blocks(
     let of: Vec<usize> = (0..scores.len()).map(block).collect();
     scores.iter().zip(&of).for_each(|(s, b)| sums[*b] += s);
     (sums, of)
+}
+
+/// The weights of one tensor that go by its own scores: `zeros` of them, or as many as N:M says.
+pub fn lowest(scores: &[f32], plan: &TensorPlan, pattern: Pattern, zeros: usize) -> Vec<bool> {
+    let of_these = |scores: &[f32], count: usize| by_cut(scores, &mut cut(|| std::iter::once(scores), count));
+    match pattern {
+        Pattern::Of { keep, of } => by_group(scores, &plan.shape, plan.axis, keep, of),
+        Pattern::Block { rows, columns } => {
+            let (sums, of) = blocks(scores, &plan.shape, (plan.channel, plan.axis), (rows, columns));
+            let gone = of_these(&sums, zeros / (rows * columns));
+            of.iter().map(|b| gone[*b]).collect()
+        }
+        _ => of_these(scores, zeros),
+    }
 }
 
 /// Why a tensor of this shape cannot have the pattern.

@@ -43,9 +43,9 @@ impl Masks<'_> {
     /// Sets the masks for this share of zeros.
     fn at(&self, share: f64, tensors: &mut [TensorPlan]) {
         match (self.pattern, self.scope) {
-            (Pattern::Of { keep, of }, _) => {
+            (Pattern::Of { .. }, _) => {
                 for (t, scores) in tensors.iter_mut().zip(self.scores).filter(|(_, s)| !s.is_empty()) {
-                    t.mask = mask::by_group(scores, &t.shape, t.axis, keep, of);
+                    t.mask = mask::lowest(scores, t, self.pattern, 0);
                 }
             }
             (Pattern::Block { rows, columns }, _) => {
@@ -64,8 +64,8 @@ impl Masks<'_> {
                 for (layer, share) in self.layers.iter().zip(shares(self.layers, zeros)) {
                     let scores = &self.scores[layer.tensor];
                     let zeros = (share * scores.len() as f64).round() as usize;
-                    let mut cut = lowest(|| std::iter::once(scores.as_slice()), zeros);
-                    tensors[layer.tensor].mask = mask::by_cut(scores, &mut cut);
+                    let t = &mut tensors[layer.tensor];
+                    t.mask = mask::lowest(scores, t, Pattern::Unstructured, zeros);
                 }
             }
             _ => self.cut(share, tensors, self.scores),

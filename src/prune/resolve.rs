@@ -15,10 +15,10 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::Data;
 use super::algorithm::Kind;
 use super::layer::{Layer, measure, steps};
 use super::plan::{Fresh, TensorPlan};
+use super::{Activations, Data, Pattern};
 use crate::error::Result;
 use crate::ir::{GraphEdit, Model, Tensor};
 use crate::progress::Progress;
@@ -27,9 +27,6 @@ use crate::second_order::{self, Bias, Order, Walk, least_squares};
 
 /// The least μ, as a share of the mean of H_kk.
 const DAMPING: f64 = 1e-3;
-
-/// Masks of the layers of a step: which weights of each go, given what is known of it, as the tensors hold them.
-pub(super) type Masks<'a> = &'a (dyn Fn(&Known) -> Vec<bool> + Sync);
 
 /// What is known of a layer when its turn comes.
 pub(super) struct Known<'a> {
@@ -41,7 +38,8 @@ pub(super) struct Known<'a> {
     pub moments: &'a [Centred],
 }
 
-/// Solves `layers` of `tensors` anew, or their biases alone where `kind` says so, with the zeros that `masks` sets; the other tensors go with the masks that they have.
+/// Solves `layers` of `tensors` anew, or their biases alone where `kind` says so, with the zeros that it sets; the other tensors go with the masks that they have.
+/// `seen` is told of each layer, when it is solved, what meets its weights in the pruned model.
 ///
 /// # Errors
 /// What the data or the runtime refuse.
@@ -49,8 +47,9 @@ pub(super) fn resolve(
     model: &Model,
     (tensors, layers): (&mut [TensorPlan], &[Layer]),
     (data, batches): (Data, &[usize]),
-    (masks, kind): (Masks, Kind),
+    (kind, pattern): (Kind, Pattern),
     progress: &dyn Progress,
+    mut seen: impl FnMut(&TensorPlan, usize, Activations),
 ) -> Result<()> {
     let order = Order::of(model);
     let mut changed = model.clone();
@@ -65,8 +64,10 @@ pub(super) fn resolve(
         walk.advance(&[model, &changed], *place)?;
         let moments = measure(model, &walk, step, true)?;
         for (layer, moments) in step.iter().zip(moments) {
-            solve(model, (layer, &moments), &mut tensors[layer.tensor], (masks, kind));
-            tensors[layer.tensor].write(&mut GraphEdit::new(&mut changed))?;
+            let plan = &mut tensors[layer.tensor];
+            solve(model, (layer, &moments), plan, (kind, pattern));
+            plan.write(&mut GraphEdit::new(&mut changed))?;
+            seen(plan, layer.tensor, Activations { contraction: layer.solved.contraction.clone(), moments });
             progress.step(1);
         }
     }
@@ -75,10 +76,15 @@ pub(super) fn resolve(
 }
 
 /// The weights of one layer, and its bias.
-fn solve(model: &Model, (layer, moments): (&Layer, &[Centred]), plan: &mut TensorPlan, (masks, kind): (Masks, Kind)) {
+fn solve(
+    model: &Model,
+    (layer, moments): (&Layer, &[Centred]),
+    plan: &mut TensorPlan,
+    (kind, pattern): (Kind, Pattern),
+) {
     let Some(weights) = plan.numbers(model) else { return };
     let known = Known { layer: &layer.solved, plan, weights: &weights, moments };
-    let mask = masks(&known);
+    let mask = kind.mask(&known, pattern);
     let fresh = match kind {
         Kind::Mask => Some(known.shifted(&mask)),
         _ => known.solved(&mask),
@@ -110,8 +116,7 @@ impl Known<'_> {
             let column = o % c.outputs;
             let own: Vec<f32> = (0..c.depth).map(|k| weights[c.element(o, k)]).collect();
             let support: Vec<usize> = (0..c.depth).filter(|k| !mask[c.element(o, *k)]).collect();
-            let damping = DAMPING + support.len() as f64 / m.rows().max(1) as f64;
-            let solved = least_squares(m.h.as_ref(), |k| m.g[(k, column)], &own, &support, damping)?;
+            let solved = least_squares(m.h.as_ref(), |k| m.g[(k, column)], &own, &support, damping(support.len(), m))?;
             let mut row = vec![0f32; c.depth];
             support.iter().zip(&solved).for_each(|(k, w)| row[*k] = *w as f32);
             let shift = m.shift(column, &row) as f32;
@@ -125,6 +130,11 @@ impl Known<'_> {
         let bias = layer.bias.as_ref().map(|bias| moved(bias, rows.iter().map(|(_, shift)| *shift)));
         Some(Fresh { weights: Tensor::from_vec(self.plan.shape.clone(), fresh), bias })
     }
+}
+
+/// μ where so many weights of an output stay, as a share of the mean of H_kk.
+pub(super) fn damping(stay: usize, moments: &Centred) -> f64 {
+    DAMPING + stay as f64 / moments.rows().max(1) as f64
 }
 
 fn moved(bias: &Bias, shifts: impl Iterator<Item = f32>) -> Bias {

@@ -19,9 +19,8 @@ use super::judge::Judge;
 use super::layer::{Layer, measure, steps};
 use super::plan::TensorPlan;
 use super::resolve::Known;
-use super::select::lowest;
 use super::way::Way;
-use super::{PruneOptions, mask, tensors};
+use super::{Pattern, PruneOptions, mask, tensors};
 use crate::data::spread;
 use crate::error::Result;
 use crate::ir::{GraphEdit, Model};
@@ -127,19 +126,21 @@ pub(super) fn damages(
         for (layer, moments) in step.iter().zip(&moments) {
             let t = &tensors[layer.tensor];
             let Some(weights) = t.numbers(model) else { continue };
-            let known = Known { layer: &layer.solved, plan: t, weights: &weights, moments };
             let scores = &scores[layer.tensor];
             let level = |sparsity: &f64| -> Result<Level> {
                 let mut alone = t.clone();
                 let zeros = (sparsity * scores.len() as f64).round() as usize;
-                alone.mask = mask::by_cut(scores, &mut lowest(|| std::iter::once(scores.as_slice()), zeros));
+                alone.mask = mask::lowest(scores, t, Pattern::Unstructured, zeros);
                 if kind != Kind::Mask {
-                    alone.fresh = known.solved(&alone.mask).map(std::sync::Arc::new);
+                    let known = Known { layer: &layer.solved, plan: &alone, weights: &weights, moments };
+                    let mask = kind.mask(&known, Pattern::Unstructured);
+                    let fresh = known.solved(&mask).map(std::sync::Arc::new);
+                    (alone.mask, alone.fresh) = (mask, fresh);
                 }
                 let mut pruned = model.clone();
                 alone.write(&mut GraphEdit::new(&mut pruned))?;
                 let score = judge.score(&pruned)?;
-                Ok(Level { sparsity: *sparsity, sqnr_db: score.sqnr_db, agreement: score.agreement })
+                Ok(Level { sparsity: *sparsity, sqnr_db: score.sqnr_db, agreement: score.agreement.map(|a| a.0) })
             };
             let levels = levels.par_iter().map(level).collect::<Result<_>>()?;
             let (node, op_type, gone) = (t.node.clone(), t.op_type.clone(), cumulated(scores));
@@ -155,8 +156,7 @@ pub(super) fn damages(
 fn parts(data: Data) -> (Vec<usize>, Vec<usize>) {
     let (held, others): (Vec<usize>, Vec<usize>) = (0..data.dataset.batch_count()).partition(|i| i % HELD == HELD - 1);
     let measured = if held.is_empty() { &others } else { &held };
-    // Batches that hold about so many samples.
-    let count = |samples: usize| (samples * data.dataset.batch_count()).div_ceil(data.dataset.len().max(1)).max(1);
+    let count = |samples| data.dataset.batches_of(samples);
     (spread(measured, count(MEASURED)), spread(&others, count(FITTED)))
 }
 

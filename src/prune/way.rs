@@ -5,9 +5,9 @@ use super::criterion::{self, Criterion, Scored};
 use super::decide::Data;
 use super::options::{PruneOptions, Scope};
 use super::plan::TensorPlan;
-use super::{Goal, Pattern, statistics};
+use super::{Goal, Pattern, Statistics, statistics};
 use crate::error::{Error, Result};
-use crate::ir::Model;
+use crate::ir::{Model, Tensor};
 use crate::progress::Progress;
 
 /// A way to prune.
@@ -34,12 +34,11 @@ impl std::fmt::Display for Way {
 }
 
 /// Criterion, algorithm and scope that are tried where the user names none, the first one where there is no choice.
-const TRIED: [(&str, &str, Scope); 5] = [
-    ("hessian", "least-squares", Scope::Global),
-    ("magnitude", "least-squares", Scope::Global),
-    ("hessian", "least-squares", Scope::Auto),
-    ("hessian", "least-squares", Scope::Layer),
-    ("hessian", "sparse-gpt", Scope::Layer),
+const TRIED: [(&str, &str, Scope); 4] = [
+    ("hessian", "admm", Scope::Global),
+    ("magnitude", "admm", Scope::Global),
+    ("hessian", "admm", Scope::Auto),
+    ("hessian", "admm", Scope::Layer),
 ];
 
 impl Way {
@@ -49,10 +48,8 @@ impl Way {
         let mut ways: Vec<Way> = Vec::new();
         let blocks = matches!(options.pattern, Pattern::Block { .. });
         for (criterion, algorithm, scope) in tried {
-            // The sweep and measured shares choose single weights.
-            let single = *algorithm == "sparse-gpt" && options.algorithm.is_none()
-                || *scope == Scope::Auto && options.scope.is_none();
-            if blocks && single {
+            // Measured shares choose single weights.
+            if blocks && *scope == Scope::Auto && options.scope.is_none() {
                 continue;
             }
             // A pattern of groups says how much of each tensor goes.
@@ -94,12 +91,17 @@ impl Way {
     ) -> Result<Vec<Vec<f32>>> {
         let mut scores = vec![Vec::new(); tensors.len()];
         statistics::each(self.criterion.needs, (model, tensors), (data, seed), progress, |i, statistics| {
-            let weights = tensors[i].numbers(model).filter(|_| tensors[i].kept.is_none());
-            if let Some(weights) = weights {
-                let scored = Scored { weights: &weights, statistics, seed: seed ^ i as u64 };
-                scores[i] = (self.criterion.score)(&scored);
-            }
+            scores[i] = self.score((&tensors[i], i), (model, seed), statistics);
         })?;
         Ok(scores)
+    }
+
+    /// Scores of the tensor at place `i`, with the zeros and solved weights that it has by now; none of one that is kept.
+    pub fn score(&self, (plan, i): (&TensorPlan, usize), (model, seed): (&Model, u64), known: &Statistics) -> Vec<f32> {
+        let pruned = plan.kept.is_none().then(|| plan.pruned(model).ok()).flatten();
+        let weights = pruned.as_ref().and_then(Tensor::to_f32);
+        let scored =
+            |weights: &[f32]| (self.criterion.score)(&Scored { weights, statistics: known, seed: seed ^ i as u64 });
+        weights.map_or(Vec::new(), |weights| scored(&weights))
     }
 }

@@ -1,7 +1,10 @@
 //! Which weights go in the end, and what becomes of those that stay: one line an algorithm.
 
-pub(super) mod sparse_gpt;
+mod admm;
+mod sparse_gpt;
 
+use super::Pattern;
+use super::resolve::Known;
 use crate::error::{Error, Result};
 
 /// What becomes of the weights.
@@ -21,6 +24,19 @@ pub enum Kind {
     Resolve,
     /// The criterion says how many zeros each tensor gets; which, is told by the errors of those before and what makes up for them.
     Sweep,
+    /// The same, told by weights that are free and weights that keep the pattern, drawn together.
+    Split,
+}
+
+impl Kind {
+    /// Which weights of a layer go: those of the plan's mask, or as many.
+    pub(super) fn mask(self, known: &Known, pattern: Pattern) -> Vec<bool> {
+        match self {
+            Kind::Mask | Kind::Resolve => known.plan.mask.clone(),
+            Kind::Sweep => sparse_gpt::mask(known, pattern),
+            Kind::Split => admm::mask(known, pattern),
+        }
+    }
 }
 
 /// Every algorithm.
@@ -35,6 +51,11 @@ pub static ALGORITHMS: &[Algorithm] = &[
         name: "sparse-gpt",
         summary: "zeros chosen while the weights after them make up for those before, then solved anew",
         kind: Kind::Sweep,
+    },
+    Algorithm {
+        name: "admm",
+        summary: "zeros chosen by free weights and weights that keep the pattern, drawn together, then solved anew",
+        kind: Kind::Split,
     },
 ];
 
