@@ -5,6 +5,7 @@ mod edit;
 pub mod float8;
 mod model;
 mod node;
+mod parts;
 pub mod shape;
 pub mod sort;
 pub mod tensor;
@@ -13,10 +14,9 @@ mod verify;
 
 pub use dtype::DType;
 pub use edit::{GraphEdit, Place};
-pub use model::{
-    Function, Graph, GraphId, Meta, Model, NodeId, OpsetImport, Origin, QuantAnnotation, Use, Value, ValueId,
-};
+pub use model::{GraphId, Model, NodeId, ValueId};
 pub use node::{Attr, NamedAttr, NewNode, Node};
+pub use parts::{Function, Graph, Meta, OpsetImport, Origin, QuantAnnotation, Use, Value};
 pub use shape::{Dim, Shape, TensorType, Type};
 pub use tensor::{Element, Props, SparseTensor, Storage, Tensor};
 pub use verify::verify;

@@ -2,7 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::model::{GraphId, Model, Origin, Use, ValueId};
+use super::model::{GraphId, Model, ValueId};
+use super::parts::{Origin, Use};
 use crate::error::{Error, Result};
 
 /// Checks that

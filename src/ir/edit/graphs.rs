@@ -1,7 +1,8 @@
 //! Graphs: inputs, outputs, type notes, order, one moved into another.
 
 use super::GraphEdit;
-use crate::ir::model::{Graph, GraphId, NodeId, Origin, Use, ValueId};
+use crate::ir::model::{GraphId, NodeId, ValueId};
+use crate::ir::parts::{Graph, Origin, Use};
 
 impl GraphEdit<'_> {
     /// An empty graph, to be held by an attribute of `owner` or by a function.

@@ -11,8 +11,9 @@ mod values;
 use std::collections::HashSet;
 use std::ops::Deref;
 
-use super::model::{Graph, GraphId, Model, NodeId, OpsetImport, Value, ValueId};
+use super::model::{GraphId, Model, NodeId, ValueId};
 use super::node::Node;
+use super::parts::{Graph, OpsetImport, Value};
 
 /// Where a node goes.
 #[derive(Debug, Clone, Copy)]
@@ -108,7 +109,7 @@ impl<'m> GraphEdit<'m> {
         self.model.meta.ir_version = Some(version);
     }
 
-    pub fn add_function(&mut self, function: super::model::Function) {
+    pub fn add_function(&mut self, function: super::parts::Function) {
         self.model.functions.push(function);
     }
 

@@ -1,8 +1,9 @@
 //! Nodes: put in, taken out, their inputs, outputs and attributes.
 
 use super::{GraphEdit, Place};
-use crate::ir::model::{GraphId, NodeId, Origin, Use, ValueId};
+use crate::ir::model::{GraphId, NodeId, ValueId};
 use crate::ir::node::{Attr, NamedAttr, NewNode, NewOutput, Node};
+use crate::ir::parts::{Origin, Use};
 
 impl GraphEdit<'_> {
     pub fn insert(&mut self, place: Place, new: NewNode) -> NodeId {

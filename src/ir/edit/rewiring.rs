@@ -1,7 +1,8 @@
 //! Readers of one value sent to another.
 
 use super::GraphEdit;
-use crate::ir::model::{Origin, Use, ValueId};
+use crate::ir::model::ValueId;
+use crate::ir::parts::{Origin, Use};
 
 impl GraphEdit<'_> {
     /// Every node that reads `old` reads `new`; graph outputs stay.

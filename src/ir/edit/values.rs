@@ -1,7 +1,8 @@
 //! Values: new ones, their types and tensors.
 
 use super::GraphEdit;
-use crate::ir::model::{GraphId, Origin, Value, ValueId};
+use crate::ir::model::{GraphId, ValueId};
+use crate::ir::parts::{Origin, Value};
 use crate::ir::shape::{TensorType, Type};
 use crate::ir::tensor::{SparseTensor, Tensor};
 
