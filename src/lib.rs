@@ -20,7 +20,7 @@
 //! | [`report`] | one serializable value → text, JSON, markdown |
 //! | [`mixed`] | which nodes stay float so that a promise about the outputs holds |
 //! | [`validate`], [`quantize`], [`prune`] | proof; integers for weights and activations; zeros for weights |
-//! | [`recover`] | training what pruning left towards the model as it was |
+//! | [`recover`] | training what pruning or quantization made of a model towards the model as it was |
 //! | [`second_order`] | what an error in a weight costs in its layer's output, and how others make up for it |
 //! | [`calibrate`], [`gradient`] | statistics of the values that flow through a model, and of the gradients of its weights, in one streaming pass |
 //! | [`runtime`] | running models: a prepared copy in tract |

@@ -1,11 +1,13 @@
 //! The whole story: file → clean → quantize → prune → file → proof.
 
 mod decide;
+mod train;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 pub use decide::{Decided, RangeSource, decide};
+pub use train::{Ground, finish};
 
 use crate::calibrate::Calibrator;
 use crate::data::Dataset;
@@ -16,12 +18,14 @@ use crate::passes::{self, SimplifyOptions, SimplifyReport};
 use crate::progress::Progress;
 use crate::prune::{self, PruneOptions};
 use crate::quantize::{self, QuantOptions, QuantPlan, Switch};
+use crate::recover::Recover;
 use crate::report::{Beside, Report};
 use crate::runtime::Runtime;
 use crate::target;
 use crate::validate::ran::ran;
 use crate::validate::{Gates, ValidateOptions, size, validate};
 use crate::{analysis, files, onnx};
+use train::{Unpruned, trained};
 
 /// What [`optimize`] is to do.
 pub struct Optimize<'a> {
@@ -32,6 +36,10 @@ pub struct Optimize<'a> {
     pub prune: Option<PruneOptions>,
     /// `None` leaves the arithmetic in float.
     pub quantize: Option<QuantOptions>,
+    /// Training under the quantization plan; what is pruned alone is trained by its own options.
+    pub recover: Option<Recover>,
+    /// Of training.
+    pub seed: u64,
     pub calibrator: Calibrator,
     /// Ranges found before; else they are calibrated on the data.
     pub ranges: Option<PathBuf>,
@@ -67,6 +75,7 @@ pub fn optimize(
     progress: &dyn Progress,
 ) -> Result<Report> {
     let begin = Instant::now();
+    train::check(o)?;
     let original = load(o.model)?;
     let data = open(&original)?;
     let mut model = original.clone();
@@ -75,31 +84,34 @@ pub fn optimize(
     if let Some(options) = &o.simplify {
         report.simplify = Some(passes::simplify(&mut model, options).map_err(|e| e.in_file(o.model))?);
     }
+    let clean = model.clone();
     if let Some(options) = &o.prune {
         let data = data.as_ref().map(|d| prune::Data { dataset: &d.calibration, runtime: o.calibration_runtime });
         let (plan, done) = prune::prune(&mut model, options, data, progress)?;
         (report.prune_plan, report.prune) = (Some(plan.told()), Some(done));
     }
-    let mut float = model;
+    let pruned = model.clone();
     let mut decided = None;
     if let Some(options) = &o.quantize {
         let source = o.ranges.as_deref().map(RangeSource::File);
         let source =
             source.or(data.as_ref().map(|d| RangeSource::Data(&d.calibration, o.calibration_runtime, o.calibrator)));
-        decided = Some(decide(&mut float, options, source, progress)?);
+        decided = Some(decide(&mut model, options, source, progress)?);
     }
+    let (float, teacher) = (&model, Unpruned::of(o, clean, &pruned, &model));
     report.plan = decided.as_ref().map(|d| d.plan.clone());
-    write(o, &float, &mut report)?;
-    // What is in the file need not be in memory while it is proven.
-    let left = decided.map(|decided| (decided, float));
-    let proof = |report: &mut Report| prove(o, &original, data.as_ref(), report, progress);
-    proof(&mut report)?;
-    if let (Some((decided, float)), Some(data)) = (left, &data)
-        && let Some(better) = repaired(o, &float, (decided, data), &report, progress)?
+    let finished = |report: &mut Report| -> Result<()> {
+        let trained = trained(o, &teacher, float, data.as_ref(), report, progress)?;
+        write(o, trained, report)?;
+        // What is in the file need not be in memory while it is proven.
+        prove(o, &original, data.as_ref(), report, progress)
+    };
+    finished(&mut report)?;
+    if let (Some(decided), Some(data)) = (decided, &data)
+        && let Some(better) = repaired(o, float, (decided, data), &report, progress)?
     {
         report.plan = Some(better);
-        write(o, &float, &mut report)?;
-        proof(&mut report)?;
+        finished(&mut report)?;
     }
     if let Some(data) = &data {
         look_closer(o, &original, data.validation(), &mut report, progress)?;
@@ -109,8 +121,7 @@ pub fn optimize(
 }
 
 /// Applies the plan to the float model, and writes the file.
-fn write(o: &Optimize, float: &Model, report: &mut Report) -> Result<()> {
-    let mut model = float.clone();
+fn write(o: &Optimize, mut model: Model, report: &mut Report) -> Result<()> {
     report.quantize = report.plan.as_ref().map(|plan| quantize::apply(&mut model, plan)).transpose()?;
     onnx::emit(&model, o.output)
 }

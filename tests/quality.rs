@@ -51,6 +51,8 @@ fn press(model: &Path, calib: &Path, eval: &Path, output: &Path) -> Report {
         simplify: Some(SimplifyOptions::before_quantization(preset)),
         prune: None,
         quantize: Some(QuantOptions::for_target(preset.name).unwrap()),
+        recover: None,
+        seed: 0,
         calibrator: calibrate::parse(preset.calibrator).unwrap(),
         ranges: None,
         calibration_runtime: runtime::find("tract").unwrap(),

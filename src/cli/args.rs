@@ -13,6 +13,7 @@ use crate::ir::Model;
 use crate::passes::SimplifyOptions;
 use crate::pipeline::RangeSource;
 use crate::quantize::{self, Activations, Format, Granularity, QuantOptions, Switch, Weights};
+use crate::recover::Recover;
 use crate::validate::Gates;
 use crate::{runtime, target};
 
@@ -205,6 +206,21 @@ fn calibrators() -> String {
     let defaults: Vec<_> = target::PRESETS.iter().map(|p| format!("{} for {}", p.calibrator, p.name)).collect();
     let names = one_of("Rule that finds ranges", calibrate::CALIBRATORS.iter().map(calibrate::Entry::usage));
     format!("{names} [default: {}]", defaults.join(", "))
+}
+
+/// Training towards the float model, shared by all that prune or quantize.
+#[derive(Args, Clone, Copy)]
+pub struct RecoverArgs {
+    /// Train what is pruned or quantized towards the float model on --data, as steps=500: zeros and scales stay as they are
+    #[arg(long, value_name = "steps=N")]
+    pub recover: Option<Recover>,
+}
+
+impl RecoverArgs {
+    /// What `--plan` says of it.
+    pub fn told(self) -> Option<String> {
+        self.recover.map(|r| format!("recover   {r} towards the float model, zeros and scales kept"))
+    }
 }
 
 /// Where the ranges of activations come from: the file, else the data, else nowhere.

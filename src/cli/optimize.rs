@@ -12,6 +12,7 @@ use crate::passes::{SimplifyOptions, SimplifyReport};
 use crate::pipeline::{self, Data, Optimize};
 use crate::prune::{self, PruneOptions, PrunePlan};
 use crate::quantize::QuantPlan;
+use crate::recover::Recover;
 use crate::report;
 use crate::runtime;
 use crate::target;
@@ -89,6 +90,9 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
     if args.gates.gates().any() && !args.plan && args.data.data.is_none() && args.eval.is_none() {
         return Err(Error::usage("--max-drop, --min-speedup and --min-sqnr are measured on --data or --eval"));
     }
+    if args.prune.recover.recover.is_some() && args.data.data.is_none() {
+        return Err(Error::usage("--recover trains on data: give --data"));
+    }
     args.quant.one_source(args.ranges.as_ref())?;
     let Some(path) = output(args.output.as_ref(), args.plan)? else {
         return plan(args, bars);
@@ -99,6 +103,8 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
         simplify: Some(simplify_options(args)?),
         prune: prune_options(args)?,
         quantize: if args.no_quantize { None } else { Some(args.quant.options()?) },
+        recover: recover_at_end(args),
+        seed: args.data.seed,
         calibrator: args.quant.calibrator()?,
         ranges: args.ranges.clone(),
         calibration_runtime,
@@ -150,12 +156,20 @@ fn prune_options(args: &Args) -> Result<Option<PruneOptions>> {
         return Err(Error::usage(format!("{} reads no sparse initializers: leave --sparse out", args.quant.target)));
     }
     let block = target::find(&args.quant.target)?.channels;
-    Ok(Some(PruneOptions { exclude: args.quant.exclude.clone(), block, ..options }))
+    let recover = options.recover.filter(|_| args.no_quantize);
+    Ok(Some(PruneOptions { exclude: args.quant.exclude.clone(), block, recover, ..options }))
+}
+
+/// Training once, under the masks and the grids together; what is pruned alone is trained by the pruner.
+fn recover_at_end(args: &Args) -> Option<Recover> {
+    let prunes = prune_options(args).is_ok_and(|o| o.is_some());
+    args.prune.recover.recover.filter(|_| !(args.no_quantize && prunes))
 }
 
 fn plan(args: &Args, bars: &Bars) -> Result<Done> {
     let (mut model, simplify) = pipeline::load_simplified(&args.model, &simplify_options(args)?)?;
-    let mut plan = Plan { schema_version: report::SCHEMA_VERSION, simplify, prune: None, quantize: None };
+    let recover = args.prune.recover.recover;
+    let mut plan = Plan { schema_version: report::SCHEMA_VERSION, simplify, prune: None, quantize: None, recover };
     let data = args.data.data.as_ref().map(|spec| args.data.open(spec, &model)).transpose()?;
     if let Some(options) = prune_options(args)? {
         let runtime = runtime::find(calibrates(args))?;
@@ -178,6 +192,9 @@ fn plan(args: &Args, bars: &Bars) -> Result<Done> {
     }
     plan.prune.iter().try_for_each(|p| out::write(format_args!("{p}")))?;
     plan.quantize.iter().try_for_each(|p| out::write(format_args!("{p}")))?;
+    if let Some(line) = args.prune.recover.told() {
+        say!("{line}");
+    }
     Ok(Done::Well)
 }
 
@@ -188,4 +205,5 @@ struct Plan {
     simplify: SimplifyReport,
     prune: Option<PrunePlan>,
     quantize: Option<QuantPlan>,
+    recover: Option<Recover>,
 }

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::Done;
-use super::args::{DataArgs, number, one_of, output, positive, runtimes};
+use super::args::{DataArgs, RecoverArgs, number, one_of, output, positive, runtimes};
 use super::bars::Bars;
 use super::out::{put, say};
 use crate::calibrate::Calibrator;
@@ -13,9 +13,7 @@ use crate::error::{Error, Result};
 use crate::ir::Model;
 use crate::passes::SimplifyOptions;
 use crate::pipeline::{self, Optimize};
-use crate::prune::{
-    self, ALGORITHMS, CHANNEL_CRITERIA, CRITERIA, Data, Goal, Pattern, PruneOptions, Recover, Scope, Threshold,
-};
+use crate::prune::{self, ALGORITHMS, CHANNEL_CRITERIA, CRITERIA, Data, Goal, Pattern, PruneOptions, Scope, Threshold};
 use crate::report;
 use crate::runtime::{self, RUNTIMES};
 use crate::target;
@@ -82,9 +80,8 @@ pub struct PruneArgs {
     /// Leave the layers after channels that went as they are: to see what solving them anew brings
     #[arg(long)]
     no_compensation: bool,
-    /// Train towards the float model afterwards, as steps=500
-    #[arg(long, value_name = "steps=N")]
-    recover: Option<Recover>,
+    #[command(flatten)]
+    pub(super) recover: RecoverArgs,
     /// Store zeros as sparse_initializer where that is smaller
     #[arg(long)]
     sparse: bool,
@@ -154,7 +151,7 @@ impl PruneArgs {
             algorithm: algorithm.cloned(),
             scope: self.scope,
             compensate: !self.no_compensation,
-            recover: self.recover,
+            recover: self.recover.recover,
             sparse: self.sparse,
             ..PruneOptions::new(goal)
         };
@@ -187,6 +184,8 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
         simplify,
         prune: Some(options),
         quantize: None,
+        recover: None,
+        seed: args.data.seed,
         calibrator: Calibrator::default(),
         ranges: None,
         calibration_runtime: runtime,
@@ -221,6 +220,9 @@ fn plan(args: &Args, options: &PruneOptions, simplify: Option<&SimplifyOptions>,
     let runtime = runtime::find(&args.runtime)?;
     let data = dataset.as_ref().map(|dataset| Data { dataset, runtime });
     put!("{}", prune::decide(&model, options, data, bars)?);
+    if let Some(line) = args.prune.recover.told() {
+        say!("{line}");
+    }
     Ok(Done::Well)
 }
 

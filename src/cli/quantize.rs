@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use super::Done;
-use super::args::{BudgetArgs, DataArgs, PromiseArgs, QuantArgs, output, range_source, runtimes};
+use super::args::{BudgetArgs, DataArgs, PromiseArgs, QuantArgs, RecoverArgs, output, range_source, runtimes};
 use super::bars::Bars;
 use super::out::{put, say};
 use crate::error::{Error, Result};
 use crate::mixed::Promise;
-use crate::pipeline;
+use crate::pipeline::{self, Ground};
 use crate::quantize::Format;
 use crate::runtime::{self, RUNTIMES};
 use crate::{onnx, quantize};
@@ -33,6 +33,8 @@ pub struct Args {
     promise: PromiseArgs,
     #[command(flatten)]
     budget: BudgetArgs,
+    #[command(flatten)]
+    recover: RecoverArgs,
     /// Print what would be done, and stop
     #[arg(long)]
     plan: bool,
@@ -44,19 +46,29 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
     let (mut model, _) = pipeline::load_simplified(&args.model, &args.quant.simplify()?)?;
     let data = args.data.data.as_ref().map(|spec| args.data.open(spec, &model)).transpose()?;
     let source = range_source(args.ranges.as_ref(), data.as_ref(), &args.runtime, &args.quant)?;
-    let decided = pipeline::decide(&mut model, &options, source, bars)?;
-    let mut plan = decided.plan.clone();
-    if let PromiseArgs { max_drop, min_sqnr } = args.promise
-        && max_drop.or(min_sqnr).is_some()
-    {
-        let no_data = || Error::usage("--max-drop and --min-sqnr are measured on --data");
-        let dataset = data.as_ref().ok_or_else(no_data)?;
-        let promise = Promise::Bounds { max_drop, min_sqnr };
-        let ground = (dataset, runtime::closest_to(&args.quant.target), args.budget.time_budget);
-        plan = pipeline::keep(&model, &decided, promise, ground, bars)?;
+    if args.recover.recover.is_some() {
+        quantize::is_trained(&options)?;
+        if data.is_none() {
+            return Err(Error::usage("--recover trains on data: give --data"));
+        }
     }
+    let decided = pipeline::decide(&mut model, &options, source, bars)?;
+    let PromiseArgs { max_drop, min_sqnr } = args.promise;
+    let promise = max_drop.or(min_sqnr).map(|_| Promise::Bounds { max_drop, min_sqnr });
+    let ground = Ground {
+        dataset: data.as_ref(),
+        seed: args.data.seed,
+        runtime: runtime::closest_to(&args.quant.target),
+        limit: args.budget.time_budget,
+    };
+    // A plan is printed before it is trained.
+    let wanted = args.recover.recover.filter(|_| path.is_some());
+    let (plan, recovered) = pipeline::finish(&mut model, &decided, (wanted, promise), ground, bars)?;
     let Some(path) = path else {
         put!("{plan}");
+        if let Some(line) = args.recover.told() {
+            say!("{line}");
+        }
         return Ok(Done::Well);
     };
     let report = quantize::apply(&mut model, &plan)?;
@@ -69,6 +81,12 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
     }
     for line in plan.notes.iter().chain(&report.opset) {
         say!("  {line}");
+    }
+    if let Some(recovered) = recovered {
+        say!("  {recovered}");
+        for refused in &recovered.refused {
+            say!("  {refused}");
+        }
     }
     Ok(Done::Well)
 }

@@ -10,6 +10,7 @@ use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use crate::ir::{Model, NodeId, ValueId};
+use crate::ops;
 use crate::ops::vjp::{Adjoint, Tape};
 
 /// What is known of the gradient of a value.
@@ -46,13 +47,14 @@ pub(super) fn backward(
     wanted.iter().map(told).collect()
 }
 
-/// The values that depend on `wanted` through numbers that are not whole, themselves included.
+/// The values that depend on `wanted` through numbers that are not whole, or stand for such, themselves included.
 fn depending(model: &Model, nodes: &[NodeId], wanted: &[ValueId]) -> HashSet<ValueId> {
     let mut needs: HashSet<ValueId> = wanted.iter().copied().collect();
-    let continuous = |v: &&ValueId| model.tensor_type(**v).dtype.is_none_or(|d| d.is_float());
     for id in nodes {
         if reads(model, *id).any(|v| needs.contains(&v)) {
-            needs.extend(model.node(*id).outputs().iter().flatten().filter(continuous));
+            let rounds = ops::of(model.node(*id)).is_some_and(|op| op.rounds);
+            let float = |v: ValueId| model.tensor_type(v).dtype.is_none_or(|d| d.is_float());
+            needs.extend(model.node(*id).outputs().iter().flatten().filter(|v| rounds || float(**v)));
         }
     }
     needs

@@ -40,7 +40,8 @@ impl Promise {
         }
     }
 
-    pub(super) fn kept_by(&self, a: &Accuracy) -> bool {
+    /// Whether it holds of these outputs.
+    pub fn kept_by(&self, a: &Accuracy) -> bool {
         self.holds(a.task().as_ref(), &a.outputs())
     }
 }

@@ -67,9 +67,17 @@ impl<'a> Subject<'a> {
     /// # Errors
     /// As [`Subject::new`].
     pub fn measure(&self, plan: &QuantPlan, batches: &[usize]) -> Result<Accuracy> {
+        self.measure_of(self.model, plan, batches)
+    }
+
+    /// The same of a plan for another float model, of which some weights were trained.
+    ///
+    /// # Errors
+    /// As [`Subject::new`].
+    pub fn measure_of(&self, model: &Model, plan: &QuantPlan, batches: &[usize]) -> Result<Accuracy> {
         let model = match self.runtime.name() == plan.options.target {
-            true => written(self.model, plan)?,
-            false => stand_in(self.model, plan)?,
+            true => written(model, plan)?,
+            false => stand_in(model, plan)?,
         };
         let session = Shaped::new(self.runtime, &model, &[], 1);
         let run = |index: &usize| -> Result<Accuracy> {

@@ -51,6 +51,8 @@ pub struct OpDef {
     pub pure: bool,
     /// Whether its output is the sum of its inputs.
     pub sums: bool,
+    /// Whether it rounds numbers to integers, or makes numbers of these, so that gradients go through the integers.
+    pub rounds: bool,
     /// Whether factors of channels pass through it; none where they do not.
     pub homogeneous: Option<Homogeneous>,
     /// Whether inputs 1 and 2 are a factor and a term for each channel of its output, and where that has its channels.
@@ -79,6 +81,7 @@ impl OpDef {
             single: &[],
             pure: true,
             sums: false,
+            rounds: false,
             homogeneous: None,
             affine: None,
             infer: None,
@@ -127,6 +130,11 @@ impl OpDef {
 
     const fn adds_up(mut self) -> Self {
         self.sums = true;
+        self
+    }
+
+    const fn rounds(mut self) -> Self {
+        self.rounds = true;
         self
     }
 

@@ -1,12 +1,17 @@
 //! Operators that are quantized already.
 
+use super::vjp::quantized::{dequantize, quantize};
 use super::{OpDef, QuantRule, cost, infer};
 
 const QUANTIZED: QuantRule = QuantRule::Never("it is quantized already");
 
 pub(super) static OPS: &[OpDef] = &[
-    OpDef::new("QuantizeLinear", QUANTIZED).takes(2).infers(infer::elementwise::quantize),
-    OpDef::new("DequantizeLinear", QUANTIZED).takes(2).infers(infer::elementwise::like_second),
+    OpDef::new("QuantizeLinear", QUANTIZED).takes(2).infers(infer::elementwise::quantize).rounds().backward(quantize),
+    OpDef::new("DequantizeLinear", QUANTIZED)
+        .takes(2)
+        .infers(infer::elementwise::like_second)
+        .rounds()
+        .backward(dequantize),
     OpDef::new("DynamicQuantizeLinear", QUANTIZED).infers(infer::elementwise::dynamic_quantize),
     OpDef::new("QLinearConv", QUANTIZED).takes(8).infers(infer::window::qlinear_conv).costs(cost::qlinear_conv),
     OpDef::new("QLinearMatMul", QUANTIZED).takes(8).infers(infer::product::qlinear_matmul).costs(cost::matmul),

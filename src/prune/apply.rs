@@ -12,7 +12,7 @@ use super::{Data, channel, decide, sparse};
 use crate::error::{Error, Result};
 use crate::ir::{GraphEdit, Model};
 use crate::progress::Progress;
-use crate::recover::{RecoverOptions, RecoverReport, recover};
+use crate::recover::{RecoverReport, recover};
 
 /// What was done.
 #[derive(Debug, Clone, Default, Serialize, JsonSchema)]
@@ -44,8 +44,7 @@ pub fn prune(
     let mut report = written(model, &plan)?;
     if let Some(wanted) = options.recover {
         let data = data.ok_or_else(|| Error::usage("--recover trains on data: give --data"))?;
-        let how = RecoverOptions { rate: wanted.rate, seed: options.seed, ..RecoverOptions::new(wanted.steps) };
-        report.recovered = Some(recover(&float, model, data.dataset, &how, progress)?);
+        report.recovered = Some(recover(&float, model, data.dataset, &wanted.options(options.seed), progress)?);
     }
     report.sparse = stored_sparse(model, &plan)?;
     Ok((plan, report))

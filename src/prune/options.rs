@@ -6,8 +6,9 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Goal, Pattern, Recover, algorithm, channel, criterion};
+use super::{Goal, Pattern, algorithm, channel, criterion};
 use crate::error::{Error, Result};
+use crate::recover::Recover;
 use crate::target;
 
 /// Over which weights the lowest scores are sought.

@@ -106,7 +106,10 @@ pub fn apply(model: &mut Model, plan: &QuantPlan) -> Result<QuantReport> {
     }
     if format == Format::Qdq {
         qdq::activations(&mut edit, plan)?;
-        guard::guard(&mut edit, target::find(&plan.options.target)?.quantizes_itself)?;
+        // What passes is guarded when its weights are floats.
+        if !plan.passing {
+            guard::guard(&mut edit, target::find(&plan.options.target)?.quantizes_itself)?;
+        }
     }
     remove_unread(&mut edit);
     report.activations = plan.activations.len();
@@ -125,9 +128,10 @@ fn needed_opset(plan: &QuantPlan) -> Result<(i64, String)> {
         Format::Dynamic => DYNAMIC_OPSET,
     };
     let preset = target::find(&options.target)?;
-    let packed = storage::is_packed(options, preset);
+    // What passes becomes floats before anything reads it.
+    let packed = storage::is_packed(options, preset) && !plan.passing;
     let of_weight = |n: &NodePlan| match &n.decision {
-        Decision::Quantize { weight, .. } if weight.block.is_some() && !preset.n_bits => {
+        Decision::Quantize { weight, .. } if weight.block.is_some() && !preset.n_bits && !plan.passing => {
             Some((NARROW_OPSET, "blocks of weights need".into()))
         }
         Decision::Quantize { weight, .. } if packed || !weight.dtype.is_narrow() => {
@@ -148,7 +152,7 @@ fn needed_opset(plan: &QuantPlan) -> Result<(i64, String)> {
 }
 
 /// Adds the planned corrections to the biases, or makes them the bias where there is none.
-fn shift_biases(edit: &mut GraphEdit, plan: &QuantPlan) {
+pub(super) fn shift_biases(edit: &mut GraphEdit, plan: &QuantPlan) {
     for node in &plan.nodes {
         let Decision::Quantize { shift: Some(shift), .. } = &node.decision else { continue };
         if !edit.is_live(node.id) {

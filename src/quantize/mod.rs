@@ -7,7 +7,7 @@
 //! Which operators contract a weight, which rearrange, which stay float is data of [`crate::ops`]; where the
 //! target wants Q/DQ is data of [`crate::target`]. The forms that a decision can be written in are one file
 //! each: `qdq`, `qoperator`, `integer` (static and dynamic), `weight_only`, `n_bits`, `half`, `short_floats`; `product` for those of two
-//! activations, `table` for what is looked up, `recurrent` for layers with gates. How the integers of a weight share scales is `sharing`, how they lie in the file `storage`.
+//! activations, `table` for what is looked up, `recurrent` for layers with gates. How the integers of a weight share scales is `sharing`, how they lie in the file `storage`. Under a plan weights can be trained: [`recover`](recover()).
 
 pub mod algorithm;
 mod apply;
@@ -31,6 +31,7 @@ mod plan;
 mod product;
 mod qdq;
 mod qoperator;
+mod recover;
 mod recurrent;
 mod rescale;
 mod sharing;
@@ -54,4 +55,5 @@ pub use options::{Activations, Format, Granularity, QuantOptions, Switch, Weight
 pub use pairs::overflows;
 pub use params::{QParams, QType};
 pub use plan::{Decision, NodePlan, QuantPlan, WeightPlan};
+pub use recover::{is_trained, recover};
 pub use subset::{stand_in, without};

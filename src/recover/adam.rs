@@ -62,6 +62,7 @@ impl Adam {
                 // A weight that happens to pass through zero is not lost.
                 *w = if moved == 0.0 { f32::MIN_POSITIVE } else { moved };
             }
+            p.grid.iter().for_each(|grid| grid.clip(&mut p.numbers));
         });
     }
 }

@@ -1,17 +1,21 @@
-//! Recovery without a framework: the float model is distilled into what pruning made of it.
+//! Recovery without a framework: the float model is distilled into what pruning and quantization made of it.
 //!
 //! ```text
-//! x ─┬─► float model ─► t                        targets: no labels are needed
-//!    └─► pruned model(W) ─► y ─► Σ(y − t)²/Σt² ─► dL/dW ─► Adam ─► W, zeros kept
+//! x ─┬─► float model ─► t                          targets: no labels are needed
+//!    └─► its student(W) ─► y ─► Σ(y − t)²/Σt² ─► dL/dW ─► Adam ─► W, zeros and grids kept
 //! ```
 //!
 //! Hinton, Vinyals and Dean, Distilling the Knowledge in a Neural Network (2015), with the outputs themselves for targets, and values on the
 //! way to them (`taps`). The gradient graph ([`crate::gradient`]) is built once, its weights are inputs, and every core runs it on a part
 //! of each batch, in ONNX Runtime where that is present. An eighth of the samples is held back: the weights with the least loss on it win, which may be
 //! those that training began with, and training stops where that loss has not fallen for long.
+//!
+//! Weights that are stored in few bits are rounded before each run ([`Grid`]), so that what is trained is what will be written.
 
 mod adam;
+mod asked;
 mod batches;
+mod parameter;
 mod taps;
 mod trainer;
 
@@ -19,12 +23,14 @@ use serde::Serialize;
 
 use crate::data::Dataset;
 use crate::error::{Error, Result};
-use crate::ir::{DType, GraphEdit, Model, Tensor, ValueId};
-use crate::ops::{self, QuantRule};
+use crate::ir::{GraphEdit, Model};
 use crate::progress::Progress;
 
 use adam::Adam;
+pub use asked::Recover;
 use batches::Batches;
+pub use parameter::{Bound, Bounds, Grid};
+use parameter::{Parameter, parameters};
 use trainer::Trainer;
 
 /// How long and how fast.
@@ -95,14 +101,13 @@ const LOOKS: usize = 25;
 /// Looks of the second half, in which steps grow small, without a lower loss, after which training stops: large ones alone keep it high.
 const PATIENCE: usize = 8;
 
-/// A parameter of the student.
-struct Parameter {
-    name: String,
-    value: ValueId,
-    shape: Vec<usize>,
-    numbers: Vec<f32>,
-    /// Weights that are zero stay so; biases are free.
-    keeps_zeros: bool,
+/// What the student is trained towards.
+#[derive(Clone, Copy)]
+pub struct Teacher<'a> {
+    /// It has the inputs and outputs of the student.
+    pub model: &'a Model,
+    /// Whether a value inside that has a name of the student's stands for the same.
+    pub inside: bool,
 }
 
 /// Trains the weights and biases of `student`'s contractions towards the outputs of `teacher`, which has the same inputs and
@@ -117,12 +122,25 @@ pub fn recover(
     options: &RecoverOptions,
     progress: &dyn Progress,
 ) -> Result<RecoverReport> {
+    recover_within(Teacher { model: teacher, inside: true }, (student, &Bounds::new()), dataset, options, progress)
+}
+
+/// As [`recover`], with some parameters bound to a grid or fixed. What `student` holds in the end lies on the grids.
+///
+/// # Errors
+/// As [`recover`].
+pub fn recover_within(
+    teacher: Teacher,
+    (student, bounds): (&mut Model, &Bounds),
+    dataset: &Dataset,
+    options: &RecoverOptions,
+    progress: &dyn Progress,
+) -> Result<RecoverReport> {
     let begin = std::time::Instant::now();
-    let mut parameters = parameters(student);
+    let (mut parameters, mut refused) = parameters(student, bounds);
     let batches = Batches::new(student, dataset, options)?;
     let names: Vec<String> = parameters.iter().map(|p| p.name.clone()).collect();
-    let trainer = Trainer::new((teacher, student), &batches, &names)?;
-    let mut refused = Vec::new();
+    let trainer = Trainer::new(teacher, student, &batches, &names)?;
     parameters.retain(|p| match trainer.refusal(&p.name) {
         None => true,
         Some(why) => {
@@ -165,32 +183,8 @@ pub fn recover(
     let runtime = trainer.runtime.to_string();
     let mut edit = GraphEdit::new(student);
     for (p, numbers) in parameters.iter().zip(kept) {
-        edit.set_constant(p.value, Tensor::from_vec(p.shape.clone(), numbers));
+        edit.set_constant(p.value, p.held(&numbers));
     }
     let (tensors, seconds) = (parameters.len(), begin.elapsed().as_secs_f64());
     Ok(RecoverReport { steps: done, best, rate, before, after, tensors, runtime, seconds, refused })
-}
-
-/// Weights and biases of contractions in the main graph, in graph order, each once.
-fn parameters(model: &Model) -> Vec<Parameter> {
-    let mut found: Vec<Parameter> = Vec::new();
-    for id in model.graph(model.main()).nodes() {
-        let node = model.node(*id);
-        let Some(QuantRule::Weighted { weight, bias, .. }) = ops::of(node).map(|op| op.quant) else { continue };
-        for (input, is_weight) in [(Some(weight), true), (bias, false)] {
-            let Some(value) = input.and_then(|i| node.input(i)) else { continue };
-            let Some(tensor) = model.constant(value).filter(|t| t.dtype() == DType::F32) else { continue };
-            let Some(numbers) = tensor.as_slice::<f32>() else { continue };
-            if found.iter().all(|p| p.value != value) {
-                found.push(Parameter {
-                    name: model.name(value).to_string(),
-                    value,
-                    shape: tensor.shape().to_vec(),
-                    numbers: numbers.into_owned(),
-                    keeps_zeros: is_weight,
-                });
-            }
-        }
-    }
-    found
 }

@@ -10,9 +10,10 @@
 
 use std::collections::HashSet;
 
+use super::Teacher;
 use super::batches::Fed;
 use crate::error::Result;
-use crate::ir::{DType, GraphEdit, Model, Tensor};
+use crate::ir::{DType, GraphEdit, Model, Tensor, ValueId};
 use crate::ops::{self, QuantRule};
 use crate::runtime::{LoadOptions, Runtime};
 
@@ -32,14 +33,16 @@ impl Taps {
     /// # Errors
     /// What the runtime refuses.
     pub fn of(
-        (teacher, student): (&Model, &Model),
+        teacher: Teacher,
+        student: &Model,
         (inputs, load): (&Fed, &LoadOptions),
         runtime: &dyn Runtime,
     ) -> Result<Taps> {
-        let known: HashSet<String> = candidates(teacher).into_iter().collect();
+        let known: HashSet<String> =
+            if teacher.inside { candidates(teacher.model).into_iter().collect() } else { HashSet::new() };
         let both: Vec<String> = candidates(student).into_iter().filter(|name| known.contains(name)).collect();
         let run = |model: &Model| runtime.load(model, &load.clone().with_taps(&both))?.run(inputs);
-        let (wanted, made) = (run(teacher)?, run(student)?);
+        let (wanted, made) = (run(teacher.model)?, run(student)?);
         let outputs = wanted.len() - both.len();
         let float = |t: &Tensor| t.dtype() == DType::F32;
         let scale = |t: &Tensor| 2.0 / energy(t).max(1e-12);
@@ -78,7 +81,10 @@ fn candidates(model: &Model) -> Vec<String> {
         let node = model.node(*id);
         let Some(QuantRule::Weighted { weight, .. }) = ops::of(node).map(|op| op.quant) else { return None };
         model.constant_input(*id, weight)?;
-        node.inputs().iter().flatten().copied().find(|v| model.constant(*v).is_none())
+        let fed = node.inputs().iter().flatten().copied().find(|v| model.constant(*v).is_none())?;
+        // Before it is rounded: that is what has the name of the float value.
+        let rounds = |v: &ValueId| model.producer(*v).filter(|n| ops::of(model.node(*n)).is_some_and(|op| op.rounds));
+        std::iter::successors(Some(fed), |v| model.node(rounds(v)?).input(0)).last()
     });
     let inside = fed.filter(|v| model.producer(*v).is_some() && !model.is_output(*v));
     inside.filter(|v| seen.insert(*v)).map(|v| model.name(v).to_string()).collect()

@@ -2,12 +2,13 @@
 
 use rayon::prelude::*;
 
-use super::Parameter;
+use super::Teacher;
 use super::batches::{Batches, Fed};
+use super::parameter::Parameter;
 use super::taps::Taps;
 use crate::error::{Error, Result};
 use crate::gradient::{Gradient, Loss, Target, Weights, differentiate};
-use crate::ir::{GraphEdit, Model, Tensor};
+use crate::ir::{GraphEdit, Model};
 use crate::runtime::{self, LoadOptions, RUNTIMES, Session};
 
 pub(super) struct Trainer<'a> {
@@ -31,13 +32,13 @@ struct Lane {
 }
 
 impl<'a> Trainer<'a> {
-    pub fn new((teacher, student): (&Model, &Model), batches: &'a Batches<'a>, names: &[String]) -> Result<Self> {
+    pub fn new(teacher: Teacher, student: &Model, batches: &'a Batches<'a>, names: &[String]) -> Result<Self> {
         let run = batches.of_step(1).into_iter().next().unwrap_or_default();
         let inputs = batches.inputs(&run)?;
         let load = LoadOptions::for_run(student, &inputs);
         // A step takes about two thirds of the time there.
         let runtime = runtime::closest_to("onnxruntime");
-        let taps = Taps::of((teacher, student), (&inputs, &load), runtime)?;
+        let taps = Taps::of(teacher, student, (&inputs, &load), runtime)?;
         let squared = |scales: &[f32]| Loss::SquaredError { scales: scales.to_vec() };
         let weights = Weights::Fed { long: runtime.name() != RUNTIMES[0].name() };
         let tapped = taps.added(student);
@@ -46,7 +47,7 @@ impl<'a> Trainer<'a> {
         let alone = loss_alone(&outputs);
         let lane = |_: usize| -> Result<Lane> {
             Ok(Lane {
-                teacher: runtime.load(teacher, &load.clone().with_taps(&taps.names))?,
+                teacher: runtime.load(teacher.model, &load.clone().with_taps(&taps.names))?,
                 student: runtime.load(&gradient.model, &gradient.load_options())?,
                 loss: runtime.load(&alone, &outputs.load_options())?,
             })
@@ -124,7 +125,7 @@ fn fed(lane: &Lane, mut inputs: Fed, targets: &[Target]) -> Result<Fed> {
 }
 
 fn tensors(parameters: &[Parameter]) -> Fed {
-    parameters.iter().map(|p| (p.name.clone(), Tensor::from_vec(p.shape.clone(), p.numbers.clone()))).collect()
+    parameters.par_iter().map(|p| (p.name.clone(), p.held(&p.numbers))).collect()
 }
 
 /// The loss without the gradients.

@@ -15,6 +15,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::passes::SimplifyReport;
 use crate::prune::{PrunePlan, PruneReport};
 use crate::quantize::{QuantPlan, QuantReport};
+use crate::recover::RecoverReport;
 use crate::runtime::Runtime;
 use crate::validate::ran::Ran;
 use crate::validate::size::Size;
@@ -35,6 +36,8 @@ pub struct Report {
     pub prune_plan: Option<PrunePlan>,
     pub quantize: Option<QuantReport>,
     pub plan: Option<QuantPlan>,
+    /// Training under the plan; that of what was pruned alone is in `prune`.
+    pub recovered: Option<RecoverReport>,
     /// Before and after.
     pub sizes: Option<(Size, Size)>,
     pub validation: Option<Validation>,
@@ -82,6 +85,7 @@ impl Report {
             prune_plan: None,
             quantize: None,
             plan: None,
+            recovered: None,
             sizes: None,
             validation: None,
             beside: Vec::new(),

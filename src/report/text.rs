@@ -73,6 +73,12 @@ pub fn text(r: &Report) -> String {
             let _ = writeln!(out, "  {note}");
         }
     }
+    if let Some(recovered) = &r.recovered {
+        let _ = writeln!(out, "  recover: {recovered}");
+        for refused in &recovered.refused {
+            let _ = writeln!(out, "  {refused}");
+        }
+    }
     if let Some(raised) = r.quantize.as_ref().and_then(|q| q.opset.as_ref()) {
         let _ = writeln!(out, "  {raised}");
     }

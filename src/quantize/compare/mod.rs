@@ -151,6 +151,14 @@ fn as_qdq(model: &Model, plan: &QuantPlan) -> Result<Model> {
 /// As [`as_qdq`], with weights and biases as the floats that their integers stand for: made ready sooner than with operators
 /// that turn the same integers into floats.
 pub(super) fn as_pressed(model: &Model, plan: &QuantPlan) -> Result<Model> {
+    let mut model = as_floats(model, plan)?;
+    // Floats between integers: ONNX Runtime would round them once more, by rules of its own.
+    guard::guard(&mut GraphEdit::new(&mut model), target::find(&plan.options.target)?.quantizes_itself)?;
+    Ok(model)
+}
+
+/// As [`as_pressed`], without what keeps a runtime from rounding float operators by itself.
+pub(super) fn as_floats(model: &Model, plan: &QuantPlan) -> Result<Model> {
     let mut model = as_qdq(model, plan)?;
     let mut edit = GraphEdit::new(&mut model);
     for id in edit.all_nodes() {
@@ -166,8 +174,6 @@ pub(super) fn as_pressed(model: &Model, plan: &QuantPlan) -> Result<Model> {
             edit.remove_node(id);
         }
     }
-    // Floats between integers: ONNX Runtime would round them once more, by rules of its own.
-    guard::guard(&mut edit, target::find(&plan.options.target)?.quantizes_itself)?;
     Ok(model)
 }
 

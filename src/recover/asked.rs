@@ -1,4 +1,4 @@
-//! What the user asks of recovery: how many steps of training.
+//! What the user asks of recovery: how many steps of training, and how large.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,14 +6,21 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::RecoverOptions;
 use crate::error::Error;
 
-/// How the pruned model is trained towards the float one.
+/// How what was pruned or quantized is trained towards the float model.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
 pub struct Recover {
     pub steps: usize,
     /// Learning rate, where it was given.
     pub rate: Option<f64>,
+}
+
+impl Recover {
+    pub fn options(self, seed: u64) -> RecoverOptions {
+        RecoverOptions { rate: self.rate, seed, ..RecoverOptions::new(self.steps) }
+    }
 }
 
 impl FromStr for Recover {

@@ -1,0 +1,115 @@
+//! Training under the quantization plan, at the end of all that decides.
+//!
+//! ```text
+//! float ─► pruned ─► plan ─► trained ─► file ─► proof ─┬─ holds ─► done
+//!   └── teacher ────────────────┘                      └─ plan with more nodes in float ─► trained anew ─► file ─► proof
+//! ```
+
+use std::time::Duration;
+
+use super::{Data, Decided, Optimize, keep};
+use crate::data::Dataset;
+use crate::error::{Error, Result};
+use crate::ir::Model;
+use crate::mixed::{Promise, Subject};
+use crate::progress::Progress;
+use crate::quantize::{self, QuantPlan};
+use crate::recover::{Recover, RecoverReport, Teacher};
+use crate::report::Report;
+use crate::runtime::Runtime;
+
+/// Refuses what cannot be trained before any work is done.
+pub(super) fn check(o: &Optimize) -> Result<()> {
+    match (&o.recover, &o.quantize) {
+        (Some(_), Some(options)) => quantize::is_trained(options),
+        (Some(_), None) => Err(Error::usage("--recover trains what was pruned or quantized: there is neither")),
+        (None, _) => Ok(()),
+    }
+}
+
+/// What a plan is trained towards: the float model that it was made for, or the one before pruning.
+pub(super) struct Unpruned {
+    model: Model,
+    inside: bool,
+}
+
+impl Unpruned {
+    /// `clean` is the model before pruning, `pruned` after, `decided` what the plan is for: where deciding moved ranges from value to value,
+    /// values inside are no longer those of the model before pruning.
+    pub fn of(o: &Optimize, clean: Model, pruned: &Model, decided: &Model) -> Self {
+        match o.prune {
+            None => Unpruned { model: decided.clone(), inside: true },
+            Some(_) => Unpruned { model: clean, inside: pruned.tensors().eq(decided.tensors()) },
+        }
+    }
+}
+
+/// The float model to write with the plan of `report`, both trained where that is asked for.
+pub(super) fn trained(
+    o: &Optimize,
+    teacher: &Unpruned,
+    float: &Model,
+    data: Option<&Data>,
+    report: &mut Report,
+    progress: &dyn Progress,
+) -> Result<Model> {
+    let mut model = float.clone();
+    if let (Some(wanted), Some(plan)) = (o.recover, &mut report.plan) {
+        let Data { calibration, .. } = data.ok_or_else(no_data)?;
+        let teacher = Teacher { model: &teacher.model, inside: teacher.inside };
+        let options = wanted.options(o.seed);
+        report.recovered = Some(quantize::recover(teacher, (&mut model, plan), calibration, &options, progress)?);
+    }
+    Ok(model)
+}
+
+fn no_data() -> Error {
+    Error::usage("--recover trains on data: give --data")
+}
+
+/// What there is besides a model to train its plan.
+#[derive(Clone, Copy)]
+pub struct Ground<'a> {
+    pub dataset: Option<&'a Dataset>,
+    pub seed: u64,
+    /// Runs the model for the promise, as long as the search may take.
+    pub runtime: &'a dyn Runtime,
+    pub limit: Duration,
+}
+
+/// The decided plan trained, and where a promise does not hold of it, one with nodes in float, trained too. Weights that stay float are
+/// trained in `model`.
+///
+/// # Errors
+/// Usage, where there are no data; what the runtime says of the model, or the data of themselves.
+pub fn finish(
+    model: &mut Model,
+    decided: &Decided,
+    (wanted, promise): (Option<Recover>, Option<Promise>),
+    ground: Ground,
+    progress: &dyn Progress,
+) -> Result<(QuantPlan, Option<RecoverReport>)> {
+    let float = model.clone();
+    let train = |model: &mut Model, plan: &mut QuantPlan| {
+        let Some(wanted) = wanted else { return Ok(None) };
+        quantize::is_trained(&plan.options)?;
+        let teacher = Teacher { model: &float, inside: true };
+        let dataset = ground.dataset.ok_or_else(no_data)?;
+        quantize::recover(teacher, (model, plan), dataset, &wanted.options(ground.seed), progress).map(Some)
+    };
+    let mut plan = decided.plan.clone();
+    let report = train(model, &mut plan)?;
+    let Some(promise) = promise else { return Ok((plan, report)) };
+    let dataset = ground.dataset.ok_or_else(|| Error::usage("--max-drop and --min-sqnr are measured on --data"))?;
+    if report.is_some() {
+        let subject = Subject::new(&float, (dataset, ground.runtime), progress)?;
+        let found = subject.measure_of(model, &plan, &subject.batches())?;
+        if promise.kept_by(&found) {
+            return Ok((plan, report));
+        }
+        *model = float.clone();
+    }
+    plan = keep(&float, decided, promise, (dataset, ground.runtime, ground.limit), progress)?;
+    let report = train(model, &mut plan)?;
+    Ok((plan, report))
+}
