@@ -244,3 +244,40 @@ fn flags_win_over_the_recipe() {
     assert_eq!(done.status.code(), Some(2));
     assert_eq!(said.trim_end(), "error: recipe.toml: unknown key \"sparsty\"; did you mean \"sparsity\"?");
 }
+
+#[test]
+fn training_is_asked_for_in_both_jobs() {
+    let dir = tempfile::tempdir().unwrap();
+    let (model, data) = (fixture("digits.onnx"), fixture("digits_calib.npz"));
+    let done = |args: &[&str]| {
+        let done = run(dir.path(), args);
+        let said = [&done.stdout[..], &done.stderr].map(|s| String::from_utf8_lossy(s).into_owned());
+        (done.status.code(), said.concat(), done)
+    };
+    let quantize = ["quantize", &model, "-o", "q.onnx", "--weights", "s2", "--activations", "none"];
+    let (code, said, _) = done(&[&quantize[..], &["--recover", "steps=8"]].concat());
+    assert_eq!((code, said.contains("--recover trains on data: give --data")), (Some(2), true), "{said}");
+    let form = ["--data", &data, "--format", "dynamic", "--recover", "steps=8"];
+    let (code, said, _) = done(&[&["quantize", &model, "-o", "q.onnx"][..], &form].concat());
+    assert_eq!((code, said.contains("not the dynamic form")), (Some(2), true), "{said}");
+    let nothing = ["optimize", &model, "-o", "o.onnx", "--no-quantize", "--data", &data, "--recover", "steps=8"];
+    let (code, said, _) = done(&nothing);
+    assert_eq!((code, said.contains("there is neither")), (Some(2), true), "{said}");
+    assert!(!dir.path().join("q.onnx").exists());
+
+    let (code, said, _) = done(&[&quantize[..], &["--data", &data, "--recover", "steps=40,lr=0.007"]].concat());
+    assert_eq!((code, said.contains("tensors trained for 40 steps")), (Some(0), true), "{said}");
+
+    // Once, under the masks and the grids together.
+    let recipe = "recover = \"steps=40\"\nsparsity = 0.85\nweights = \"s4\"\n";
+    std::fs::write(dir.path().join("recipe.toml"), recipe).unwrap();
+    let optimize = ["optimize", &model, "--recipe", "recipe.toml", "--data", &data, "--runtime", "tract"];
+    let (code, said, _) = done(&[&optimize[..], &["--plan"]].concat());
+    let line = "recover   steps=40 towards the float model, zeros and scales kept";
+    assert_eq!((code, said.contains(line)), (Some(0), true), "{said}");
+    let (code, said, report) = done(&[&optimize[..], &["-o", "o.onnx", "--report", "json"]].concat());
+    assert_eq!(code, Some(0), "{said}");
+    let report = json(&report);
+    assert!(report["prune"]["recovered"].is_null() && report["recovered"]["seconds"].is_number(), "{said}");
+    assert!(report["recovered"]["after"].as_f64() < report["recovered"]["before"].as_f64(), "{said}");
+}

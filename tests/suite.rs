@@ -38,6 +38,7 @@ mod quality;
 mod quantize;
 mod ran;
 mod recover;
+mod recover_grids;
 mod recover_models;
 mod recurrent;
 mod registry;

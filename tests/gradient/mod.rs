@@ -10,6 +10,7 @@ mod models;
 mod norms;
 mod products;
 mod reductions;
+mod rounding;
 
 use onnxpress::gradient::{Gradient, Loss, Weights, differentiate};
 use onnxpress::ir::{DType, Model, Tensor, text};

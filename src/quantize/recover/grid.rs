@@ -10,9 +10,6 @@ use crate::quantize::pairs;
 use crate::quantize::plan::WeightPlan;
 use crate::recover::Grid;
 
-/// Half of a cell, in steps: what is within it of a level is rounded to that level, whatever the last digit does.
-const CELL: f32 = 0.49;
-
 /// The levels of a weight.
 pub(super) struct Levels {
     pub params: Vec<QParams>,
@@ -44,14 +41,14 @@ impl Levels {
         q
     }
 
-    /// `weights`, each moved as little as it takes to be rounded to its level of `q`.
-    pub fn within_cells(&self, weights: &[f32], q: &[i32]) -> Vec<f32> {
-        let near = |(i, (w, q)): (usize, (&f32, &i32))| {
+    /// What training begins with: `weights` where they are rounded to their levels of `q`, else these levels. At the edges of their cells
+    /// those that data rounded elsewhere would all turn at once.
+    pub fn begin(&self, weights: &[f32], q: &[i32]) -> Vec<f32> {
+        let own = |(i, (w, q)): (usize, (&f32, &i32))| {
             let p = self.of(i);
-            let level = p.dequantize(*q);
-            w.clamp(level - CELL * p.scale, level + CELL * p.scale)
+            if p.quantize(*w) == *q { w.clamp(p.range().min, p.range().max) } else { p.dequantize(*q) }
         };
-        weights.iter().zip(q).enumerate().map(near).collect()
+        weights.iter().zip(q).enumerate().map(own).collect()
     }
 }
 
@@ -111,17 +108,17 @@ mod tests {
     }
 
     #[test]
-    fn weights_go_to_levels_of_their_block_and_begin_in_their_cell() {
+    fn weights_go_to_levels_of_their_block_and_begin_at_what_data_chose() {
         let p = |scale, zero_point| QParams { dtype: QType::U4, scale, zero_point };
         let levels = levels(vec![p(0.5, 8), p(0.1, 0)]);
         let q = levels.integers(&[0.6, -0.1, 0.26, 7.0]);
         assert_eq!(q, [9, 8, 3, 15]);
         let rounded = levels.rounded(&[0.6, -0.1, 0.26, 7.0]);
         assert_eq!(rounded, [0.5, 0.0, 3.0 * 0.1, 15.0 * 0.1]);
-        // 0.9 was rounded to 0.5 by data, 0.26 to 0.2; the others lie within their cells.
-        let begin = levels.within_cells(&[0.9, -0.1, 0.26, 1.5], &[9, 8, 2, 15]);
+        // 0.9 was rounded to 0.5 by data, 0.26 to 0.2.
+        let begin = levels.begin(&[0.9, -0.1, 0.26, 1.6], &[9, 8, 2, 15]);
+        assert_eq!(begin, [0.5, -0.1, 0.2, 1.5]);
         assert_eq!(levels.integers(&begin), [9, 8, 2, 15]);
-        assert!((begin[0] - 0.745).abs() < 1e-6 && begin[1] == -0.1 && (begin[2] - 0.249).abs() < 1e-6);
         let mut far = [9.0, -9.0, -1.0, 7.0];
         levels.clip(&mut far);
         assert_eq!(far, [3.5, -4.0, 0.0, 15.0 * 0.1]);

@@ -3,7 +3,7 @@
 //! ```text
 //! plan ─► weights and biases as it would write them ─┐
 //!                                                    ├─► student: they are rounded before each run, values pass Q/DQ ─► recover ─► plan
-//! float weights, each within the cell of its level ──┘                                              (grids, masks and ranges as before)
+//! float weights, where they are rounded to the same ──┘                                             (grids, masks and ranges as before)
 //! ```
 //!
 //! Quantization-aware training (Jacob et al., CVPR 2018) with the float model's outputs for labels. Scales and zero points stay, of weights and

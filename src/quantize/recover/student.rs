@@ -160,7 +160,7 @@ impl Layer {
         let float = model.constant_input(self.id, self.weight).and_then(|t| t.to_f32()).ok_or_else(lost)?;
         let start: Vec<i32> = self.start.values.to_i64().ok_or_else(lost)?.into_iter().map(|q| q as i32).collect();
         let levels = self.levels();
-        let begin = levels.within_cells(&float, &start);
+        let begin = levels.begin(&float, &start);
         let value = student.node(self.id).input(self.weight).ok_or_else(lost)?;
         bounds.insert(value, Bound::Grid { grid: Box::new(levels), begin });
         let bias = self.bias.and_then(|b| student.node(self.id).input(b));
