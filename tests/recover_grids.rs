@@ -10,6 +10,7 @@ use onnxpress::prune::{self, Data, Goal, PruneOptions};
 use onnxpress::quantize::{self, Activations, Decision, Format, Granularity, QuantOptions, QuantPlan, Weights};
 use onnxpress::recover::{RecoverOptions, RecoverReport, Teacher};
 
+use crate::common::{dataset, fixture};
 use crate::quantize::{load, open, sqnr, statistics, tract};
 
 fn alone(weights: Weights, granularity: Granularity) -> QuantOptions {
@@ -68,7 +69,8 @@ fn few_bits_come_nearer_on_the_planned_grid() {
         [("digits", Weights::S2, Granularity::Channel, 0.7), ("majority", Weights::U2, Granularity::Block(16), 0.7)]
     {
         let model = load(name);
-        let calibration = open(&model, &format!("{name}_calib.npz"), 200);
+        let data = fixture(&format!("{name}_calib.npz"));
+        let calibration = dataset(&data, &model, 5).unwrap();
         let eval = open(&model, &format!("{name}_eval.npz"), 600);
         let plan =
             quantize::weights_alone(&model, &alone(weights, granularity), (&calibration, tract()), &Silent).unwrap();

@@ -1,11 +1,16 @@
-//! The CIFAR-10 network trained after pruning, from its own outputs on unlabelled images: what it answers then.
+//! The CIFAR-10 network trained after pruning and under quantization, from its own outputs on unlabelled images: what it answers then.
 
+use onnxpress::calibrate;
+use onnxpress::ir::Model;
 use onnxpress::onnx;
 use onnxpress::passes::{SimplifyOptions, simplify};
-use onnxpress::pipeline;
+use onnxpress::pipeline::{self, RangeSource};
 use onnxpress::progress::Silent;
 use onnxpress::prune::{self, Data, Goal, Pattern, PruneOptions, Scope};
+use onnxpress::quantize::{self, QuantOptions, QuantPlan, Weights};
+use onnxpress::recover::{RecoverOptions, Teacher};
 use onnxpress::runtime;
+use onnxpress::target;
 
 use crate::channel_models::accuracy;
 use crate::common::{dataset, shared};
@@ -55,4 +60,32 @@ fn channels_that_went_are_recovered_from() {
         let Some(right) = recovered(channels(left), 600) else { return };
         assert!(right >= least, "{right} at {left}");
     }
+}
+
+#[test]
+#[ignore = "trains for minutes"]
+fn weights_of_two_bits_are_recovered_from() {
+    let paths = ["models/cifar10_resnet.onnx", "data/cifar10/train2k.npz", "data/cifar10/eval.npz"].map(shared);
+    let [Some(path), Some(images), Some(eval)] = paths else { return };
+    let preset = target::find("onnxruntime").unwrap();
+    let (mut model, _) = pipeline::load_simplified(&path, &SimplifyOptions::before_quantization(preset)).unwrap();
+    let images = dataset(&images, &model, 1).unwrap();
+    let options = QuantOptions { weights: Weights::S2, ..QuantOptions::of(preset) };
+    let calibrator = calibrate::parse(preset.calibrator).unwrap();
+    let source = RangeSource::Data(&images, runtime::find("tract").unwrap(), calibrator);
+    let mut plan = pipeline::decide(&mut model, &options, Some(source), &Silent).unwrap().plan;
+    let runtime = runtime::closest_to("onnxruntime");
+    let right = |model: &Model, plan: &QuantPlan| {
+        let mut model = model.clone();
+        quantize::apply(&mut model, plan).unwrap();
+        accuracy(&model, runtime, &eval, 2000)
+    };
+    let before = right(&model, &plan);
+    let float = model.clone();
+    let teacher = Teacher { model: &float, inside: true };
+    let report =
+        quantize::recover(teacher, (&mut model, &mut plan), &images, &RecoverOptions::new(300), &Silent).unwrap();
+    let after = right(&model, &plan);
+    println!("{report}: {before:.4}, then {after:.4} right");
+    assert!(report.after < 0.6 * report.before && after >= before + 0.008, "{before} {after} {report}");
 }

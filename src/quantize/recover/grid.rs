@@ -45,8 +45,13 @@ impl Levels {
     /// those that data rounded elsewhere would all turn at once.
     pub fn begin(&self, weights: &[f32], q: &[i32]) -> Vec<f32> {
         let own = |(i, (w, q)): (usize, (&f32, &i32))| {
-            let p = self.of(i);
-            if p.quantize(*w) == *q { w.clamp(p.range().min, p.range().max) } else { p.dequantize(*q) }
+            let (p, level) = (self.of(i), self.of(i).dequantize(*q));
+            match p.quantize(*w) == *q {
+                true => w.clamp(p.range().min, p.range().max),
+                // Zero is what a mask keeps.
+                false if level == 0.0 && *w != 0.0 => f32::MIN_POSITIVE,
+                false => level,
+            }
         };
         weights.iter().zip(q).enumerate().map(own).collect()
     }
@@ -115,9 +120,10 @@ mod tests {
         assert_eq!(q, [9, 8, 3, 15]);
         let rounded = levels.rounded(&[0.6, -0.1, 0.26, 7.0]);
         assert_eq!(rounded, [0.5, 0.0, 3.0 * 0.1, 15.0 * 0.1]);
-        // 0.9 was rounded to 0.5 by data, 0.26 to 0.2.
+        // 0.9 was rounded to 0.5 by data, 0.26 to 0.2, and −0.3 to zero, which is no zero of a mask.
         let begin = levels.begin(&[0.9, -0.1, 0.26, 1.6], &[9, 8, 2, 15]);
-        assert_eq!(begin, [0.5, -0.1, 0.2, 1.5]);
+        assert_eq!(begin, [0.5, -0.1, 2.0 * 0.1, 15.0 * 0.1]);
+        assert_eq!(levels.begin(&[-0.3, 0.0, 0.0, 0.0], &[8, 8, 0, 0])[..2], [f32::MIN_POSITIVE, 0.0]);
         assert_eq!(levels.integers(&begin), [9, 8, 2, 15]);
         let mut far = [9.0, -9.0, -1.0, 7.0];
         levels.clip(&mut far);
