@@ -84,13 +84,15 @@ pub fn optimize(
     if let Some(options) = &o.simplify {
         report.simplify = Some(passes::simplify(&mut model, options).map_err(|e| e.in_file(o.model))?);
     }
-    let clean = model.clone();
+    // Only training asks for what was before.
+    let kept = |model: &Model| o.recover.map(|_| model.clone());
+    let clean = kept(&model);
     if let Some(options) = &o.prune {
         let data = data.as_ref().map(|d| prune::Data { dataset: &d.calibration, runtime: o.calibration_runtime });
         let (plan, done) = prune::prune(&mut model, options, data, progress)?;
         (report.prune_plan, report.prune) = (Some(plan.told()), Some(done));
     }
-    let pruned = model.clone();
+    let pruned = kept(&model);
     let mut decided = None;
     if let Some(options) = &o.quantize {
         let source = o.ranges.as_deref().map(RangeSource::File);
@@ -98,10 +100,10 @@ pub fn optimize(
             source.or(data.as_ref().map(|d| RangeSource::Data(&d.calibration, o.calibration_runtime, o.calibrator)));
         decided = Some(decide(&mut model, options, source, progress)?);
     }
-    let (float, teacher) = (&model, Unpruned::of(o, clean, &pruned, &model));
+    let (float, teacher) = (&model, Unpruned::of(o, clean.zip(pruned), &model));
     report.plan = decided.as_ref().map(|d| d.plan.clone());
     let finished = |report: &mut Report| -> Result<()> {
-        let trained = trained(o, &teacher, float, data.as_ref(), report, progress)?;
+        let trained = trained(o, teacher.as_ref(), float, data.as_ref(), report, progress)?;
         write(o, trained, report)?;
         // What is in the file need not be in memory while it is proven.
         prove(o, &original, data.as_ref(), report, progress)

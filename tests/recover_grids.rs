@@ -65,9 +65,12 @@ fn integers(plan: &QuantPlan, model: &Model) -> BTreeMap<String, Vec<i64>> {
 
 #[test]
 fn few_bits_come_nearer_on_the_planned_grid() {
-    for (name, weights, granularity, factor) in
-        [("digits", Weights::S2, Granularity::Channel, 0.7), ("majority", Weights::U2, Granularity::Block(16), 0.7)]
-    {
+    // Of the error, what may be left on the samples held back and in the file. A hundred sequences teach less than 200 blended images.
+    let (images, sequences) = ([0.6, 0.6], [0.75, 0.9]);
+    for (name, weights, granularity, left) in [
+        ("digits", Weights::S2, Granularity::Channel, images),
+        ("majority", Weights::U2, Granularity::Block(16), sequences),
+    ] {
         let model = load(name);
         let data = fixture(&format!("{name}_calib.npz"));
         let calibration = dataset(&data, &model, 5).unwrap();
@@ -78,8 +81,8 @@ fn few_bits_come_nearer_on_the_planned_grid() {
         let [before, after] = [written(&model, &plan), written(&float, &better)];
         let errors = [&before, &after].map(|m| error(&model, m, &eval));
         println!("{name} {weights} {granularity}: {errors:.4?} {report}");
-        assert!(report.after < factor * report.before, "{report}");
-        assert!(errors[1] < factor * errors[0], "{name}: {errors:?}");
+        assert!(report.after < left[0] * report.before, "{report}");
+        assert!(errors[1] < left[1] * errors[0], "{name}: {errors:?}");
         for end in ["_scale", "_zero_point"] {
             assert_eq!(constants(&before, end), constants(&after, end), "{name}");
         }
@@ -136,6 +139,23 @@ fn training_that_brings_nothing_leaves_the_plan() {
     assert!(same.notes.last().unwrap().contains("the plan stays as it was"), "{:?}", same.notes);
     let tensors = |m: &Model| m.tensors().cloned().collect::<Vec<_>>();
     assert_eq!(tensors(&written(&model, &plan)), tensors(&written(&float, &same)));
+}
+
+#[test]
+fn excluded_nodes_stay_as_they_are() {
+    let model = load("digits");
+    let calibration = open(&model, "digits_calib.npz", 200);
+    let options = QuantOptions { exclude: vec!["^/head".into()], ..alone(Weights::S2, Granularity::Channel) };
+    let plan = quantize::plan(&model, None, &options).unwrap();
+    let (float, _, report) = trained(&model, (&model, &plan), &calibration, &RecoverOptions::new(40));
+    assert!(report.best > 0, "{report}");
+    assert_eq!(report.refused.iter().filter(|r| r.ends_with("is not trained: --exclude ^/head")).count(), 2);
+    let differ = |end: &str| {
+        let [before, after] = [&model, &float].map(|m| constants(m, end));
+        before.iter().filter(|(name, t)| after.get(*name).is_some_and(|now| now != *t)).count()
+    };
+    assert_eq!(differ("head.weight") + differ("head.bias"), 0);
+    assert!(differ("") > 0, "small weights that stay float are trained");
 }
 
 #[test]

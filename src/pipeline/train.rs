@@ -34,27 +34,28 @@ pub(super) struct Unpruned {
 }
 
 impl Unpruned {
-    /// `clean` is the model before pruning, `pruned` after, `decided` what the plan is for: where deciding moved ranges from value to value,
-    /// values inside are no longer those of the model before pruning.
-    pub fn of(o: &Optimize, clean: Model, pruned: &Model, decided: &Model) -> Self {
-        match o.prune {
+    /// Of the model before pruning and after, where they were kept, and what the plan is for: where deciding moved ranges from value to
+    /// value, values inside are no longer those of the model before pruning.
+    pub fn of(o: &Optimize, kept: Option<(Model, Model)>, decided: &Model) -> Option<Self> {
+        let (clean, pruned) = kept?;
+        Some(match o.prune {
             None => Unpruned { model: decided.clone(), inside: true },
             Some(_) => Unpruned { model: clean, inside: pruned.tensors().eq(decided.tensors()) },
-        }
+        })
     }
 }
 
 /// The float model to write with the plan of `report`, both trained where that is asked for.
 pub(super) fn trained(
     o: &Optimize,
-    teacher: &Unpruned,
+    teacher: Option<&Unpruned>,
     float: &Model,
     data: Option<&Data>,
     report: &mut Report,
     progress: &dyn Progress,
 ) -> Result<Model> {
     let mut model = float.clone();
-    if let (Some(wanted), Some(plan)) = (o.recover, &mut report.plan) {
+    if let (Some(wanted), Some(teacher), Some(plan)) = (o.recover, teacher, &mut report.plan) {
         let Data { calibration, .. } = data.ok_or_else(no_data)?;
         let teacher = Teacher { model: &teacher.model, inside: teacher.inside };
         let options = wanted.options(o.seed);
@@ -92,7 +93,6 @@ pub fn finish(
     let float = model.clone();
     let train = |model: &mut Model, plan: &mut QuantPlan| {
         let Some(wanted) = wanted else { return Ok(None) };
-        quantize::is_trained(&plan.options)?;
         let teacher = Teacher { model: &float, inside: true };
         let dataset = ground.dataset.ok_or_else(no_data)?;
         quantize::recover(teacher, (model, plan), dataset, &wanted.options(ground.seed), progress).map(Some)

@@ -338,10 +338,15 @@ impl<'a> Filters<'a> {
         exclude.chain(self.include.iter().map(|r| ("--include", r)))
     }
 
+    /// The flag by which a node stays as it is.
+    pub fn excludes(&self, name: &str) -> Option<String> {
+        self.exclude.iter().find(|r| r.is_match(name)).map(|r| format!("--exclude {r}"))
+    }
+
     /// Why a node is out; `None`: it is in.
     pub fn refuses(&self, name: &str, op_type: &str) -> Option<String> {
-        if let Some(r) = self.exclude.iter().find(|r| r.is_match(name)) {
-            return Some(format!("--exclude {r}"));
+        if let Some(reason) = self.excludes(name) {
+            return Some(reason);
         }
         if let Some(reason) = self.float.get(name) {
             return Some(reason.clone());

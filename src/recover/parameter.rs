@@ -44,11 +44,6 @@ pub(super) struct Parameter<'a> {
 }
 
 impl Parameter<'_> {
-    /// Whether a number does not move.
-    pub fn stays(&self, number: f32) -> bool {
-        self.keeps_zeros && number == 0.0
-    }
-
     /// As the model computes with it.
     pub fn held(&self, numbers: &[f32]) -> Tensor {
         let held = self.grid.map_or_else(|| numbers.to_vec(), |grid| grid.rounded(numbers));

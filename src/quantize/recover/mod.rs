@@ -11,7 +11,8 @@
 //! the plan leaves float are trained beside them. Where the error on the samples held back does not fall, the plan stays as it was.
 //!
 //! Refuses forms in which no floats stand for the integers on the way: what multiplies integers of ranges found at every call, and operators
-//! of integers. Gates of recurrent layers, tables, weights that several nodes read and those in subgraphs keep their levels; the report names them.
+//! of integers. Gates of recurrent layers, tables, weights that several nodes read and those in subgraphs keep their levels, and excluded nodes
+//! all that they have; the report names them.
 
 mod grid;
 mod student;

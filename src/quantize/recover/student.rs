@@ -14,6 +14,7 @@ use crate::ops::{self, QuantRule};
 use crate::quantize::QParams;
 use crate::quantize::apply::{quantized_weight, shift_biases};
 use crate::quantize::compare::as_floats;
+use crate::quantize::options::Filters;
 use crate::quantize::plan::{Decision, NodePlan, QuantPlan, Rounded, WeightPlan};
 use crate::recover::{Bound, Bounds};
 
@@ -71,6 +72,12 @@ impl Student {
         }
         for layer in &layers {
             layer.bind(model, &student, &mut bounds)?;
+        }
+        let filters = Filters::new(&plan.options)?;
+        for node in &plan.nodes {
+            let Some(why) = filters.excludes(&node.node) else { continue };
+            let own = student.node(node.id).inputs().iter().flatten().filter(|v| student.constant(**v).is_some());
+            bounds.extend(own.map(|v| (*v, Bound::Fixed(Some(why.clone())))));
         }
         let both = |v: &ValueId| student.is_live_value(*v) && student.constant(*v).is_some();
         for value in replaced.into_iter().filter(both) {
