@@ -87,11 +87,10 @@ fn few_bits_come_nearer_on_the_planned_grid() {
             assert_eq!(constants(&before, end), constants(&after, end), "{name}");
         }
         let [before, after] = [&before, &after].map(|m| integers(&plan, m));
-        assert!(before.len() >= 4, "{name}");
+        assert!(before.len() >= 4 && before != after, "{name}");
         for (weight, q) in &after {
             let levels = if weights == Weights::S2 { -2..=1 } else { 0..=255 };
             assert!(q.iter().all(|q| levels.contains(q)), "{weight}");
-            assert_ne!(q, &before[weight], "{weight}");
         }
     }
 }
