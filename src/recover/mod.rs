@@ -30,7 +30,7 @@ use adam::Adam;
 pub use asked::Recover;
 use batches::Batches;
 pub use parameter::{Bound, Bounds, Grid};
-use parameter::{Parameter, parameters};
+use parameter::parameters;
 use trainer::Trainer;
 
 /// How long and how fast.
