@@ -29,8 +29,8 @@ use crate::progress::Progress;
 use adam::Adam;
 pub use asked::Recover;
 use batches::Batches;
-pub use parameter::{Bound, Bounds, Grid};
 use parameter::parameters;
+pub use parameter::{Bound, Bounds, Grid};
 use trainer::Trainer;
 
 /// How long and how fast.
