@@ -9,7 +9,7 @@
 //! A rule reads inputs, outputs and dL/dy from an [`Adjoint`], writes the right-hand side as arithmetic on them, which
 //! becomes nodes of standard operators (opset 13 to 17), and gives it to the input. All values are float32 of known shape.
 //! Where f has a kink, one of the one-sided derivatives is taken; where elements tie for a maximum, the first one of a pooling
-//! window has all of the gradient, and those of a reduction share it. Rounding to integers is taken for the identity ([`quantized`]).
+//! window has all of the gradient, and those of a reduction share it. Rounding to integers is taken for the identity (`quantized`).
 //!
 //! Source: A. Griewank and A. Walther, Evaluating Derivatives, 2nd ed. (2008), chapter 3.
 
