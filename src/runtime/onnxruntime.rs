@@ -4,7 +4,7 @@
 //! active (the `onnxruntime` wheel carries it), then where the system keeps libraries.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::Bytes;
 use half::f16;
@@ -16,6 +16,7 @@ use ort::value::{DynValue, Tensor as OrtTensor};
 
 use super::convert::{bools, halves, texts};
 use super::lift::lift;
+use super::shaped::weight_bytes;
 use super::{Kernel, LoadOptions, Rewrites, Runtime, Session};
 use crate::analysis::infer;
 use crate::error::{Error, Result};
@@ -46,7 +47,10 @@ impl Runtime for OnnxRuntime {
         let results = with_taps(&mut model, &options.taps);
         let session = open(environment, &model, options, None).map_err(|e| refusal(&e))?;
         let inputs = session.inputs().iter().map(|i| i.name().to_owned()).collect();
-        Ok(Box::new(Loaded { session: Mutex::new(session), inputs, results }))
+        let small = options.threads <= 1 && weight_bytes(&model) <= SHORT;
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let spare = (1..if small { cores } else { 1 }).map(|_| OnceLock::new()).collect();
+        Ok(Box::new(Loaded { first: Mutex::new(session), spare, model, options: options.clone(), inputs, results }))
     }
 
     fn shares_sessions(&self) -> bool {
@@ -198,11 +202,34 @@ fn open(
     builder.commit_from_file(&path)
 }
 
+/// Weights of at most so many bytes are held once more for every run at the same time.
+const SHORT: usize = 32 << 20;
+
 struct Loaded {
     /// A session is used by one run at a time; its own threads share the work.
-    session: Mutex<ort::session::Session>,
+    first: Mutex<ort::session::Session>,
+    /// For runs while the others are busy, made when first needed.
+    spare: Vec<OnceLock<Option<Mutex<ort::session::Session>>>>,
+    model: Model,
+    options: LoadOptions,
     inputs: Vec<String>,
     results: Vec<Named>,
+}
+
+impl Loaded {
+    /// One that is idle, or the first when it is.
+    fn session(&self) -> MutexGuard<'_, ort::session::Session> {
+        if let Ok(free) = self.first.try_lock() {
+            return free;
+        }
+        for spare in &self.spare {
+            let another = || open(environment().ok()?, &self.model, &self.options, None).ok().map(Mutex::new);
+            if let Some(free) = spare.get_or_init(another).as_ref().and_then(|s| s.try_lock().ok()) {
+                return free;
+            }
+        }
+        self.first.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Session for Loaded {
@@ -213,7 +240,7 @@ impl Session for Loaded {
             Some(to_ort(tensor).map(|value| (name.as_str(), SessionInputValue::from(value))))
         });
         let fed = fed.collect::<Result<Vec<_>>>()?;
-        let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut session = self.session();
         let made = session.run(fed).map_err(|e| Error::runtime(one_line(&e)))?;
         let result = |(name, output): &Named| {
             // ONNX Runtime would hand out the memory of what it was fed.

@@ -84,7 +84,7 @@ impl<'a> Shaped<'a> {
 }
 
 /// Bytes of all constants.
-fn weight_bytes(model: &Model) -> usize {
+pub(super) fn weight_bytes(model: &Model) -> usize {
     let graphs = model.graphs_under(model.main());
     let initializers = graphs.iter().flat_map(|g| model.graph(*g).initializers());
     let initializers = initializers.filter_map(|v| model.value(*v).initializer());
