@@ -13,7 +13,7 @@ use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::ir::Model;
 use crate::progress::Progress;
-use crate::runtime::{Runtime, Shaped};
+use crate::runtime::{Runtime, Shaped, cores};
 
 /// Runs `dataset` through `model` and observes the floating-point tensors among `values` (names of
 /// outputs of nodes, or of inputs of the model).
@@ -47,7 +47,7 @@ pub fn collect(
             progress.step(done.inspect_err(|_| next.store(batches, Ordering::Relaxed))?);
         }
     };
-    let cores = std::thread::available_parallelism().map_or(1, usize::from).min(batches.max(1));
+    let cores = cores().min(batches.max(1));
     let parts: Vec<Result<Statistics>> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
         let gone = |_| Err(Error::internal("a calibration thread panicked"));

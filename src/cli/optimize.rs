@@ -90,20 +90,19 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
     if args.gates.gates().any() && !args.plan && args.data.data.is_none() && args.eval.is_none() {
         return Err(Error::usage("--max-drop, --min-speedup and --min-sqnr are measured on --data or --eval"));
     }
-    if args.prune.recover.recover.is_some() && args.data.data.is_none() {
-        return Err(Error::usage("--recover trains on data: give --data"));
-    }
+    args.prune.recover.recover.map(|wanted| wanted.needs(args.data.data.as_ref())).transpose()?;
     args.quant.one_source(args.ranges.as_ref())?;
     let Some(path) = output(args.output.as_ref(), args.plan)? else {
         return plan(args, bars);
     };
+    let prune = prune_options(args)?;
     let job = Optimize {
         model: &args.model,
         output: path,
         simplify: Some(simplify_options(args)?),
-        prune: prune_options(args)?,
+        recover: recover_at_end(args, prune.is_some()),
+        prune,
         quantize: if args.no_quantize { None } else { Some(args.quant.options()?) },
-        recover: recover_at_end(args),
         seed: args.data.seed,
         calibrator: args.quant.calibrator()?,
         ranges: args.ranges.clone(),
@@ -161,8 +160,7 @@ fn prune_options(args: &Args) -> Result<Option<PruneOptions>> {
 }
 
 /// Training once, under the masks and the grids together; what is pruned alone is trained by the pruner.
-fn recover_at_end(args: &Args) -> Option<Recover> {
-    let prunes = prune_options(args).is_ok_and(|o| o.is_some());
+fn recover_at_end(args: &Args, prunes: bool) -> Option<Recover> {
     args.prune.recover.recover.filter(|_| !(args.no_quantize && prunes))
 }
 

@@ -6,7 +6,7 @@ use super::Done;
 use super::args::{BudgetArgs, DataArgs, PromiseArgs, QuantArgs, RecoverArgs, output, range_source, runtimes};
 use super::bars::Bars;
 use super::out::{put, say};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::mixed::Promise;
 use crate::pipeline::{self, Ground};
 use crate::quantize::Format;
@@ -46,11 +46,9 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
     let (mut model, _) = pipeline::load_simplified(&args.model, &args.quant.simplify()?)?;
     let data = args.data.data.as_ref().map(|spec| args.data.open(spec, &model)).transpose()?;
     let source = range_source(args.ranges.as_ref(), data.as_ref(), &args.runtime, &args.quant)?;
-    if args.recover.recover.is_some() {
+    if let Some(wanted) = args.recover.recover {
         quantize::is_trained(&options)?;
-        if data.is_none() {
-            return Err(Error::usage("--recover trains on data: give --data"));
-        }
+        wanted.needs(data.as_ref())?;
     }
     let decided = pipeline::decide(&mut model, &options, source, bars)?;
     let PromiseArgs { max_drop, min_sqnr } = args.promise;

@@ -155,7 +155,8 @@ impl Dataset {
 
     /// Batches that hold about so many samples, one at least.
     pub fn batches_of(&self, samples: usize) -> usize {
-        (samples * self.batch_count()).div_ceil(self.len().max(1)).max(1)
+        let each = self.len().div_ceil(self.batch_count().max(1)).max(1);
+        samples.div_ceil(each).max(1)
     }
 
     pub fn has_labels(&self) -> bool {

@@ -18,7 +18,7 @@ use crate::data::{Batch, Dataset};
 use crate::error::{Error, Result};
 use crate::ir::{Model, Tensor};
 use crate::progress::Progress;
-use crate::runtime::{LoadOptions, Runtime, Session};
+use crate::runtime::{LoadOptions, Runtime, Session, cores};
 
 /// Batches that the cores share at a time.
 const BATCHES: usize = 32;
@@ -268,8 +268,4 @@ impl Work {
         }
         session.run(&inputs)
     }
-}
-
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
 }

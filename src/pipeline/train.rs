@@ -56,16 +56,12 @@ pub(super) fn trained(
 ) -> Result<Model> {
     let mut model = float.clone();
     if let (Some(wanted), Some(teacher), Some(plan)) = (o.recover, teacher, &mut report.plan) {
-        let Data { calibration, .. } = data.ok_or_else(no_data)?;
+        let Data { calibration, .. } = wanted.needs(data)?;
         let teacher = Teacher { model: &teacher.model, inside: teacher.inside };
         let options = wanted.options(o.seed);
         report.recovered = Some(quantize::recover(teacher, (&mut model, plan), calibration, &options, progress)?);
     }
     Ok(model)
-}
-
-fn no_data() -> Error {
-    Error::usage("--recover trains on data: give --data")
 }
 
 /// What there is besides a model to train its plan.
@@ -94,7 +90,7 @@ pub fn finish(
     let train = |model: &mut Model, plan: &mut QuantPlan| {
         let Some(wanted) = wanted else { return Ok(None) };
         let teacher = Teacher { model: &float, inside: true };
-        let dataset = ground.dataset.ok_or_else(no_data)?;
+        let dataset = wanted.needs(ground.dataset)?;
         quantize::recover(teacher, (model, plan), dataset, &wanted.options(ground.seed), progress).map(Some)
     };
     let mut plan = decided.plan.clone();

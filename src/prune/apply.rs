@@ -9,7 +9,7 @@ use super::channel::ChannelReport;
 use super::options::PruneOptions;
 use super::plan::PrunePlan;
 use super::{Data, channel, decide, sparse};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::ir::{GraphEdit, Model};
 use crate::progress::Progress;
 use crate::recover::{RecoverReport, recover};
@@ -43,7 +43,7 @@ pub fn prune(
     let float = model.clone();
     let mut report = written(model, &plan)?;
     if let Some(wanted) = options.recover {
-        let data = data.ok_or_else(|| Error::usage("--recover trains on data: give --data"))?;
+        let data = wanted.needs(data)?;
         report.recovered = Some(recover(&float, model, data.dataset, &wanted.options(options.seed), progress)?);
     }
     report.sparse = stored_sparse(model, &plan)?;

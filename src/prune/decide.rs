@@ -100,7 +100,7 @@ struct Ground<'a> {
 }
 
 impl Ground<'_> {
-    /// The way whose outputs come nearest to the float ones on batches held back, gone with all batches.
+    /// The way whose outputs do best on batches held back ([`judge::best`]), gone with all batches.
     fn choose(&self, ways: &[Way], data: Data, all: &[usize]) -> Result<PrunePlan> {
         // A single batch cannot be split: it is fitted to and judged on.
         let part = |held: bool| {
@@ -163,15 +163,10 @@ impl Ground<'_> {
             resolve(model, (&mut tensors, &solvable), (data, batches), (kind, pattern), progress, seen)?;
             if !last {
                 // What is gone scores nothing from here on.
-                scores = match way.criterion.needs {
-                    Needs::Activations => next.into(),
-                    _ => {
-                        let mut changed = model.clone();
-                        let open = tensors.iter().filter(|t| t.kept.is_none());
-                        open.clone().try_for_each(|t| t.write(&mut GraphEdit::new(&mut changed)))?;
-                        way.scores((&changed, &tensors), options.seed, self.data, progress)?.into()
-                    }
-                };
+                if way.criterion.needs != Needs::Activations {
+                    next = self.scored_anew(way, &tensors)?;
+                }
+                scores = next.into();
                 continue;
             }
             let what = if kind == Kind::Mask { "biases" } else { "weights" };
@@ -193,6 +188,16 @@ impl Ground<'_> {
             way.scores((self.model, tensors), self.options.seed, self.data, self.progress)?.into();
         self.scores.borrow_mut().insert(name, scores.clone());
         Ok(scores)
+    }
+
+    /// The scores of the tensors as they are solved by now.
+    fn scored_anew(&self, way: &Way, tensors: &[TensorPlan]) -> Result<Vec<Vec<f32>>> {
+        let mut changed = self.model.clone();
+        let mut edit = GraphEdit::new(&mut changed);
+        for t in tensors.iter().filter(|t| t.kept.is_none()) {
+            t.write(&mut edit)?;
+        }
+        way.scores((&changed, tensors), self.options.seed, self.data, self.progress)
     }
 
     /// What each layer alone costs, where the way asks for it.

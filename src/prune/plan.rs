@@ -95,6 +95,7 @@ impl TensorPlan {
         let stored = model.constant(self.value).ok_or_else(lost)?;
         let mut pruned = match &self.fresh {
             Some(fresh) => fresh.weights.clone(),
+            None if self.mask.is_empty() => stored.clone(),
             None => mask::applied(stored, &self.mask)?,
         };
         pruned.storage = stored.storage.clone();

@@ -99,9 +99,7 @@ impl Way {
     /// Scores of the tensor at place `i`, with the zeros and solved weights that it has by now; none of one that is kept.
     pub fn score(&self, (plan, i): (&TensorPlan, usize), (model, seed): (&Model, u64), known: &Statistics) -> Vec<f32> {
         let pruned = plan.kept.is_none().then(|| plan.pruned(model).ok()).flatten();
-        let weights = pruned.as_ref().and_then(Tensor::to_f32);
-        let scored =
-            |weights: &[f32]| (self.criterion.score)(&Scored { weights, statistics: known, seed: seed ^ i as u64 });
-        weights.map_or(Vec::new(), |weights| scored(&weights))
+        let Some(weights) = pruned.as_ref().and_then(Tensor::to_f32) else { return Vec::new() };
+        (self.criterion.score)(&Scored { weights: &weights, statistics: known, seed: seed ^ i as u64 })
     }
 }

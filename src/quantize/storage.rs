@@ -144,6 +144,11 @@ fn typed(dtype: DType, shape: &Option<Shape>) -> Option<TensorType> {
     Some(TensorType { dtype: Some(dtype), shape: shape.clone() })
 }
 
+/// The integers of a weight, none of which has more than 32 bits.
+pub(super) fn integers(t: &Tensor) -> Option<Vec<i32>> {
+    Some(t.to_i64()?.into_iter().map(|v| v as i32).collect())
+}
+
 /// Integers below 8 bits in 8.
 fn widened(t: &Tensor) -> Option<Tensor> {
     let dtype = match t.dtype() {
@@ -151,8 +156,7 @@ fn widened(t: &Tensor) -> Option<Tensor> {
         DType::U4 | DType::U2 => QType::U8,
         _ => return None,
     };
-    let values: Vec<i32> = t.to_i64()?.into_iter().map(|v| v as i32).collect();
-    Some(dtype.tensor(t.shape(), &values))
+    Some(dtype.tensor(t.shape(), &integers(t)?))
 }
 
 /// The weight in 8 bits, if it is in less.

@@ -21,6 +21,14 @@ impl Recover {
     pub fn options(self, seed: u64) -> RecoverOptions {
         RecoverOptions { rate: self.rate, seed, ..RecoverOptions::new(self.steps) }
     }
+
+    /// The data that it trains on.
+    ///
+    /// # Errors
+    /// Usage, where there are none.
+    pub fn needs<T>(self, data: Option<T>) -> Result<T, Error> {
+        data.ok_or_else(|| Error::usage("--recover trains on data: give --data"))
+    }
 }
 
 impl FromStr for Recover {

@@ -46,7 +46,7 @@ impl<'a> Batches<'a> {
         let (shapes, indices) = most.ok_or_else(|| Error::usage("there are no samples to train on"))?;
         let open = |v| model.tensor_type(v).shape.is_some_and(|s| s.first().is_some_and(|d| d.known().is_none()));
         let joins = model.user_inputs().into_iter().all(open);
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let cores = crate::runtime::cores();
         let each = shapes.first().and_then(|(_, s)| s.first().copied()).unwrap_or(1).max(1);
         let lanes = if joins { cores } else { (options.batch / each).max(1) };
         let float = |v| model.tensor_type(v).dtype == Some(DType::F32);

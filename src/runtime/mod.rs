@@ -44,6 +44,11 @@ pub fn closest_to(target: &str) -> &'static dyn Runtime {
     same.unwrap_or(RUNTIMES[0])
 }
 
+/// Cores of this machine.
+pub(crate) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
 /// The runtime of this name.
 pub fn find(name: &str) -> Result<&'static dyn Runtime> {
     RUNTIMES.iter().copied().find(|r| r.name() == name).ok_or_else(|| {
@@ -172,7 +177,7 @@ pub trait Runtime: Sync {
     /// Makes a model ready to run. Fails with [`crate::ErrorKind::Runtime`], naming the operator, where it cannot.
     fn load(&self, model: &Model, options: &LoadOptions) -> Result<Box<dyn Session>>;
 
-    /// Whether runs of one session from several threads go on at the same time, or one after the other.
+    /// Whether runs of one session from several threads go on at the same time, however large its model is.
     fn shares_sessions(&self) -> bool {
         true
     }

@@ -17,7 +17,7 @@ use ort::value::{DynValue, Tensor as OrtTensor};
 use super::convert::{bools, halves, texts};
 use super::lift::lift;
 use super::shaped::weight_bytes;
-use super::{Kernel, LoadOptions, Rewrites, Runtime, Session};
+use super::{Kernel, LoadOptions, Rewrites, Runtime, Session, cores};
 use crate::analysis::infer;
 use crate::error::{Error, Result};
 use crate::ir::{DType, Element, GraphEdit, Model, Tensor, ValueId};
@@ -47,10 +47,11 @@ impl Runtime for OnnxRuntime {
         let results = with_taps(&mut model, &options.taps);
         let session = open(environment, &model, options, None).map_err(|e| refusal(&e))?;
         let inputs = session.inputs().iter().map(|i| i.name().to_owned()).collect();
-        let small = options.threads <= 1 && weight_bytes(&model) <= SHORT;
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let spare = (1..if small { cores } else { 1 }).map(|_| OnceLock::new()).collect();
-        Ok(Box::new(Loaded { first: Mutex::new(session), spare, model, options: options.clone(), inputs, results }))
+        let spare = (options.threads <= 1 && weight_bytes(&model) <= SHORT).then(|| {
+            let sessions = (1..cores()).map(|_| OnceLock::new()).collect();
+            Spare { sessions, model, options: options.clone() }
+        });
+        Ok(Box::new(Loaded { first: Mutex::new(session), spare, inputs, results }))
     }
 
     fn shares_sessions(&self) -> bool {
@@ -205,13 +206,17 @@ fn open(
 /// Weights of at most so many bytes are held once more for every run at the same time.
 const SHORT: usize = 32 << 20;
 
+/// Sessions for runs while the others are busy, made when first needed.
+struct Spare {
+    sessions: Vec<OnceLock<Option<Mutex<ort::session::Session>>>>,
+    model: Model,
+    options: LoadOptions,
+}
+
 struct Loaded {
     /// A session is used by one run at a time; its own threads share the work.
     first: Mutex<ort::session::Session>,
-    /// For runs while the others are busy, made when first needed.
-    spare: Vec<OnceLock<Option<Mutex<ort::session::Session>>>>,
-    model: Model,
-    options: LoadOptions,
+    spare: Option<Spare>,
     inputs: Vec<String>,
     results: Vec<Named>,
 }
@@ -222,13 +227,15 @@ impl Loaded {
         if let Ok(free) = self.first.try_lock() {
             return free;
         }
-        for spare in &self.spare {
-            let another = || open(environment().ok()?, &self.model, &self.options, None).ok().map(Mutex::new);
-            if let Some(free) = spare.get_or_init(another).as_ref().and_then(|s| s.try_lock().ok()) {
-                return free;
-            }
-        }
-        self.first.lock().unwrap_or_else(PoisonError::into_inner)
+        let idle = self.spare.as_ref().and_then(Spare::session);
+        idle.unwrap_or_else(|| self.first.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Spare {
+    fn session(&self) -> Option<MutexGuard<'_, ort::session::Session>> {
+        let another = || open(environment().ok()?, &self.model, &self.options, None).ok().map(Mutex::new);
+        self.sessions.iter().find_map(|spare| spare.get_or_init(another).as_ref()?.try_lock().ok())
     }
 }
 

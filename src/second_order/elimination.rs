@@ -12,6 +12,7 @@ use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, MatRef, Par};
 
 use super::cholesky::Cholesky;
+use super::mean_diagonal;
 
 /// A layer that loses channels.
 #[derive(Debug)]
@@ -31,10 +32,7 @@ impl Elimination {
     /// `None` where the damped matrix cannot be inverted.
     pub fn new(mut h: Mat<f64>, weights: &[f32], blocks: Vec<Vec<usize>>, damping: f64) -> Option<Self> {
         let depth = h.nrows();
-        let mean = (0..depth).map(|k| h[(k, k)]).sum::<f64>() / depth.max(1) as f64;
-        if !(mean.is_finite() && mean > 0.0) || depth == 0 {
-            return None;
-        }
+        let mean = mean_diagonal(depth, |i, j| h[(i, j)])?;
         (0..depth).for_each(|k| h[(k, k)] += damping * mean);
         let inverse = Cholesky::of(h)?.inverse();
         let weights = Mat::from_fn(weights.len() / depth, depth, |o, k| f64::from(weights[o * depth + k]));

@@ -30,5 +30,5 @@ pub use elimination::Elimination;
 pub use hessian::Hessian;
 pub use layer::{Bias, Layer, Solved};
 pub use moments::Moments;
-pub use solve::{Compensation, inverse_diagonal, least_squares, retargeted};
+pub use solve::{Compensation, inverse_diagonal, least_squares, mean_diagonal, retargeted};
 pub use walk::{Order, Walk};

@@ -33,10 +33,7 @@ impl Compensation {
     /// Of the matrix whose elements `h` tells, its weights fixed in this order; `None` where it cannot be inverted.
     pub fn in_order(order: Vec<usize>, h: impl Fn(usize, usize) -> f64, damping: f64) -> Option<Self> {
         let depth = order.len();
-        let mean = (0..depth).map(|k| h(k, k)).sum::<f64>() / depth as f64;
-        if !(mean.is_finite() && mean > 0.0) {
-            return None;
-        }
+        let mean = mean_diagonal(depth, &h)?;
         let damped =
             Mat::from_fn(depth, depth, |i, j| h(order[i], order[j]) + if i == j { damping * mean } else { 0.0 });
         // The matrix it may own is not needed any more.
@@ -67,13 +64,16 @@ impl Compensation {
     }
 }
 
+/// The mean of the diagonal of H, of which damping is a share; `None` where nothing was seen.
+pub fn mean_diagonal(depth: usize, h: impl Fn(usize, usize) -> f64) -> Option<f64> {
+    let mean = (0..depth).map(|k| h(k, k)).sum::<f64>() / depth.max(1) as f64;
+    (mean.is_finite() && mean > 0.0).then_some(mean)
+}
+
 /// The diagonal of the inverse of `h`, damped by so much of its mean diagonal; `None` where it cannot be inverted.
 pub fn inverse_diagonal(h: faer::MatRef<f64>, damping: f64) -> Option<Vec<f64>> {
     let n = h.nrows();
-    let mean = (0..n).map(|k| h[(k, k)]).sum::<f64>() / n.max(1) as f64;
-    if !(mean.is_finite() && mean > 0.0) {
-        return None;
-    }
+    let mean = mean_diagonal(n, |i, j| h[(i, j)])?;
     let damped = Mat::from_fn(n, n, |i, j| h[(i, j)] + if i == j { damping * mean } else { 0.0 });
     let inverse = Cholesky::of(damped)?.inverse();
     Some((0..n).map(|k| inverse[(k, k)]).collect())
@@ -93,11 +93,7 @@ pub fn least_squares(
     support: &[usize],
     damping: f64,
 ) -> Option<Vec<f64>> {
-    let mean = (0..h.nrows()).map(|k| h[(k, k)]).sum::<f64>() / h.nrows().max(1) as f64;
-    if !(mean.is_finite() && mean > 0.0) {
-        return None;
-    }
-    let mu = damping * mean;
+    let mu = damping * mean_diagonal(h.nrows(), |i, j| h[(i, j)])?;
     let n = support.len();
     let damped = Mat::from_fn(n, n, |i, j| h[(support[i], support[j])] + if i == j { mu } else { 0.0 });
     let mut solved = Mat::from_fn(n, 1, |i, _| g(support[i]) + mu * f64::from(start[support[i]]));
@@ -110,10 +106,7 @@ pub fn least_squares(
 /// cannot be inverted.
 pub fn retargeted(weights: &[f32], h: faer::MatRef<f64>, mut cross: Mat<f64>, damping: f64) -> Option<Vec<f32>> {
     let depth = h.nrows();
-    let mean = (0..depth).map(|k| h[(k, k)]).sum::<f64>() / depth.max(1) as f64;
-    if !(mean.is_finite() && mean > 0.0) {
-        return None;
-    }
+    let mean = mean_diagonal(depth, |i, j| h[(i, j)])?;
     cross -= h;
     let w = Mat::from_fn(depth, weights.len() / depth, |k, o| f64::from(weights[o * depth + k]));
     let mut step = &cross * &w;

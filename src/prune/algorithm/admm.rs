@@ -20,6 +20,7 @@ use crate::prune::Pattern;
 use crate::prune::mask;
 use crate::prune::resolve::{Known, damping};
 use crate::second_order::cholesky::Cholesky;
+use crate::second_order::mean_diagonal;
 use crate::second_order::moments::Centred;
 
 /// Rounds in which the two sets come nearer. In the first half ρ grows from this share of H's diagonal to all of it, where it stays: what went
@@ -36,7 +37,8 @@ pub fn mask(known: &Known, pattern: Pattern) -> Vec<bool> {
     let (c, plan) = (&known.layer.contraction, known.plan);
     let zeros = plan.mask.iter().filter(|m| **m).count();
     let left = (plan.mask.len() - zeros) / c.channels().max(1);
-    let problems: Vec<Problem> = known.moments.iter().map(|m| Problem::of(m, damping(left, m))).collect();
+    let problems: Option<Vec<Problem>> = known.moments.iter().map(|m| Problem::of(m, damping(left, m))).collect();
+    let Some(problems) = problems else { return plan.mask.clone() };
     let outputs = |g: usize| (0..c.outputs).step_by(TOGETHER).map(move |o| (g, o..(o + TOGETHER).min(c.outputs)));
     let mut parts: Vec<Part> =
         (0..problems.len()).flat_map(outputs).map(|of| Part::new(known, &problems, of)).collect();
@@ -70,11 +72,11 @@ struct Problem<'a> {
 }
 
 impl<'a> Problem<'a> {
-    fn of(moments: &'a Centred, share: f64) -> Self {
+    fn of(moments: &'a Centred, share: f64) -> Option<Self> {
         let depth = moments.h.nrows();
-        let damping = share * (0..depth).map(|k| moments.h[(k, k)].max(0.0)).sum::<f64>() / depth.max(1) as f64;
+        let damping = share * mean_diagonal(depth, |i, j| moments.h[(i, j)])?;
         let unit = |k: usize| (moments.h[(k, k)].max(0.0) + damping).sqrt().max(f64::MIN_POSITIVE);
-        Problem { moments, damping, units: (0..depth).map(unit).collect() }
+        Some(Problem { moments, damping, units: (0..depth).map(unit).collect() })
     }
 
     /// Of H + (μ + ρ)·I in its units, whose diagonal is 1 + ρ.

@@ -17,7 +17,7 @@ use rayon::prelude::*;
 use crate::prune::Pattern;
 use crate::prune::resolve::Known;
 use crate::second_order::moments::Centred;
-use crate::second_order::{Compensation, Contraction};
+use crate::second_order::{Compensation, Contraction, mean_diagonal};
 
 /// Columns over which the smallest scores are sought together.
 const BLOCK: usize = 128;
@@ -100,8 +100,7 @@ fn sweep(known: &Known, group: usize, m: &Centred, (pattern, share): (Pattern, f
 /// The weights of a group that come nearest to the wanted outputs while none is zero, `[outputs][depth]`.
 fn best(known: &Known, group: usize, m: &Centred) -> Option<Vec<Vec<f32>>> {
     let c = &known.layer.contraction;
-    let mean = (0..c.depth).map(|k| m.h[(k, k)]).sum::<f64>() / c.depth as f64;
-    let mu = DAMPING * mean;
+    let mu = DAMPING * mean_diagonal(c.depth, |i, j| m.h[(i, j)])?;
     let damped = Mat::from_fn(c.depth, c.depth, |i, j| m.h[(i, j)] + if i == j { mu } else { 0.0 });
     let own = |k: usize, o: usize| f64::from(known.weights[c.element(group * c.outputs + o, k)]);
     let wanted = Mat::from_fn(c.depth, c.outputs, |k, o| m.g[(k, o)] + mu * own(k, o));

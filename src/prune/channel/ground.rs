@@ -31,15 +31,13 @@ impl<'a> Ground<'a> {
     pub fn held(&self, samples: usize) -> Vec<usize> {
         let all = self.all();
         let held: Vec<usize> = all.iter().copied().skip(HELD - 1).step_by(HELD).collect();
-        let each = self.dataset.len().div_ceil(self.dataset.batch_count().max(1)).max(1);
-        spread(if held.is_empty() { &all } else { &held }, samples.div_ceil(each))
+        spread(if held.is_empty() { &all } else { &held }, self.dataset.batches_of(samples))
     }
 
     /// Batches of about so many samples that are not held back.
     pub fn fitted(&self, samples: usize) -> Vec<usize> {
         let (all, held) = (self.all(), self.held(usize::MAX));
         let fit: Vec<usize> = all.iter().copied().filter(|b| !held.contains(b)).collect();
-        let each = self.dataset.len().div_ceil(self.dataset.batch_count().max(1)).max(1);
-        spread(if fit.is_empty() { &all } else { &fit }, samples.div_ceil(each))
+        spread(if fit.is_empty() { &all } else { &fit }, self.dataset.batches_of(samples))
     }
 }

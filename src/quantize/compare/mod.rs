@@ -41,7 +41,7 @@ use crate::ir::{GraphEdit, Model, NodeId};
 use crate::progress::Progress;
 use crate::quantize::plan::{Decision, QuantPlan, WeightPlan};
 use crate::quantize::{Format, QParams, apply, guard};
-use crate::runtime::Runtime;
+use crate::runtime::{Runtime, cores};
 use crate::second_order::Contraction;
 use crate::target;
 
@@ -186,8 +186,7 @@ fn each<I: Sync, T: Send>(
     look: impl Fn(&I) -> Result<T> + Sync,
 ) -> Result<Vec<T>> {
     progress.start(what, items.len() as u64);
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let workers = (ROOM / bytes.max(1)).clamp(1, cores).min(items.len());
+    let workers = (ROOM / bytes.max(1)).clamp(1, cores()).min(items.len());
     let next = AtomicUsize::new(0);
     let found = Mutex::new(Vec::new());
     let work = || -> Result<()> {

@@ -17,6 +17,7 @@ use crate::quantize::algorithm::{self, gptq};
 use crate::quantize::apply::planned_scales;
 use crate::quantize::pairs::Beside;
 use crate::quantize::plan::{Decision, QuantPlan, Rounded, WeightPlan};
+use crate::quantize::storage;
 use crate::quantize::weights::{self, QuantizedWeight};
 use crate::second_order::{Compensation, Hessian};
 
@@ -109,8 +110,7 @@ fn rounded_by(model: &Model, plan: &QuantPlan, alike: &Alike, hessian: &Hessian)
     let all: Vec<Option<QuantizedWeight>> = alike.iter().map(|layer| start(model, plan, layer)).collect();
     let mut integers: Vec<Vec<i32>> = vec![Vec::new(); alike.len()];
     for (integers, start) in integers.iter_mut().zip(&all) {
-        let values = start.as_ref().and_then(|q| q.values.to_i64()).unwrap_or_default();
-        *integers = values.into_iter().map(|v| v as i32).collect();
+        *integers = start.as_ref().and_then(|q| storage::integers(&q.values)).unwrap_or_default();
     }
     for group in 0..alike[0].contraction.groups {
         let Some(compensation) = Compensation::of(hessian.of_group(group), hessian.depth, DAMPING) else { continue };

@@ -16,6 +16,7 @@ use crate::quantize::apply::{quantized_weight, shift_biases};
 use crate::quantize::compare::as_floats;
 use crate::quantize::options::Filters;
 use crate::quantize::plan::{Decision, NodePlan, QuantPlan, Rounded, WeightPlan};
+use crate::quantize::storage::integers;
 use crate::recover::{Bound, Bounds};
 
 pub(super) struct Student {
@@ -152,7 +153,7 @@ impl Layer {
             zero_point: zeros.get(g).map_or(0, |z| *z as i32),
         };
         let params: Vec<QParams> = q.scales.iter().enumerate().map(params).collect();
-        let levels: Vec<i32> = q.values.to_i64().ok_or_else(lost)?.into_iter().map(|q| q as i32).collect();
+        let levels = integers(&q.values).ok_or_else(lost)?;
         let start = Arc::new(Rounded { params, values: w.dtype.tensor(q.values.shape(), &levels) });
         Ok(Layer { place, id, plan: w.clone(), start, weight, bias, input })
     }
@@ -165,7 +166,7 @@ impl Layer {
     fn bind(&self, model: &Model, student: &Model, bounds: &mut Bounds) -> Result<()> {
         let lost = || Error::internal(format!("weight \"{}\" is no longer there", self.plan.name));
         let float = model.constant_input(self.id, self.weight).and_then(|t| t.to_f32()).ok_or_else(lost)?;
-        let start: Vec<i32> = self.start.values.to_i64().ok_or_else(lost)?.into_iter().map(|q| q as i32).collect();
+        let start = integers(&self.start.values).ok_or_else(lost)?;
         let levels = self.levels();
         let begin = levels.begin(&float, &start);
         let value = student.node(self.id).input(self.weight).ok_or_else(lost)?;
