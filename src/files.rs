@@ -4,9 +4,8 @@ use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Write};
 use std::path::Path;
 
-use flate2::Compression;
-use flate2::write::DeflateEncoder;
 use tempfile::NamedTempFile;
+use zstd::stream::write::Encoder;
 
 use crate::error::{Error, Result};
 
@@ -27,15 +26,15 @@ pub fn staged(path: &Path, fill: impl FnOnce(&mut dyn Write) -> std::io::Result<
     Ok(temporary)
 }
 
-/// Bytes of the file once deflate (gzip, zip) has compressed it: what a package or a download of it weighs.
+/// Bytes of the file once zstd has compressed it at its default level: what a package or a download of it weighs.
 pub fn compressed(path: &Path) -> Result<u64> {
     let at = |e: std::io::Error| Error::io(path, e);
     compressed_size(BufReader::with_capacity(1 << 20, File::open(path).map_err(at)?)).map_err(at)
 }
 
-/// Bytes of what `from` reads once deflate has compressed it.
+/// Bytes of what `from` reads once zstd has compressed it at its default level.
 pub fn compressed_size(mut from: impl Read) -> std::io::Result<u64> {
-    let mut encoder = DeflateEncoder::new(Counted(0), Compression::default());
+    let mut encoder = Encoder::new(Counted(0), zstd::DEFAULT_COMPRESSION_LEVEL)?;
     std::io::copy(&mut from, &mut encoder)?;
     Ok(encoder.finish()?.0)
 }

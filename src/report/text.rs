@@ -134,7 +134,7 @@ pub fn sizes(before: &Size, after: &Size) -> String {
         line(&mut out, "MACs", &count(a), &count(b), "a sample");
     }
     if let Some((b, a)) = before.compressed.zip(after.compressed) {
-        let how = format!("{:.2}× smaller than before, both compressed by deflate", b as f64 / a.max(1) as f64);
+        let how = format!("{:.2}× smaller than before, both compressed by zstd", b as f64 / a.max(1) as f64);
         line(&mut out, "packed", &megabytes(b), &megabytes(a), &how);
     }
     if after.zeros > before.zeros {

@@ -14,7 +14,7 @@ use crate::passes::{SimplifyOptions, simplify};
 pub struct Size {
     /// The file and its external data.
     pub bytes: u64,
-    /// The file, compressed by deflate; told of pruned models, whose zeros only a compressed file leaves out.
+    /// The file, compressed by zstd; told of pruned models, whose zeros only a compressed file leaves out.
     pub compressed: Option<u64>,
     /// Elements of the stored tensors of two or more dimensions.
     pub parameters: u64,

@@ -32,6 +32,7 @@ CASES = [
     ("silero_vad_16k_op15", {"input": ([1, 576], "float"), "state": ([2, 1, 128], "float"),
                              "sr": ([], ("value", 16000))}),
     ("plcmos_v2", {"degraded_audio": ([1, 1, 120, 257], "float"), "rater_embed": ([1, 64], "float")}),
+    ("tashkeel_rawi_v3_int8", {"input": ([1, 24], ("below", 30))}),
     ("aecmos_1663915512", {"input": ([1, 3, 120, 160], "float"), "h0": ([4, 1, 64], "float")}),
 ]
 

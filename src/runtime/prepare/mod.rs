@@ -10,14 +10,16 @@
 //! 4. taps become graph outputs, so that no later step can lose them;
 //! 5. every If whose condition the shapes or the constants decide becomes the branch it takes: runtimes
 //!    check the branch that is never taken, too;
-//! 6. what is left is simplified, unless it is wanted as it stands: scalar arithmetic folds into convolutions, decomposed activations
+//! 6. a DynamicQuantizeLSTM becomes operators of the standard;
+//! 7. what is left is simplified, unless it is wanted as it stands: scalar arithmetic folds into convolutions, decomposed activations
 //!    become operators where tract runs those no slower, paddings go into the convolution;
-//! 7. a DequantizeLinear before a Softmax becomes arithmetic, which tract does not take for a table.
+//! 8. a DequantizeLinear before a Softmax becomes arithmetic, which tract does not take for a table.
 //!
 //! The copy shares the weights with the original.
 
 mod decide;
 mod dense;
+mod lstm;
 mod names;
 mod narrow;
 mod results;
@@ -64,6 +66,7 @@ pub fn prepare(model: &Model, options: &LoadOptions, known: Known) -> Result<Pre
     let results = results::Results::place(&mut edit, &options.taps)?;
     decide::inline_decided(&mut edit, known)?;
     let results = results.finish(&mut edit);
+    lstm::spell_out(&mut edit);
     decide::remove_unread(&mut edit);
     if options.rewrites == Rewrites::All {
         simplified(&mut copy);
