@@ -46,16 +46,18 @@ fn weights_rounded_by_data_keep_their_zeros_and_the_outputs() {
     assert!(gptq > nearest, "{gptq} {nearest}");
 }
 
+/// Numbers of a tensor in the text form.
+fn list(values: &mut dyn Iterator<Item = f32>) -> String {
+    values.fold(String::new(), |mut text, v| {
+        let comma = if text.is_empty() { "" } else { "," };
+        let _ = write!(text, "{comma}{v}");
+        text
+    })
+}
+
 /// x ─► LayerNormalization, one channel of which is `outlier` times the others, ─► MatMul; and x, which reads it too.
 fn with_outlier(outlier: f32) -> Model {
     const N: usize = 32;
-    let list = |values: &mut dyn Iterator<Item = f32>| {
-        values.fold(String::new(), |mut text, v| {
-            let comma = if text.is_empty() { "" } else { "," };
-            let _ = write!(text, "{comma}{v}");
-            text
-        })
-    };
     let gamma = list(&mut (0..N).map(|i| if i == 5 { outlier } else { 1.0 }));
     let weight = list(&mut (0..N * N).map(|i| ((i * 7919) % 1009) as f32 / 504.5 - 1.0));
     text::parse(&format!(
@@ -94,4 +96,47 @@ fn channels_alike_are_left_alone() {
     let data = Dataset::open(&DataOptions::new("random:64"), &InputSpec::of(&model)).unwrap();
     let options = QuantOptions { min_bytes: 0, ..QuantOptions::for_target("onnxruntime").unwrap() };
     assert!(quantize::smooth(&mut model.clone(), &options, (&data, tract()), &Silent).unwrap().is_empty());
+}
+
+/// Four products, the first of numbers from e⁻¹² to e¹² whose logarithms the others read: no 256 levels tell its small ones apart.
+fn with_logarithm() -> Model {
+    const N: usize = 16;
+    let diagonal = list(&mut (0..N * N).map(|i| if i % (N + 1) == 0 { 1.0 } else { 0.0 }));
+    let weight = |salt: usize| list(&mut (0..N * N).map(|i| ((i * 7919 + salt) % 1009) as f32 / 2018.0 - 0.25));
+    let (w, v, u) = (weight(1), weight(40), weight(700));
+    text::parse(&format!(
+        "<ir_version: 8, opset_import: [\"\" : 17]>
+         g (float[B,{N}] x) => (float[B,{N}] y)
+         <float twelve = {{12}}, float little = {{0.000001}}, float[{N},{N}] d = {{{diagonal}}},
+          float[{N},{N}] w = {{{w}}}, float[{N},{N}] v = {{{v}}}, float[{N},{N}] u = {{{u}}}>
+         {{ s = Mul (x, twelve)  e = Exp (s)  [spectrum] p = MatMul (e, d)  a = Abs (p)  q = Add (a, little)  l = Log (q)
+            [first] f = MatMul (l, w)  r = Relu (f)  [second] g1 = MatMul (r, v)  h = Relu (g1)  [third] y = MatMul (h, u) }}"
+    ))
+    .unwrap()
+}
+
+#[test]
+fn a_node_that_makes_most_of_the_error_stays_in_float() {
+    let model = with_logarithm();
+    let data = |seed: u64| {
+        let options = DataOptions { seed, ..DataOptions::new("random:96") };
+        Dataset::open(&DataOptions { batch_size: 8, ..options }, &InputSpec::of(&model)).unwrap()
+    };
+    let (calibration, eval) = (data(1), data(2));
+    let run = |include: &[&str]| {
+        let include = include.iter().map(ToString::to_string).collect();
+        let options = QuantOptions { include, min_bytes: 0, ..QuantOptions::for_target("onnxruntime").unwrap() };
+        let plan = chosen(&model, &options, "search", &calibration);
+        let db = sqnr(&model, &pressed(&model, &plan), &eval);
+        println!("{db:.1} dB\n{plan}");
+        (plan, db)
+    };
+    let (plan, db) = run(&[]);
+    let kept: Vec<_> = plan.kept().map(|(node, reason)| (node.node.as_str(), reason)).collect();
+    let [("spectrum", reason)] = kept[..] else { panic!("{plan}") };
+    assert!(reason.starts_with("it makes most of the error"), "{reason}");
+    assert!(db > 25.0, "{db}");
+    // Who names it gets it.
+    let (plan, collapsed) = run(&["."]);
+    assert!(plan.kept().count() == 0 && collapsed < 15.0, "{collapsed}\n{plan}");
 }

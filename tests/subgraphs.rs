@@ -178,10 +178,6 @@ fn silero_is_quantized_inside_its_branches() {
         let mut pressed = model.clone();
         quantize::apply(&mut pressed, &plan).unwrap();
         ir::verify(&pressed).unwrap();
-        if runtime.name() == "tract" {
-            // It has no DynamicQuantizeLSTM.
-            pressed = quantize::stand_in(&model, &plan).unwrap();
-        }
         let db = near(runtime, &model, &pressed, &inputs(40));
         println!("silero in {}: {db:.1} dB", runtime.name());
         assert!(db > 15.0, "{db}");

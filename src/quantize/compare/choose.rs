@@ -14,6 +14,8 @@
 //! best layer by layer need not be best for the whole: errors of both signs cancel, or decide a near tie. What
 //! was judged is what is written.
 //!
+//! Nodes that make most of the error that is left stay in float ([`super::dominant`]), but where few bits were asked for.
+//!
 //! By `output-mse` only the measured ranges take part, and weights get the scales of least error of their outputs ([`super::weight_ranges`]).
 //!
 //! Where the runtime cannot run the pieces, the plan of least squared error stands, with a note.
@@ -22,7 +24,7 @@ use std::collections::BTreeMap;
 
 use super::biases::{layers, uncorrected};
 use super::judge::{Judge, Score};
-use super::{Ground, Samples, correct, refine, rounding, staged, weight_ranges};
+use super::{Ground, Samples, correct, dominant, refine, rounding, staged, weight_ranges};
 use crate::calibrate::{Range, Ranges, Statistics};
 use crate::data::{Dataset, spread};
 use crate::error::{Error, Result};
@@ -144,6 +146,9 @@ fn tried(
             }
             _ => (plan, score),
         };
+    }
+    if choice && !options.weights_are_narrow() {
+        (plan, score) = dominant::leave_out(ground, (plan, score), &judge)?;
     }
     let kind = match samples.apart() {
         true => "calibration batches that were held back",

@@ -2,6 +2,7 @@
 //!
 //! - `refine`: which of several ranges changes least what is computed from a value
 //! - `correct`: by how much quantization shifts each channel on average, to be taken from its bias
+//! - `leave_out`: which nodes make most of the error, and stay in float
 //! - [`choose`]: which plan brings the outputs nearest to those of the float model
 //!
 //! The first two fit; the last one judges, on batches that they have not seen ([`Samples`]). All give the same result
@@ -10,6 +11,7 @@
 mod awq;
 mod biases;
 mod choose;
+mod dominant;
 mod judge;
 mod pieces;
 mod press;

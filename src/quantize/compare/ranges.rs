@@ -95,6 +95,9 @@ impl Tried<'_> {
     fn best(&self, batches: &[usize]) -> Result<BTreeMap<usize, usize>> {
         let ground = self.ground;
         let choice: Vec<usize> = (0..self.pieces.cuts.len()).filter(|i| !self.candidates[*i].is_empty()).collect();
+        if choice.is_empty() {
+            return Ok(BTreeMap::new());
+        }
         let names: Vec<&str> = choice.iter().map(|i| self.pieces.cuts[*i].name.as_str()).collect();
         let groups = ground.groups(&names);
         let turns: Vec<Turn> =
