@@ -52,14 +52,30 @@ pub(super) fn steps<'a>(order: &Order, layers: &'a [Layer]) -> Vec<(usize, Vec<&
     steps
 }
 
-/// Moments of each layer of a step, by group; without outputs where none are wanted.
+/// What is added up of the rows of a layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sums {
+    /// Second moments of the inputs.
+    Inputs,
+    /// Those, and what they have in common with the wanted outputs.
+    All,
+    /// Means of inputs and wanted outputs.
+    Means,
+}
+
+/// Moments of each layer of a step, by group.
 ///
 /// # Errors
 /// What the data refuse, and io.
-pub(super) fn measure(model: &Model, walk: &Walk, step: &[&Layer], wants: bool) -> crate::Result<Vec<Vec<Centred>>> {
+pub(super) fn measure(model: &Model, walk: &Walk, step: &[&Layer], sums: Sums) -> crate::Result<Vec<Vec<Centred>>> {
     let mut sought = Vec::with_capacity(step.len());
     for l in step {
-        let wanted = wants.then(|| Wanted::of(model, &l.solved.contraction, &l.beside));
+        let wanted = || Wanted::of(model, &l.solved.contraction, &l.beside);
+        let wanted = match sums {
+            Sums::Inputs => None,
+            Sums::All => Some(wanted()),
+            Sums::Means => Some(wanted().means()),
+        };
         sought.push(Sought { layer: &l.solved, wanted });
     }
     let sums = rows::measure((walk, model), &sought, SAMPLE, (1, &|_| 0))?;

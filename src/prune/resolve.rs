@@ -16,7 +16,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::algorithm::Kind;
-use super::layer::{Layer, measure, steps};
+use super::layer::{Layer, Sums, measure, steps};
 use super::plan::{Fresh, TensorPlan};
 use super::{Activations, Data, Pattern};
 use crate::error::Result;
@@ -59,10 +59,12 @@ pub(super) fn resolve(
     }
     let mut walk = Walk::new((model, 2), &order, (data.dataset, data.runtime), batches.to_vec())?;
     let steps = steps(&order, layers);
+    // The mean of what went is all that a bias makes up for.
+    let sums = if kind == Kind::Mask { Sums::Means } else { Sums::All };
     progress.start("solving layers", layers.len() as u64);
     for (place, step) in &steps {
         walk.advance(&[model, &changed], *place)?;
-        let moments = measure(model, &walk, step, true)?;
+        let moments = measure(model, &walk, step, sums)?;
         for (layer, moments) in step.iter().zip(moments) {
             let plan = &mut tensors[layer.tensor];
             solve(model, (layer, &moments), plan, (kind, pattern));

@@ -16,7 +16,7 @@ use serde::Serialize;
 use super::algorithm::Kind;
 use super::decide::Data;
 use super::judge::Judge;
-use super::layer::{Layer, measure, steps};
+use super::layer::{Layer, Sums, measure, steps};
 use super::plan::TensorPlan;
 use super::resolve::Known;
 use super::way::Way;
@@ -121,7 +121,7 @@ pub(super) fn damages(
         let mut moments = vec![Vec::new(); step.len()];
         if kind != Kind::Mask {
             walk.advance(&[model], place)?;
-            moments = measure(model, &walk, &step, true)?;
+            moments = measure(model, &walk, &step, Sums::All)?;
         }
         for (layer, moments) in step.iter().zip(&moments) {
             let t = &tensors[layer.tensor];

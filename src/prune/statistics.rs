@@ -1,7 +1,7 @@
 //! What data tell of weights, as far as a criterion asks for it.
 
 use super::Data;
-use super::layer::{Layer, measure, steps};
+use super::layer::{Layer, Sums, measure, steps};
 use super::plan::TensorPlan;
 use crate::error::{Error, Result};
 use crate::gradient::{CollectOptions, Moment, collect};
@@ -81,7 +81,7 @@ fn activations(
     progress.start("observing layers", layers.len() as u64);
     for (place, step) in steps(&order, &layers) {
         walk.advance(&[model], place)?;
-        for (layer, moments) in step.iter().zip(measure(model, &walk, &step, false)?) {
+        for (layer, moments) in step.iter().zip(measure(model, &walk, &step, Sums::Inputs)?) {
             let contraction = layer.solved.contraction.clone();
             let activations = Some(Activations { contraction, moments });
             see(layer.tensor, &Statistics { activations, gradients: None });

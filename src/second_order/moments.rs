@@ -137,8 +137,23 @@ impl Moments {
         Moments { rows: 0, h, g, x: vec![0.0; depth], t: vec![0.0; outputs] }
     }
 
+    /// Of means alone: H and G stay empty.
+    pub fn means(depth: usize, outputs: usize) -> Self {
+        Moments { rows: 0, h: Mat::new(), g: Mat::new(), x: vec![0.0; depth], t: vec![0.0; outputs] }
+    }
+
     /// Adds rows `x` `[rows, depth]` and outputs `t` `[rows, outputs]`.
     pub fn add(&mut self, x: faer::MatRef<f32>, t: faer::MatRef<f32>) {
+        if self.h.nrows() == x.ncols() {
+            self.add_products(x, t);
+        }
+        let sum = |m: faer::MatRef<f32>, j: usize| m.col(j).iter().map(|v| f64::from(*v)).sum::<f64>();
+        self.x.iter_mut().enumerate().for_each(|(j, s)| *s += sum(x, j));
+        self.t.iter_mut().enumerate().for_each(|(j, s)| *s += sum(t, j));
+        self.rows += x.nrows();
+    }
+
+    fn add_products(&mut self, x: faer::MatRef<f32>, t: faer::MatRef<f32>) {
         let mut h = Mat::<f32>::zeros(x.ncols(), x.ncols());
         let (rect, lower) = (BlockStructure::Rectangular, BlockStructure::TriangularLower);
         triangular::matmul(h.as_mut(), lower, Accum::Replace, x.transpose(), rect, x, rect, 1.0, Par::Seq);
@@ -154,10 +169,6 @@ impl Moments {
                 (0..x.ncols()).for_each(|i| self.g[(i, first + j)] += f64::from(g[(i, j)]));
             }
         }
-        let sum = |m: faer::MatRef<f32>, j: usize| m.col(j).iter().map(|v| f64::from(*v)).sum::<f64>();
-        self.x.iter_mut().enumerate().for_each(|(j, s)| *s += sum(x, j));
-        self.t.iter_mut().enumerate().for_each(|(j, s)| *s += sum(t, j));
-        self.rows += x.nrows();
     }
 
     /// Adds what others saw.
@@ -235,6 +246,19 @@ mod tests {
         let mut m = Moments::new(2, 1);
         m.add(MatRef::from_row_major_slice(&x, t.len(), 2), MatRef::from_row_major_slice(&t, t.len(), 1));
         m
+    }
+
+    #[test]
+    fn means_alone_are_those_of_all_moments() {
+        let (x, t) = ([1.0f32, 2.0, 3.0, 5.0], [10.0f32, 14.0]);
+        let (mut all, mut means) = (Moments::new(2, 1), Moments::means(2, 1));
+        for m in [&mut all, &mut means] {
+            m.add(MatRef::from_row_major_slice(&x, 2, 2), MatRef::from_row_major_slice(&t, 2, 1));
+        }
+        means.merge(&means.clone());
+        let (all, means) = (all.centred(true), means.centred(true));
+        assert_eq!((&means.x, &means.t, means.rows()), (&all.x, &all.t, 4));
+        assert_eq!((means.shift(0, &[2.0, 1.0]), means.h.nrows(), means.g.nrows()), (4.5, 0, 0));
     }
 
     #[test]

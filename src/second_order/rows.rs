@@ -49,6 +49,8 @@ pub struct Wanted<'a> {
     /// Which of its output channels the layer still has; empty where it has all.
     stays: Vec<bool>,
     beside: &'a [ValueId],
+    /// Whether means are enough.
+    means: bool,
     /// A value of the float model as far as the other one still has it.
     cut: &'a (dyn Fn(&Tensor, ValueId) -> Option<Tensor> + Sync),
 }
@@ -60,7 +62,13 @@ impl<'a> Wanted<'a> {
         let (c, whole) = (contraction, &|t: &Tensor, _| Some(t.clone()));
         let at = |i: usize| values.as_ref().map_or(0.0, |w| w[c.element(i / c.depth, i % c.depth)]);
         let weights = (0..c.channels() * c.depth).map(at).collect();
-        Wanted { contraction, weights, stays: Vec::new(), beside, cut: whole }
+        Wanted { contraction, weights, stays: Vec::new(), beside, means: false, cut: whole }
+    }
+
+    /// Of which, and of the rows, the means alone are added up.
+    #[must_use]
+    pub fn means(self) -> Self {
+        Wanted { means: true, ..self }
     }
 
     /// Of a model that has lost channels, these among them.
@@ -114,7 +122,8 @@ pub fn measure(
     let Some(first) = step.first().map(|s| &s.layer.contraction) else { return Ok(Vec::new()) };
     let of = |s: &Sought| -> Vec<Vec<Moments>> {
         let outputs = s.wanted.as_ref().map_or(0, |_| s.layer.contraction.outputs);
-        let groups = || (0..first.groups).map(|_| Moments::new(first.depth, outputs)).collect();
+        let made = if s.wanted.as_ref().is_some_and(|w| w.means) { Moments::means } else { Moments::new };
+        let groups = || (0..first.groups).map(|_| made(first.depth, outputs)).collect();
         (0..parts).map(|_| groups()).collect()
     };
     let bytes = parts * first.groups * first.depth * first.depth * size_of::<f64>() * step.len();
