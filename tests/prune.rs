@@ -67,6 +67,12 @@ fn what_is_left_open_is_chosen_by_data_and_named() {
     let chosen = plan(Some(Data { dataset: &calibration, runtime: tract() }));
     assert!(chosen.notes.iter().any(|n| n.starts_with("criterion ") && n.ends_with(note)), "{:?}", chosen.notes);
     assert!(plan(None).notes.is_empty());
+    let pattern = Pattern::Of { keep: 2, of: 4 };
+    let halved = PruneOptions { pattern, ..PruneOptions::new(Goal::Sparsity(0.5)) };
+    let data = Data { dataset: &calibration, runtime: tract() };
+    let notes = prune::decide(&model, &halved, Some(data), &Silent).unwrap().notes;
+    let only = "criterion magnitude, algorithm admm, scope layer: no other way would choose otherwise";
+    assert!(notes.iter().any(|n| n == only), "{notes:?}");
 }
 
 #[test]

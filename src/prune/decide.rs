@@ -67,7 +67,7 @@ pub fn decide(model: &Model, options: &PruneOptions, data: Option<Data>, progres
     let all = spread(&(0..count).collect::<Vec<_>>(), WALKED);
     let ground = Ground { model, options, data, progress, scores: RefCell::default(), layers: RefCell::default() };
     let planned = match (&ways[..], data) {
-        ([way], _) => ground.plan(way, &all),
+        ([way], _) => ground.plan(way, &all).map(|plan| ground.named(way, plan)),
         (ways, Some(data)) => ground.choose(ways, data, &all),
         _ => Err(Error::internal("there is a choice without data")),
     };
@@ -135,6 +135,15 @@ impl Ground<'_> {
         Ok(plan)
     }
 
+    /// Says which way it went where the user did not.
+    fn named(&self, way: &Way, mut plan: PrunePlan) -> PrunePlan {
+        let options = self.options;
+        if self.data.is_some() && (options.criterion.is_none() || options.algorithm.is_none()) {
+            plan.notes.push(format!("{way}: others decide the same, or less"));
+        }
+        plan
+    }
+
     /// What a way decides, the weights that stay fitted to these batches.
     fn plan(&self, way: &Way, batches: &[usize]) -> Result<PrunePlan> {
         let Ground { model, options, progress, .. } = *self;
@@ -146,7 +155,7 @@ impl Ground<'_> {
         let kind = way.algorithm.kind;
         let layers = self.layers(way, (&tensors, &scores))?;
         let (scope, pattern) = (way.scope, options.pattern);
-        let stages = stages(options, kind);
+        let stages = stages(options, way);
         let mut notes = Vec::new();
         for (stage, goal) in stages.iter().enumerate() {
             Masks { pattern, goal: *goal, scope, scores: &scores, layers: &layers }.set(model, &mut tensors)?;
@@ -215,12 +224,16 @@ impl Ground<'_> {
 }
 
 /// The goals on the way to that of `options`, and that: so few weights stay that what they are worth is asked again of those that were solved
-/// anew for fewer zeros, as the others have taken over by then.
-fn stages(options: &PruneOptions, kind: Kind) -> Vec<Goal> {
+/// anew for fewer zeros, as the others have taken over by then. Not where that answer decides nothing: zeros that `admm` chooses, as many in
+/// each layer as its scope says.
+fn stages(options: &PruneOptions, way: &Way) -> Vec<Goal> {
+    let asks = match way.algorithm.kind {
+        Kind::Resolve => true,
+        Kind::Split => way.scope == Scope::Global,
+        Kind::Mask | Kind::Sweep => false,
+    };
     match (options.goal, options.pattern) {
-        (Goal::Sparsity(share), Pattern::Unstructured)
-            if matches!(kind, Kind::Resolve | Kind::Split) && share < 1.0 =>
-        {
+        (Goal::Sparsity(share), Pattern::Unstructured) if asks && share < 1.0 => {
             let left = 1.0 - share;
             let count = (left.ln() / STAGE.ln()).ceil().clamp(1.0, STAGES);
             let stage = |i: usize| Goal::Sparsity(1.0 - left.powf(i as f64 / count));

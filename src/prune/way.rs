@@ -40,6 +40,8 @@ const TRIED: [(&str, &str, Scope); 4] = [
     ("hessian", "admm", Scope::Auto),
     ("hessian", "admm", Scope::Layer),
 ];
+/// What scores weights for free, where scores decide nothing.
+const FREE: &str = "magnitude";
 
 impl Way {
     /// The ways that `options` leave open.
@@ -48,18 +50,28 @@ impl Way {
         let mut ways: Vec<Way> = Vec::new();
         let blocks = matches!(options.pattern, Pattern::Block { .. });
         for (criterion, algorithm, scope) in tried {
-            // Measured shares choose single weights.
-            if blocks && *scope == Scope::Auto && options.scope.is_none() {
+            let algorithm = algorithm::find(options.algorithm.as_deref().unwrap_or(algorithm))?;
+            // Scores of an algorithm that chooses by itself only share out zeros, which measured shares do better: beside these, one way to
+            // do it by scores is enough. Measured shares choose single weights.
+            let needless = match scope {
+                Scope::Auto => blocks,
+                Scope::Global => !blocks && algorithm.kind.chooses() && *criterion != FREE,
+                Scope::Layer => false,
+            };
+            if needless && options.scope.is_none() {
                 continue;
             }
             // A pattern of groups says how much of each tensor goes.
             let fixed = options.pattern.sparsity().map(|_| Scope::Layer);
             let threshold = matches!(options.goal, Goal::Threshold(_)).then_some(Scope::Layer);
-            let way = Way {
+            let mut way = Way {
                 criterion: criterion::find(options.criterion.as_deref().unwrap_or(criterion))?,
-                algorithm: algorithm::find(options.algorithm.as_deref().unwrap_or(algorithm))?,
+                algorithm,
                 scope: fixed.or(threshold).or(options.scope).unwrap_or(*scope),
             };
+            if options.criterion.is_none() && !way.asks_scores(options.goal) {
+                way.criterion = criterion::find(FREE)?;
+            }
             if !ways.contains(&way) {
                 ways.push(way);
             }
@@ -74,6 +86,12 @@ impl Way {
             return Err(Error::usage(format!("{way} is decided by data: give --data")));
         }
         Ok(ways)
+    }
+
+    /// Whether scores decide anything: an algorithm that chooses by itself takes from them how many weights of each tensor go, which a
+    /// scope of single layers says without them.
+    fn asks_scores(&self, goal: Goal) -> bool {
+        !(self.algorithm.kind.chooses() && self.scope == Scope::Layer) || matches!(goal, Goal::Threshold(_))
     }
 
     /// The first of them.
@@ -101,5 +119,37 @@ impl Way {
         let pruned = plan.kept.is_none().then(|| plan.pruned(model).ok()).flatten();
         let Some(weights) = pruned.as_ref().and_then(Tensor::to_f32) else { return Vec::new() };
         (self.criterion.score)(&Scored { weights: &weights, statistics: known, seed: seed ^ i as u64 })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ways(options: &PruneOptions) -> Vec<String> {
+        Way::all(options, true).unwrap().iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn each_way_is_tried_once() {
+        let options = PruneOptions::new(Goal::Sparsity(0.8));
+        let open = [
+            "criterion magnitude, algorithm admm, scope global",
+            "criterion hessian, algorithm admm, scope auto",
+            "criterion magnitude, algorithm admm, scope layer",
+        ];
+        assert_eq!(ways(&options), open);
+        let pattern = Pattern::Of { keep: 2, of: 4 };
+        let halved = PruneOptions { pattern, ..PruneOptions::new(Goal::Sparsity(0.5)) };
+        assert_eq!(ways(&halved), [open[2]]);
+        // Zeros that the criterion chooses differ by it.
+        let masked = PruneOptions { algorithm: Some("least-squares".into()), ..halved.clone() };
+        assert_eq!(ways(&masked).len(), 2);
+        let named = PruneOptions { criterion: Some("wanda".into()), ..halved };
+        assert_eq!(ways(&named), ["criterion wanda, algorithm admm, scope layer"]);
+        let threshold = PruneOptions { goal: Goal::Threshold("0.1".parse().unwrap()), ..options };
+        assert_eq!(ways(&threshold).len(), 2);
+        let blocks = Pattern::Block { rows: 4, columns: 1 };
+        assert_eq!(ways(&PruneOptions { pattern: blocks, ..PruneOptions::new(Goal::Sparsity(0.5)) }).len(), 3);
     }
 }

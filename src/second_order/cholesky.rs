@@ -8,11 +8,26 @@ use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::cholesky::llt::{factor, solve};
 use faer::linalg::matmul::triangular::{self, BlockStructure};
 use faer::linalg::triangular_inverse::invert_lower_triangular;
+use faer::traits::RealField;
 use faer::{Accum, Mat, MatRef, Par};
 
 /// L, of which the lower half counts.
 #[derive(Debug)]
-pub struct Cholesky(Mat<f64>);
+pub struct Cholesky<T = f64>(Mat<T>);
+
+impl<T: RealField> Cholesky<T> {
+    /// L, of which the lower half counts.
+    pub fn lower(&self) -> MatRef<'_, T> {
+        self.0.as_ref()
+    }
+
+    /// A⁻¹·b in place of b.
+    pub fn solve(&self, b: &mut Mat<T>) {
+        let scratch = solve::solve_in_place_scratch::<T>(self.0.nrows(), b.ncols(), Par::Seq);
+        let mut memory = MemBuffer::new(scratch);
+        solve::solve_in_place(self.lower(), b.as_mut(), Par::Seq, MemStack::new(&mut memory));
+    }
+}
 
 impl Cholesky {
     /// Of a matrix of which the lower half counts; `None` where it is not positive.
@@ -24,16 +39,9 @@ impl Cholesky {
         Some(Cholesky(matrix))
     }
 
-    /// L, of which the lower half counts.
-    pub fn lower(&self) -> MatRef<'_, f64> {
-        self.0.as_ref()
-    }
-
-    /// A⁻¹·b in place of b.
-    pub fn solve(&self, b: &mut Mat<f64>) {
-        let scratch = solve::solve_in_place_scratch::<f64>(self.0.nrows(), b.ncols(), Par::Seq);
-        let mut memory = MemBuffer::new(scratch);
-        solve::solve_in_place(self.lower(), b.as_mut(), Par::Seq, MemStack::new(&mut memory));
+    /// Rounded to f32: to solve many times with, where A is far from singular.
+    pub fn single(self) -> Cholesky<f32> {
+        Cholesky(Mat::from_fn(self.0.nrows(), self.0.ncols(), |i, j| self.0[(i, j)] as f32))
     }
 
     /// A⁻¹, both halves.

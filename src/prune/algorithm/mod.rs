@@ -29,6 +29,11 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Whether it says itself which weights of a layer go, and takes from the plan how many.
+    pub(super) fn chooses(self) -> bool {
+        matches!(self, Kind::Sweep | Kind::Split)
+    }
+
     /// Which weights of a layer go: those of the plan's mask, or as many.
     pub(super) fn mask(self, known: &Known, pattern: Pattern) -> Vec<bool> {
         match self {

@@ -10,12 +10,11 @@
 //! Only the mask is taken; the weights that stay are solved anew for it afterwards, all at once.
 
 use faer::Mat;
-use faer::Side;
-use faer::linalg::solvers::{Llt, Solve};
 use rayon::prelude::*;
 
 use crate::prune::Pattern;
 use crate::prune::resolve::Known;
+use crate::second_order::cholesky::Cholesky;
 use crate::second_order::moments::Centred;
 use crate::second_order::{Compensation, Contraction, mean_diagonal};
 
@@ -52,10 +51,9 @@ fn sweep(known: &Known, group: usize, m: &Centred, (pattern, share): (Pattern, f
         Pattern::Of { keep, of } => (keep, of),
         _ => (0, 1),
     };
-    let order = order(c, kernel, of);
-    let compensation = Compensation::in_order(order, |i, j| m.h[(i, j)], DAMPING)?;
-    let order = &compensation.order;
     let mut rows = best(known, group, m)?;
+    let compensation = Compensation::in_order(order(c, kernel, of), |i, j| m.h[(i, j)], DAMPING)?;
+    let order = &compensation.order;
     rows.iter_mut().for_each(|row| *row = order.iter().map(|k| row[*k]).collect());
     let mut gone = vec![vec![false; c.depth]; c.outputs];
     let block = BLOCK.div_ceil(of) * of;
@@ -103,7 +101,7 @@ fn best(known: &Known, group: usize, m: &Centred) -> Option<Vec<Vec<f32>>> {
     let mu = DAMPING * mean_diagonal(c.depth, |i, j| m.h[(i, j)])?;
     let damped = Mat::from_fn(c.depth, c.depth, |i, j| m.h[(i, j)] + if i == j { mu } else { 0.0 });
     let own = |k: usize, o: usize| f64::from(known.weights[c.element(group * c.outputs + o, k)]);
-    let wanted = Mat::from_fn(c.depth, c.outputs, |k, o| m.g[(k, o)] + mu * own(k, o));
-    let solved = Llt::new(damped.as_ref(), Side::Lower).ok()?.solve(&wanted);
+    let mut solved = Mat::from_fn(c.depth, c.outputs, |k, o| m.g[(k, o)] + mu * own(k, o));
+    Cholesky::of(damped)?.solve(&mut solved);
     Some((0..c.outputs).map(|o| solved.col(o).iter().map(|w| *w as f32).collect()).collect())
 }
