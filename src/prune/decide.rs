@@ -139,7 +139,7 @@ impl Ground<'_> {
     fn named(&self, way: &Way, mut plan: PrunePlan) -> PrunePlan {
         let options = self.options;
         if self.data.is_some() && (options.criterion.is_none() || options.algorithm.is_none()) {
-            plan.notes.push(format!("{way}: others decide the same, or less"));
+            plan.notes.push(format!("{way}: no other way would choose otherwise"));
         }
         plan
     }

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use rayon::prelude::*;
 
+use super::memory::give_back;
 use super::shelf::Shelf;
 use crate::data::Dataset;
 use crate::error::{Error, Result};
@@ -171,6 +172,7 @@ impl<'a> Walk<'a> {
             drop(session);
             *shelf = next;
         }
+        give_back();
         self.waiting = waiting;
         Ok(())
     }

@@ -30,8 +30,6 @@ const ROUNDS: usize = 40;
 const RHO: f64 = 0.1;
 /// Rounds with one ρ while it grows, for each of which H is factored anew.
 const ALIKE: usize = 4;
-/// Once ρ has grown, it is over when less than one in so many weights goes or comes back: in ResNet-20 after 4 of the 20 rounds.
-const SETTLED: usize = 2000;
 /// Outputs that are solved together.
 const TOGETHER: usize = 32;
 
@@ -59,11 +57,7 @@ pub fn mask(known: &Known, pattern: Pattern) -> Vec<bool> {
         for part in &parts {
             part.each(|o, k, sum| scores[c.element(o, k)] = sum * sum);
         }
-        let before = std::mem::replace(&mut gone, mask::lowest(&scores, plan, pattern, zeros));
-        let moved = before.iter().zip(&gone).filter(|(a, b)| a != b).count();
-        if 2 * round > ROUNDS && moved * SETTLED < gone.len() {
-            break;
-        }
+        gone = mask::lowest(&scores, plan, pattern, zeros);
         parts.par_iter_mut().for_each(|p| p.keep(|o, k| !gone[c.element(o, k)]));
     }
     gone
