@@ -11,7 +11,6 @@
 //! - [`walk`]: a model and what becomes of it, run side by side from layer to layer
 //! - [`rows`]: the moments of layers on the way
 //! - [`elimination`]: which channels cost least to lose, and what the others become
-//! - `memory`: what is freed on the way goes back
 //! - [`cholesky`]: factors that take no memory besides their matrix
 //! - [`solve`]: the factor of H⁻¹ that tells how later weights make up for an error in an earlier one
 
@@ -20,7 +19,6 @@ pub mod contraction;
 pub mod elimination;
 pub mod hessian;
 pub mod layer;
-mod memory;
 pub mod moments;
 pub mod rows;
 mod shelf;

@@ -11,7 +11,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use rayon::prelude::*;
 
-use super::memory::give_back;
 use super::shelf::Shelf;
 use crate::data::Dataset;
 use crate::error::{Error, Result};
@@ -172,7 +171,6 @@ impl<'a> Walk<'a> {
             drop(session);
             *shelf = next;
         }
-        give_back();
         self.waiting = waiting;
         Ok(())
     }
