@@ -194,7 +194,7 @@ fn real_models_keep_their_quality() {
         ..NONE
     };
     check(recognition, "ocr/rec_calib.npz", &data.join("ocr/rec_eval.npz"), Some(&data.join("ocr/rec_eval.txt")));
-    let detection = Floor { model: "ppocrv4_det", bytes: 1_400_000, sqnr_db: on_this_processor(17.0, 12.4), ..NONE };
+    let detection = Floor { model: "ppocrv4_det", bytes: 1_400_000, sqnr_db: on_this_processor(14.0, 12.4), ..NONE };
     check(detection, "ocr/det_calib.npz", &data.join("ocr/det_eval.npz"), None);
     let direction = Floor {
         model: "ppocr_v2_cls",
