@@ -269,7 +269,7 @@ fn training_is_asked_for_in_both_jobs() {
     assert_eq!((code, said.contains("tensors trained for ")), (Some(0), true), "{said}");
 
     // Once, under the masks and the grids together.
-    let recipe = "recover = \"steps=40\"\nsparsity = 0.85\nweights = \"s4\"\n";
+    let recipe = "recover = \"steps=40\"\nsparsity = 0.85\nweights = \"s2\"\n";
     std::fs::write(dir.path().join("recipe.toml"), recipe).unwrap();
     let optimize = ["optimize", &model, "--recipe", "recipe.toml", "--data", &data, "--runtime", "tract"];
     let (code, said, _) = done(&[&optimize[..], &["--plan"]].concat());
