@@ -30,13 +30,15 @@ const PARAMETERS: usize = 8;
 /// Axes of the directions in Y, Y_h and Y_c.
 const AXES: [i64; 3] = [1, 0, 0];
 
-/// Spells out every one that can be; how many.
-pub(super) fn spell_out(edit: &mut GraphEdit) -> usize {
-    let all: Vec<NodeId> =
-        edit.all_nodes().into_iter().filter(|n| edit.node(*n).op_type == "DynamicQuantizeLSTM").collect();
-    all.into_iter()
-        .filter(|node| Layer::of(edit, *node).and_then(|layer| layer.spell_out(edit, *node)).is_some())
-        .count()
+/// Spells out every one that can be.
+pub(super) fn spell_out(edit: &mut GraphEdit) {
+    for node in edit.all_nodes() {
+        if edit.node(node).op_type == "DynamicQuantizeLSTM"
+            && let Some(layer) = Layer::of(edit, node)
+        {
+            layer.spell_out(edit, node);
+        }
+    }
 }
 
 /// What the integers of a direction stand for: weights with the gates' rows as columns, and the sum of both biases.
