@@ -46,9 +46,13 @@ fn numbers(count: usize, a: f32, seed: u64) -> Vec<f32> {
     (0..count).map(|_| next()).collect()
 }
 
+/// Numbers of a tensor in the text form.
+fn list(values: Vec<f32>) -> String {
+    values.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
 /// A layer of two directions with different weights, and what is fed to it.
 fn layer(op: &str, gates: usize, hidden: usize) -> (Model, Vec<(String, Tensor)>) {
-    let list = |values: Vec<f32>| values.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let rows = gates * hidden;
     let (w, r) = (list(numbers(2 * rows * INPUT, 0.4, 1)), list(numbers(2 * rows * hidden, 0.2, 2)));
     let b = list(numbers(4 * rows, 0.1, 3));
@@ -169,7 +173,6 @@ fn a_large_lstm_is_computed_in_integers_where_the_target_gains() {
 #[test]
 fn dynamic_quantize_lstm_is_the_same_in_every_runtime() {
     const HIDDEN: usize = 16;
-    let list = |values: Vec<f32>| values.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let levels = |count, seed| list(numbers(count, 120.0, seed).iter().map(|v| (v + 128.0).round()).collect());
     let gates = 4 * HIDDEN;
     let mut compared = 0;

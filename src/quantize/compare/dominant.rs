@@ -12,8 +12,6 @@
 //! enough or the next node makes less than half of what is left; never for more than every third node, or one that the user named.
 //! A spectrogram's convolution, whose small values count as much as its large ones, is such a node.
 
-use std::collections::BTreeMap;
-
 use super::Ground;
 use super::judge::{Judge, Score};
 use crate::error::Result;
@@ -27,6 +25,8 @@ const MOST: f64 = 3.0;
 const NEAR: f64 = 20.0;
 /// One of so many nodes may go back.
 const SHARE: usize = 3;
+/// Why it stays in float, as the plan says it.
+const REASON: &str = "it makes most of the error (--include insists)";
 
 /// `plan`, which `score` says how near comes, with the nodes in float that make most of its error.
 ///
@@ -49,39 +49,37 @@ pub(super) fn leave_out(
         if score.sqnr >= NEAR {
             break;
         }
-        let Some((node, better)) = dominant(ground, &plan, &score, &nodes, judge)? else { break };
-        let reason = "it makes most of the error (--include insists)".to_string();
-        let name = plan.nodes[node].node.clone();
-        plan = without(ground.model, &plan, &BTreeMap::from([(node, reason)]))?;
-        let (before, after) = (score.sqnr, better.sqnr);
-        plan.notes.push(format!(
+        let Some((node, without, better)) = dominant(ground, (&plan, &score), &nodes, judge)? else { break };
+        let (name, before, after) = (&plan.nodes[node].node, score.sqnr, better.sqnr);
+        let note = format!(
             "{name} stays in float, since it makes most of the error: {before:.1} dB with it, {after:.1} dB without"
-        ));
+        );
         nodes.retain(|n| *n != node);
-        score = better;
+        (plan, score) = (without, better);
+        plan.notes.push(note);
     }
     Ok((plan, score))
 }
 
-/// Of these nodes the one that makes most of the error, if one does, and how near the plan comes without it.
+/// Of these nodes, two at least, the one that makes most of the error, if one does; the plan without it, and how near that comes.
 fn dominant(
     ground: Ground,
-    plan: &QuantPlan,
-    score: &Score,
+    (plan, score): (&QuantPlan, &Score),
     nodes: &[usize],
     judge: &Judge,
-) -> Result<Option<(usize, Score)>> {
+) -> Result<Option<(usize, QuantPlan, Score)>> {
     let mut part = nodes;
     loop {
-        let halves = part.split_at(part.len().div_ceil(2));
-        let halves: Vec<&[usize]> = [halves.0, halves.1].into_iter().filter(|half| !half.is_empty()).collect();
-        let float = |half: &&[usize]| without(ground.model, plan, &half.iter().map(|n| (*n, String::new())).collect());
-        let plans: Vec<QuantPlan> = halves.iter().map(float).collect::<Result<_>>()?;
+        let (first, second) = part.split_at(part.len().div_ceil(2));
+        let halves = [first, second];
+        let float = |half: &[usize]| without(ground.model, plan, &half.iter().map(|n| (*n, REASON.into())).collect());
+        let plans = halves.into_iter().map(float).collect::<Result<Vec<_>>>()?;
         let scores = judge.scores(&plans.iter().collect::<Vec<_>>())?;
-        let best = halves.into_iter().zip(scores).max_by(|a, b| a.1.score.total_cmp(&b.1.score));
-        let Some((half, found)) = best.filter(|(_, found)| found.score >= score.score + MOST) else { return Ok(None) };
+        let best = halves.into_iter().zip(plans).zip(scores).max_by(|(_, a), (_, b)| a.score.total_cmp(&b.score));
+        let best = best.filter(|(_, found)| found.score >= score.score + MOST);
+        let Some(((half, without), found)) = best else { return Ok(None) };
         if let [node] = half {
-            return Ok(Some((*node, found)));
+            return Ok(Some((*node, without, found)));
         }
         part = half;
     }

@@ -33,7 +33,9 @@ const AXES: [i64; 3] = [1, 0, 0];
 /// Spells out every one that can be.
 pub(super) fn spell_out(edit: &mut GraphEdit) {
     for node in edit.all_nodes() {
-        if edit.node(node).op_type == "DynamicQuantizeLSTM"
+        let n = edit.node(node);
+        if n.domain() == "com.microsoft"
+            && n.op_type == "DynamicQuantizeLSTM"
             && let Some(layer) = Layer::of(edit, node)
         {
             layer.spell_out(edit, node);
@@ -59,8 +61,9 @@ struct Layer {
 impl Layer {
     fn of(model: &Model, node: NodeId) -> Option<Self> {
         let n = model.node(node);
-        let plain = ["activations", "activation_alpha", "activation_beta", "clip"].iter().all(|a| n.attr(a).is_none());
-        let plain = plain && n.int_or("input_forget", 0) == 0 && n.int_or("layout", 0) == 0;
+        let own = ["activations", "activation_alpha", "activation_beta", "clip"];
+        let plain =
+            own.iter().all(|a| n.attr(a).is_none()) && n.int_or("input_forget", 0) == 0 && n.int_or("layout", 0) == 0;
         if !plain || n.input(LENGTHS).is_some() || n.input(PEEPHOLES).is_some() || model.onnx_opset() < 13 {
             return None;
         }
@@ -82,17 +85,18 @@ impl Layer {
             return None;
         }
         let (w, r) = (w.as_slice::<f32>()?, r.as_slice::<f32>()?);
-        let direction = |(d, backwards): (usize, &bool)| Direction {
-            w: Tensor::from_vec([inputs, gates], w[d * inputs * gates..(d + 1) * inputs * gates].to_vec()),
-            r: Tensor::from_vec([hidden, gates], r[d * hidden * gates..(d + 1) * hidden * gates].to_vec()),
-            bias: {
-                let both = &bias[d * 2 * gates..(d + 1) * 2 * gates];
-                Tensor::from_vec(
-                    [gates],
-                    both[..gates].iter().zip(&both[gates..]).map(|(w, r)| w + r).collect::<Vec<_>>(),
-                )
-            },
-            backwards: *backwards,
+        let matrix = |all: &[f32], rows: usize, d: usize| {
+            Tensor::from_vec([rows, gates], all[d * rows * gates..(d + 1) * rows * gates].to_vec())
+        };
+        let direction = |(d, backwards): (usize, &bool)| {
+            let (of_w, of_r) = bias[d * 2 * gates..(d + 1) * 2 * gates].split_at(gates);
+            let bias: Vec<f32> = of_w.iter().zip(of_r).map(|(w, r)| w + r).collect();
+            Direction {
+                w: matrix(&w, inputs, d),
+                r: matrix(&r, hidden, d),
+                bias: Tensor::from_vec([gates], bias),
+                backwards: *backwards,
+            }
         };
         let directions = backwards.iter().enumerate().map(direction).collect();
         Some(Layer { x: n.input(X)?, hidden, states: STATES.map(|i| n.input(i)), directions })
@@ -135,17 +139,10 @@ impl Direction {
         let gates = put.op("Add", &[product, bias], &[])?;
         let body = step(put, self.r)?;
         let backwards = i64::from(self.backwards);
-        let label = put.label.clone();
-        let mut scan = NewNode::new("Scan").name(format!("{label}_scan"));
-        scan = scan
-            .inputs([states[0], states[1], Some(gates)])
-            .attr("num_scan_inputs", 1i64)
-            .attr("body", Attr::Graph(body));
-        scan = scan.attr("scan_input_directions", vec![backwards]).attr("scan_output_directions", vec![backwards]);
-        let scan = ["h", "c", "y"].iter().fold(scan, |s, what| s.output(format!("{label}_{what}"), None));
-        let scan = put.edit.insert(put.place, scan);
-        let output = |i: usize| put.edit.node(scan).output(i);
-        Some([output(2)?, output(0)?, output(1)?])
+        let scan = NewNode::new("Scan").inputs([states[0], states[1], Some(gates)]).attr("num_scan_inputs", 1i64);
+        let scan = scan.attr("scan_input_directions", vec![backwards]).attr("scan_output_directions", vec![backwards]);
+        let [h, c, y] = put.several(scan.attr("body", Attr::Graph(body)), "scan", ["h", "c", "y"])?;
+        Some([y, h, c])
     }
 }
 
@@ -165,12 +162,8 @@ fn step(put: &mut Put, r: Tensor) -> Option<GraphId> {
     let rounded = put.rounded(inputs[0])?;
     let product = put.op("MatMul", &[rounded, r], &[])?;
     let all = put.op("Add", &[inputs[2], product], &[])?;
-    let label = put.label.clone();
-    let split = NewNode::new("Split").name(format!("{label}_gates")).input(all).attr("axis", 1i64);
-    let split = ["i", "o", "f", "g"].iter().fold(split, |s, gate| s.output(format!("{label}_{gate}"), None));
-    let split = put.edit.insert(put.place, split);
-    let gate = |put: &Put, i: usize| put.edit.node(split).output(i);
-    let (i, o, f, g) = (gate(&put, 0)?, gate(&put, 1)?, gate(&put, 2)?, gate(&put, 3)?);
+    let split = NewNode::new("Split").input(all).attr("axis", 1i64);
+    let [i, o, f, g] = put.several(split, "gates", ["i", "o", "f", "g"])?;
     let [i, o, f] = [i, o, f].map(|v| put.op("Sigmoid", &[v], &[]));
     let g = put.op("Tanh", &[g], &[])?;
     let kept = put.op("Mul", &[f?, inputs[1]], &[])?;
@@ -217,6 +210,15 @@ impl Put<'_, '_> {
         self.edit.node(made).output(0)
     }
 
+    /// A node of several outputs.
+    fn several<const N: usize>(&mut self, new: NewNode, name: &str, outputs: [&str; N]) -> Option<[ValueId; N]> {
+        let new = new.name(format!("{}_{name}", self.label));
+        let new = outputs.iter().fold(new, |n, what| n.output(format!("{}_{what}", self.label), None));
+        let made = self.edit.insert(self.place, new);
+        let made: Option<Vec<ValueId>> = self.edit.node(made).outputs().iter().copied().collect();
+        made?.try_into().ok()
+    }
+
     fn constant(&mut self, what: &str, tensor: Tensor) -> ValueId {
         self.edit.add_initializer(self.graph, &format!("{}_{what}", self.label), tensor)
     }
@@ -239,12 +241,8 @@ impl Put<'_, '_> {
 
     /// The nearest of 256 levels between the least and the largest element, zero among them.
     fn rounded(&mut self, x: ValueId) -> Option<ValueId> {
-        let label = self.label.clone();
-        let quantize = NewNode::new("DynamicQuantizeLinear").name(format!("{label}_quantize")).input(x);
-        let quantize = ["q", "s", "z"].iter().fold(quantize, |n, what| n.output(format!("{label}_{what}"), None));
-        let quantize = self.edit.insert(self.place, quantize);
-        let output = |put: &Self, i: usize| put.edit.node(quantize).output(i);
-        let (q, s, z) = (output(self, 0)?, output(self, 1)?, output(self, 2)?);
+        let quantize = NewNode::new("DynamicQuantizeLinear").input(x);
+        let [q, s, z] = self.several(quantize, "quantize", ["q", "s", "z"])?;
         let to = || [("to", Attr::Int(i64::from(DType::F32.code())))];
         let q = self.op("Cast", &[q], &to())?;
         let z = self.op("Cast", &[z], &to())?;
