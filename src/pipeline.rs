@@ -20,8 +20,8 @@ use crate::prune::{self, PruneOptions};
 use crate::quantize::{self, QuantOptions, QuantPlan, Switch};
 use crate::recover::Recover;
 use crate::report::{Beside, Report};
-use crate::runtime::Runtime;
-use crate::target;
+use crate::runtime::{Runtime, Shaped};
+use crate::validate::accuracy::Accuracy;
 use crate::validate::ran::ran;
 use crate::validate::{Gates, ValidateOptions, size, validate};
 use crate::{analysis, files, onnx};
@@ -55,29 +55,30 @@ pub struct Optimize<'a> {
     pub time_budget: Duration,
 }
 
-/// Data for calibration, and those for validation where they are others.
+/// Data for all that is fitted, and those for the proof where they are others.
+#[derive(Default)]
 pub struct Data {
-    pub calibration: Dataset,
+    pub calibration: Option<Dataset>,
     pub validation: Option<Dataset>,
 }
 
 impl Data {
-    fn validation(&self) -> &Dataset {
-        self.validation.as_ref().unwrap_or(&self.calibration)
+    fn validation(&self) -> Option<&Dataset> {
+        self.validation.as_ref().or(self.calibration.as_ref())
     }
 }
 
 /// Simplifies, prunes and quantizes, writes the file, reads it back and compares it with the original. A runtime that
 /// cannot run them leaves the file, and the report says why it is unproven.
-pub fn optimize(
-    o: &Optimize,
-    open: impl FnOnce(&Model) -> Result<Option<Data>>,
-    progress: &dyn Progress,
-) -> Result<Report> {
+pub fn optimize(o: &Optimize, open: impl FnOnce(&Model) -> Result<Data>, progress: &dyn Progress) -> Result<Report> {
     let begin = Instant::now();
     train::check(o)?;
     let original = load(o.model)?;
     let data = open(&original)?;
+    let (calibration, validation) = (data.calibration.as_ref(), data.validation());
+    if let Some(dataset) = validation {
+        measurable(o, &original, dataset)?;
+    }
     let mut model = original.clone();
     let mut report = Report::new(o.model, o.output);
 
@@ -88,7 +89,7 @@ pub fn optimize(
     let kept = |model: &Model| o.recover.map(|_| model.clone());
     let clean = kept(&model);
     if let Some(options) = &o.prune {
-        let data = data.as_ref().map(|d| prune::Data { dataset: &d.calibration, runtime: o.calibration_runtime });
+        let data = calibration.map(|dataset| prune::Data { dataset, runtime: o.calibration_runtime });
         let (plan, done) = prune::prune(&mut model, options, data, progress)?;
         (report.prune_plan, report.prune) = (Some(plan.told()), Some(done));
     }
@@ -96,30 +97,44 @@ pub fn optimize(
     let mut decided = None;
     if let Some(options) = &o.quantize {
         let source = o.ranges.as_deref().map(RangeSource::File);
-        let source =
-            source.or(data.as_ref().map(|d| RangeSource::Data(&d.calibration, o.calibration_runtime, o.calibrator)));
+        let source = source.or(calibration.map(|data| RangeSource::Data(data, o.calibration_runtime, o.calibrator)));
         decided = Some(decide(&mut model, options, source, progress)?);
     }
     let (float, teacher) = (&model, Unpruned::of(o, clean.zip(pruned), &model));
     report.plan = decided.as_ref().map(|d| d.plan.clone());
     let finished = |report: &mut Report| -> Result<()> {
-        let trained = trained(o, teacher.as_ref(), float, data.as_ref(), report, progress)?;
+        let trained = trained(o, teacher.as_ref(), float, calibration, report, progress)?;
         write(o, trained, report)?;
         // What is in the file need not be in memory while it is proven.
-        prove(o, &original, data.as_ref(), report, progress)
+        prove(o, &original, validation, report, progress)
     };
     finished(&mut report)?;
-    if let (Some(decided), Some(data)) = (decided, &data)
-        && let Some(better) = repaired(o, float, (decided, data), &report, progress)?
+    if let (Some(decided), Some(dataset)) = (decided, validation)
+        && let Some(better) = repaired(o, float, (decided, dataset), &report, progress)?
     {
         report.plan = Some(better);
         finished(&mut report)?;
     }
-    if let Some(data) = &data {
-        look_closer(o, &original, data.validation(), &mut report, progress)?;
+    if let Some(dataset) = validation {
+        look_closer(o, &original, dataset, &mut report, progress)?;
     }
     report.seconds = begin.elapsed().as_secs_f64();
     Ok(report)
+}
+
+/// Refuses demands that these data cannot measure before any work is done; where the runtime cannot run the model, the report will say so.
+fn measurable(o: &Optimize, original: &Model, dataset: &Dataset) -> Result<()> {
+    if !o.gates.any() {
+        return Ok(());
+    }
+    let batch = dataset.batch(0)?;
+    let made = match Shaped::new(o.runtime, original, &[], 1).run(&batch.inputs) {
+        Err(e) if e.kind() == ErrorKind::Runtime => return Ok(()),
+        made => made?,
+    };
+    let mut same = Accuracy::default();
+    same.add(&made, &made, batch.labels.as_deref());
+    o.gates.measurable(same.task().as_ref(), &same.outputs())
 }
 
 /// Applies the plan to the float model, and writes the file.
@@ -132,12 +147,12 @@ fn write(o: &Optimize, mut model: Model, report: &mut Report) -> Result<()> {
 fn prove(
     o: &Optimize,
     original: &Model,
-    data: Option<&Data>,
+    dataset: Option<&Dataset>,
     report: &mut Report,
     progress: &dyn Progress,
 ) -> Result<()> {
     let written = onnx::load(o.output)?;
-    let batch = data.map(|d| d.validation().batch(0)).transpose()?;
+    let batch = dataset.map(|d| d.batch(0)).transpose()?;
     let weigh = |model, path| size::size(model, path, batch.as_ref());
     let (mut before, mut after) = (weigh(original, o.model), weigh(&written, o.output));
     if report.prune.is_some() {
@@ -145,10 +160,10 @@ fn prove(
         after.compressed = Some(files::compressed(o.output)?);
     }
     report.sizes = Some((before, after));
-    let Some(data) = data else { return Ok(()) };
+    let Some(dataset) = dataset else { return Ok(()) };
     // Nothing said of an earlier file stays beside this one.
     (report.validation, report.unproven, report.missed) = (None, None, Vec::new());
-    match validate(original, &written, data.validation(), o.runtime, &o.validate, progress) {
+    match validate(original, &written, dataset, o.runtime, &o.validate, progress) {
         Ok(proof) => {
             o.gates.measured(&proof)?;
             report.missed = o.gates.missed(&proof);
@@ -185,21 +200,21 @@ fn look_closer(
 fn repaired(
     o: &Optimize,
     float: &Model,
-    (mut decided, data): (Decided, &Data),
+    (mut decided, dataset): (Decided, &Dataset),
     report: &Report,
     progress: &dyn Progress,
 ) -> Result<Option<QuantPlan>> {
     let Some(proof) = &report.validation else { return Ok(None) };
     let options = &decided.plan.options;
     let slower = proof.latency.as_ref().is_some_and(|l| l.speedup < 1.0) && o.runtime.name() == options.target;
-    if slower && options.tune == Switch::Auto && target::find(&options.target)?.timed_in.is_none() {
-        decided.tune(float, &data.validation().batch(0)?.inputs, o.runtime, progress)?;
+    if slower && options.tune == Switch::Auto && !decided.is_timed() {
+        decided.tune(float, &dataset.batch(0)?.inputs, o.runtime, progress)?;
     }
     let promise = Promise::of(&o.gates);
     // On made-up inputs only a demand means anything.
     let judged = !proof.random_data || promise != Promise::WithinNoise;
     if judged && !promise.holds(proof.task.as_ref(), &proof.outputs) {
-        return keep(float, &decided, promise, (data.validation(), o.runtime, o.time_budget), progress).map(Some);
+        return keep(float, &decided, promise, (dataset, o.runtime, o.time_budget), progress).map(Some);
     }
     Ok(slower.then_some(decided.plan))
 }

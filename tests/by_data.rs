@@ -98,6 +98,22 @@ fn channels_alike_are_left_alone() {
     assert!(quantize::smooth(&mut model.clone(), &options, (&data, tract()), &Silent).unwrap().is_empty());
 }
 
+#[test]
+fn an_activation_without_rows_tells_nothing_and_breaks_nothing() {
+    let weight = list(&mut (0..32 * 32).map(|i| ((i * 7919) % 1009) as f32 / 504.5 - 1.0));
+    let model = text::parse(&format!(
+        "<ir_version: 8, opset_import: [\"\" : 17]>
+         g (float[B,32] x) => (float[C,32] y)
+         <float[32,32] w = {{{weight}}}, int64[1] none = {{0}}> {{ e = Slice (x, none, none)  y = MatMul (e, w) }}"
+    ))
+    .unwrap();
+    let data = Dataset::open(&DataOptions::new("random:8"), &InputSpec::of(&model)).unwrap();
+    let options = QuantOptions { smooth: Switch::On, min_bytes: 0, ..QuantOptions::for_target("onnxruntime").unwrap() };
+    assert!(quantize::smooth(&mut model.clone(), &options, (&data, tract()), &Silent).unwrap().is_empty());
+    let plan = chosen(&model, &options, "search", &data);
+    assert_eq!(plan.quantized(), 0, "no range was observed: {plan}");
+}
+
 /// Four products, the first of numbers from e⁻¹² to e¹² whose logarithms the others read: no 256 levels tell its small ones apart.
 fn with_logarithm() -> Model {
     const N: usize = 16;

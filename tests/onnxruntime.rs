@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use onnxpress::ir::{Tensor, text};
 use onnxpress::onnx;
 use onnxpress::progress::Silent;
 use onnxpress::quantize::{self, QuantOptions};
@@ -44,6 +45,22 @@ fn both_runtimes_agree_on_outputs_and_taps() {
         let scale = a.iter().fold(0f32, |m, v| m.max(v.abs()));
         assert!(a.iter().zip(b.iter()).all(|(a, b)| (a - b).abs() <= 1e-5 * scale), "{name}");
     }
+}
+
+#[test]
+fn what_the_built_in_runtime_cannot_run_another_does_where_none_is_named() {
+    let model = text::parse("<ir_version: 8, opset_import: [\"\" : 17]> g (float[2,2] x) => (float d) { d = Det (x) }")
+        .unwrap();
+    let inputs = [("x".to_string(), Tensor::from_vec([2, 2], vec![1f32, 2.0, 3.0, 5.0]))];
+    let load = |r: &dyn Runtime| r.load(&model, &LoadOptions::for_run(&model, &inputs));
+    let refused = load(tract()).err().unwrap().to_string();
+    let auto = runtime::find(runtime::AUTO).unwrap();
+    if present().is_none() {
+        assert_eq!(load(auto).err().unwrap().to_string(), refused);
+        return;
+    }
+    let made = load(auto).unwrap().run(&inputs).unwrap();
+    assert!((made[0].1.to_f32().unwrap()[0] + 1.0).abs() < 1e-6, "{:?}", made[0].1);
 }
 
 #[test]

@@ -63,7 +63,7 @@ fn press(model: &Path, calib: &Path, eval: &Path, output: &Path) -> Report {
         time_budget: Duration::from_secs(120),
     };
     let data = |model: &Model| {
-        Ok(Some(Data { calibration: dataset(calib, model, 4)?, validation: Some(dataset(eval, model, 4)?) }))
+        Ok(Data { calibration: Some(dataset(calib, model, 4)?), validation: Some(dataset(eval, model, 4)?) })
     };
     optimize(&job, data, &Silent).unwrap_or_else(|e| panic!("{e}"))
 }

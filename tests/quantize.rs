@@ -81,6 +81,10 @@ fn every_form_stays_near_the_float_model() {
             for (activations, symmetric) in
                 [(Activations::U8, false), (Activations::U8, true), (Activations::S8, false)]
             {
+                // The dynamic form finds u8, and its zero point, at every call.
+                if format == Format::Dynamic && (activations, symmetric) != (Activations::U8, false) {
+                    continue;
+                }
                 for (weights, granularity) in [(Weights::S8, Granularity::Channel), (Weights::U8, Granularity::Tensor)]
                 {
                     let mut options = QuantOptions { format, activations, weights, granularity, ..base.clone() };

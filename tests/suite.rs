@@ -46,5 +46,6 @@ mod rescaled;
 mod rewrites;
 mod roundtrip;
 mod specialize;
+mod stored;
 mod subgraphs;
 mod tune;

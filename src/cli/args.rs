@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::files::folder_of;
 use crate::ir::Model;
 use crate::passes::SimplifyOptions;
-use crate::pipeline::RangeSource;
+use crate::pipeline::{Data, RangeSource};
 use crate::quantize::{self, Activations, Format, Granularity, QuantOptions, Switch, Weights};
 use crate::recover::Recover;
 use crate::validate::Gates;
@@ -44,6 +44,12 @@ pub struct DataArgs {
 }
 
 impl DataArgs {
+    /// The data to fit to, and those of `eval` for the proof where they are others.
+    pub fn both(&self, eval: Option<&String>, model: &Model) -> Result<Data> {
+        let open = |spec: Option<&String>| spec.map(|spec| self.open(spec, model)).transpose();
+        Ok(Data { calibration: open(self.data.as_ref())?, validation: open(eval)? })
+    }
+
     /// The dataset that `spec` names, checked against the model's inputs.
     pub fn open(&self, spec: &str, model: &Model) -> Result<Dataset> {
         let options = DataOptions {
@@ -111,6 +117,8 @@ pub struct QuantArgs {
     pub smooth: Option<Switch>,
     #[arg(long, value_name = "WHEN", help = one_of("Make channels alike on both sides of activations", Switch::ALL))]
     pub equalize: Option<Switch>,
+    #[arg(long, value_name = "WHEN", help = one_of("Take from biases what quantization adds to a channel on average", Switch::ALL))]
+    pub bias_correction: Option<Switch>,
     #[arg(long, value_name = "WHEN", help = one_of("Keep neighbouring weights so small that processors without VNNI do not overflow", Switch::ALL))]
     pub reduce_range: Option<Switch>,
     /// Time every node in the target's runtime; what integers do not make faster stays float
@@ -152,6 +160,7 @@ impl QuantArgs {
         o.min_bytes = self.min_bytes;
         o.smooth = self.smooth.unwrap_or(o.smooth);
         o.equalize = self.equalize.unwrap_or(o.equalize);
+        o.bias_correction = self.bias_correction.unwrap_or(o.bias_correction);
         o.reduce_range = self.reduce_range.unwrap_or(o.reduce_range);
         o.tune = match (&self.tune, self.optimize_for.as_str()) {
             (Some(_), _) => Switch::On,
@@ -194,6 +203,17 @@ pub fn targets() -> String {
 
 pub fn runtimes(what: &str) -> String {
     one_of(what, runtime::RUNTIMES.iter().map(|r| r.name()))
+}
+
+/// The same, and what runs data where none of them is named.
+pub fn calibrating(what: &str) -> String {
+    let all = runtime::RUNTIMES.iter().map(|r| r.name()).chain([runtime::AUTO]);
+    format!(
+        "{}: {} is {}, and another for models that it cannot run",
+        one_of(what, all),
+        runtime::AUTO,
+        runtime::RUNTIMES[0].name()
+    )
 }
 
 fn algorithms() -> String {

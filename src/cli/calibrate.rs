@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use super::Done;
-use super::args::{DataArgs, QuantArgs, check_output, runtimes};
+use super::args::{DataArgs, QuantArgs, calibrating, check_output};
 use super::bars::Bars;
 use super::out::say;
 use crate::calibrate::{Ranges, Statistics, collect};
 use crate::error::{Error, Result};
-use crate::runtime::{self, RUNTIMES};
+use crate::runtime::{self, AUTO};
 use crate::{pipeline, quantize};
 
 #[derive(clap::Args)]
@@ -26,7 +26,7 @@ pub struct Args {
     pub(super) data: DataArgs,
     #[command(flatten)]
     quant: QuantArgs,
-    #[arg(long, visible_alias = "calibration-runtime", value_name = "R", default_value = RUNTIMES[0].name(), help = runtimes("Runtime that runs the model"))]
+    #[arg(long, visible_alias = "calibration-runtime", value_name = "R", default_value = AUTO, help = calibrating("Runtime that runs the model"))]
     runtime: String,
 }
 
@@ -37,6 +37,9 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
     } else {
         let merged = merge(&args.merge)?;
         let ranges = merged.ranges();
+        if merged.leaves_choice() {
+            say!("what each part chose on its data is not merged: the ranges are those of least squared error in all");
+        }
         (merged, ranges)
     };
     statistics.save_with(&ranges, &args.output)?;

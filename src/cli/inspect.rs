@@ -11,7 +11,7 @@ use super::out::{put, say};
 use crate::error::Result;
 use crate::ir::Model;
 use crate::passes::{self, SimplifyOptions, SimplifyReport};
-use crate::quantize::{self, Format, QuantOptions, QuantPlan};
+use crate::quantize::{self, QuantOptions, QuantPlan};
 use crate::validate::size::{Size, size};
 use crate::{pipeline, report, target};
 
@@ -46,14 +46,9 @@ pub(super) fn run(args: &Args) -> Result<Done> {
     let mut clean = model.clone();
     let wanted = SimplifyOptions::for_target(target::find(&args.target)?);
     let simplify = passes::simplify(&mut clean, &wanted).map_err(|e| e.in_file(&args.model))?;
-    let mut options = QuantOptions::for_target(&args.target)?;
-    let needs_data = options.format.is_static();
-    if needs_data {
-        // Without data there are no ranges; the dynamic form has the same choice of nodes.
-        options.format = Format::Dynamic;
-    }
-    let plan = quantize::plan(&clean, None, &options)?;
-    let inspection = inspect(&model, args, simplify, plan, needs_data);
+    let options = QuantOptions::for_target(&args.target)?;
+    let plan = quantize::outline(&clean, &options)?;
+    let inspection = inspect(&model, args, simplify, plan, options.format.is_static());
     if args.format == "json" {
         say!("{}", report::json(&inspection)?);
     } else {
@@ -111,7 +106,7 @@ fn show(i: &Inspection) -> Result<()> {
     say!("\nquantize for {}", i.plan.options.target);
     if i.needs_data {
         say!(
-            "  without data, as the dynamic form has it; with --data, optimize --plan decides on what flows through the model"
+            "  without data, and so without ranges; with --data, optimize --plan decides on what flows through the model"
         );
     }
     put!("{}", i.plan);

@@ -9,17 +9,14 @@ use super::out::{self, say};
 use super::prune::{self as prune_args, PruneArgs, PruneSpec};
 use crate::error::{Error, Result};
 use crate::passes::{SimplifyOptions, SimplifyReport};
-use crate::pipeline::{self, Data, Optimize};
+use crate::pipeline::{self, Optimize};
 use crate::prune::{self, PruneOptions, PrunePlan};
 use crate::quantize::QuantPlan;
 use crate::recover::Recover;
 use crate::report;
-use crate::runtime;
+use crate::runtime::{self, AUTO};
 use crate::target;
 use crate::validate::ValidateOptions;
-
-/// The ranges, and with them the file, are the same on every machine.
-const CALIBRATES: &str = "tract";
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -59,7 +56,7 @@ pub struct Args {
     #[command(flatten)]
     budget: BudgetArgs,
     /// Runtimes that prove the result; the first one decides, and calibrates where --calibration-runtime names none
-    /// [default: tract, and for the proof the target's own where it is present]
+    /// [default: tract, and another for models that it cannot run; for the proof the target's own where it is present]
     #[arg(long, value_name = "R", value_delimiter = ',')]
     runtime: Vec<String>,
     /// Runtime that runs the data for calibration
@@ -113,14 +110,7 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
         gates: args.gates.gates(),
         time_budget: args.budget.time_budget,
     };
-    let open = |model: &crate::ir::Model| {
-        // With ranges from a file, the data may be there for the proof alone.
-        let Some(spec) = args.data.data.as_ref().or(args.eval.as_ref()) else { return Ok(None) };
-        let calibration = args.data.open(spec, model)?;
-        let validation = args.eval.as_ref().map(|spec| args.data.open(spec, model)).transpose()?;
-        Ok(Some(Data { calibration, validation }))
-    };
-    let report = pipeline::optimize(&job, open, bars)?;
+    let report = pipeline::optimize(&job, |model| args.data.both(args.eval.as_ref(), model), bars)?;
     match args.report.as_str() {
         "json" => say!("{}", report::json(&report)?),
         _ => say!("{}", report::text(&report)),
@@ -133,7 +123,7 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
 }
 
 fn calibrates(args: &Args) -> &str {
-    args.calibration_runtime.as_ref().or(args.runtime.first()).map_or(CALIBRATES, String::as_str)
+    args.calibration_runtime.as_ref().or(args.runtime.first()).map_or(AUTO, String::as_str)
 }
 
 fn simplify_options(args: &Args) -> Result<SimplifyOptions> {

@@ -10,7 +10,6 @@ use super::bars::Bars;
 use super::out::{put, say};
 use crate::calibrate::Calibrator;
 use crate::error::{Error, Result};
-use crate::ir::Model;
 use crate::passes::SimplifyOptions;
 use crate::pipeline::{self, Optimize};
 use crate::prune::{self, ALGORITHMS, CHANNEL_CRITERIA, CRITERIA, Data, Goal, Pattern, PruneOptions, Scope, Threshold};
@@ -195,12 +194,7 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
         gates: Gates::default(),
         time_budget: Duration::ZERO,
     };
-    let open = |model: &Model| {
-        let Some(spec) = &args.data.data else { return Ok(None) };
-        let validation = args.eval.as_ref().map(|spec| args.data.open(spec, model)).transpose()?;
-        Ok(Some(pipeline::Data { calibration: args.data.open(spec, model)?, validation }))
-    };
-    let report = pipeline::optimize(&job, open, bars)?;
+    let report = pipeline::optimize(&job, |model| args.data.both(args.eval.as_ref(), model), bars)?;
     match args.report.as_str() {
         "json" => say!("{}", report::json(&report)?),
         _ => say!("{}", report::text(&report)),

@@ -3,15 +3,16 @@
 use std::path::PathBuf;
 
 use super::Done;
-use super::args::{BudgetArgs, DataArgs, PromiseArgs, QuantArgs, RecoverArgs, output, range_source, runtimes};
+use super::args::{BudgetArgs, DataArgs, GateArgs, QuantArgs, RecoverArgs, calibrating, output, range_source};
 use super::bars::Bars;
 use super::out::{put, say};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::mixed::Promise;
 use crate::pipeline::{self, Ground};
 use crate::quantize::Format;
-use crate::runtime::{self, RUNTIMES};
-use crate::{onnx, quantize};
+use crate::runtime::{self, AUTO};
+use crate::validate::latency::LatencyOptions;
+use crate::{onnx, quantize, validate};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -27,10 +28,10 @@ pub struct Args {
     ranges: Option<PathBuf>,
     #[command(flatten)]
     quant: QuantArgs,
-    #[arg(long, visible_alias = "calibration-runtime", value_name = "R", default_value = RUNTIMES[0].name(), help = runtimes("Runtime that calibrates"))]
+    #[arg(long, visible_alias = "calibration-runtime", value_name = "R", default_value = AUTO, help = calibrating("Runtime that calibrates"))]
     runtime: String,
     #[command(flatten)]
-    promise: PromiseArgs,
+    gates: GateArgs,
     #[command(flatten)]
     budget: BudgetArgs,
     #[command(flatten)]
@@ -50,15 +51,15 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
         quantize::is_trained(&options)?;
         wanted.needs(data.as_ref())?;
     }
+    let gates = args.gates.gates();
+    let timed = gates.min_speedup.map(|least| (least, data.as_ref()));
+    if let Some((_, None)) = timed {
+        return Err(Error::usage("--min-speedup is measured on --data"));
+    }
     let decided = pipeline::decide(&mut model, &options, source, bars)?;
-    let PromiseArgs { max_drop, min_sqnr } = args.promise;
-    let promise = max_drop.or(min_sqnr).map(|_| Promise::Bounds { max_drop, min_sqnr });
-    let ground = Ground {
-        dataset: data.as_ref(),
-        seed: args.data.seed,
-        runtime: runtime::closest_to(&args.quant.target),
-        limit: args.budget.time_budget,
-    };
+    let promise = Some(Promise::of(&gates)).filter(|p| *p != Promise::WithinNoise);
+    let runtime = runtime::closest_to(&args.quant.target);
+    let ground = Ground { dataset: data.as_ref(), seed: args.data.seed, runtime, limit: args.budget.time_budget };
     // A plan is printed before it is trained.
     let wanted = args.recover.recover.filter(|_| path.is_some());
     let (plan, recovered) = pipeline::finish(&mut model, &decided, (wanted, promise), ground, bars)?;
@@ -85,6 +86,17 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
         for refused in &recovered.refused {
             say!("  {refused}");
         }
+    }
+    let Some((least, Some(data))) = timed else { return Ok(Done::Well) };
+    // The original as it came, and the file as it was written.
+    let (original, written) = (pipeline::load(&args.model)?, onnx::load(path)?);
+    let inputs = data.batch(0)?.inputs;
+    let latency = validate::time(&original, &written, &inputs, runtime, 1, &LatencyOptions::default())?;
+    let (got, low, high) = (latency.speedup, latency.speedup_low, latency.speedup_high);
+    say!("  {got:.2}× in {}, 1 thread, {} interleaved runs ({low:.2} … {high:.2})", latency.runtime, latency.runs);
+    if got < least {
+        say!("  missed    --min-speedup {least:.2}×: it is {got:.2}×");
+        return Ok(Done::GateMissed);
     }
     Ok(Done::Well)
 }

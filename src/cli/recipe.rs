@@ -52,11 +52,14 @@ fn flags(text: &str, command: &clap::Command, given: &[OsString]) -> Result<Vec<
         let values = if let toml::Value::Array(list) = value { list } else { vec![value] };
         for value in values {
             let text = match value {
-                toml::Value::Boolean(false) => continue,
-                toml::Value::Boolean(true) => {
-                    flags.push(format!("--{key}").into());
+                toml::Value::Boolean(on) if is_switch(command, &key) => {
+                    if on {
+                        flags.push(format!("--{key}").into());
+                    }
                     continue;
                 }
+                // Said to a flag with values it is one that the flag does not take, and so told.
+                toml::Value::Boolean(on) => on.to_string(),
                 toml::Value::String(s) => s,
                 toml::Value::Integer(n) => n.to_string(),
                 toml::Value::Float(x) => x.to_string(),
@@ -68,6 +71,12 @@ fn flags(text: &str, command: &clap::Command, given: &[OsString]) -> Result<Vec<
         }
     }
     Ok(flags)
+}
+
+/// Whether the flag stands without a value.
+fn is_switch(command: &clap::Command, key: &str) -> bool {
+    let of = command.get_arguments().find(|a| a.get_long() == Some(key));
+    of.is_some_and(|a| !a.get_action().takes_values())
 }
 
 /// Whether the value of `flag` is one that `command` takes, told by itself so that the recipe is named.
@@ -112,6 +121,15 @@ mod tests {
                 .to_string()
                 .starts_with("invalid value 's9' for '--weights")
         );
+    }
+
+    #[test]
+    fn true_and_false_are_for_flags_without_a_value() {
+        assert!(of_optimize("plan = false", &[]).unwrap().is_empty());
+        for text in ["smooth = true", "reduce-range = false"] {
+            let error = of_optimize(text, &[]).unwrap_err().to_string();
+            assert!(error.starts_with("invalid value '") && error.contains(&text[..6]), "{error}");
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::mixed::{self, Subject};
 use crate::pipeline;
 use crate::prune::{self, Data, Goal, PruneOptions};
 use crate::report;
-use crate::runtime::{self, RUNTIMES};
+use crate::runtime::{self, AUTO};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -27,7 +27,7 @@ pub struct Args {
     ranges: Option<PathBuf>,
     #[command(flatten)]
     quant: QuantArgs,
-    /// Runtime that calibrates and measures [default: tract, and for the damage the target's own where it is present]
+    /// Runtime that calibrates and measures [default: tract, and another for models that it cannot run; for the damage the target's own where it is present]
     #[arg(long, value_name = "R")]
     runtime: Option<String>,
     /// What pruning each node alone does, at several sparsities, instead of quantizing it
@@ -52,7 +52,7 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
     let calibration = args.data.data.as_ref().map(|spec| args.data.open(spec, &model)).transpose()?;
     let eval = args.eval.as_ref().map(|spec| args.data.open(spec, &model)).transpose()?;
     let named = args.runtime.as_deref();
-    let calibrates = named.unwrap_or(RUNTIMES[0].name());
+    let calibrates = named.unwrap_or(AUTO);
     let source = range_source(args.ranges.as_ref(), calibration.as_ref(), calibrates, &args.quant)?;
     let plan = pipeline::decide(&mut model, &args.quant.options()?, source, bars)?.plan;
     let dataset = eval.as_ref().or(calibration.as_ref());
@@ -71,8 +71,7 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
 fn pruned(args: &Args, bars: &Bars) -> Result<Done> {
     let (model, _) = pipeline::load_simplified(&args.model, &args.quant.simplify()?)?;
     let dataset = args.data.required(&model)?;
-    let data =
-        Data { dataset: &dataset, runtime: runtime::find(args.runtime.as_deref().unwrap_or(RUNTIMES[0].name()))? };
+    let data = Data { dataset: &dataset, runtime: runtime::find(args.runtime.as_deref().unwrap_or(AUTO))? };
     let options = PruneOptions {
         criterion: args.criterion.clone(),
         algorithm: args.prune_algorithm.clone(),

@@ -12,7 +12,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::sensitivity::{Float, places, sensitivity};
+use super::sensitivity::{Float, places, until};
 use super::{Promise, Subject};
 use crate::error::Result;
 use crate::quantize::{QuantPlan, without};
@@ -33,6 +33,10 @@ impl Budget {
     fn is_over(&self) -> bool {
         self.begin.elapsed() >= self.limit
     }
+
+    fn is_half_over(&self) -> bool {
+        self.begin.elapsed() >= self.limit / 2
+    }
 }
 
 /// Makes the plan anew with these nodes, by name, in float for the reasons given; `None` where nothing was fitted.
@@ -42,13 +46,15 @@ pub type Refit<'a> = &'a dyn Fn(BTreeMap<String, String>) -> Result<Option<Quant
 /// was done.
 ///
 /// # Errors
-/// What the runtime says of the model, or the data of themselves.
+/// Usage, for a promise that cannot be measured; what the runtime says of the model, or the data of themselves.
 pub fn keep(subject: &Subject, plan: &QuantPlan, promise: Promise, budget: Budget, refit: Refit) -> Result<QuantPlan> {
     let before = subject.measure(plan, &subject.batches())?;
+    promise.measurable(&before)?;
     if promise.kept_by(&before) || places(plan).is_empty() {
         return Ok(plan.clone());
     }
-    let damage = sensitivity(subject, plan)?;
+    // An order of some nodes and time to try it is worth more than one of all.
+    let damage = until(&|| budget.is_half_over(), subject, plan)?;
     let order: Vec<usize> = damage.nodes.iter().map(|n| n.place).collect();
     let reason = |place: usize| {
         let alone = damage.nodes.iter().find(|n| n.place == place).and_then(|n| n.damage.sqnr_db);

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::error::Result;
 use crate::validate::Gates;
 use crate::validate::accuracy::{Accuracy, OutputDrift, TaskAccuracy, drop, worst_db};
 
@@ -37,6 +38,19 @@ impl Promise {
             }
             (Promise::WithinNoise, Some(task)) => task.top1.high >= 0.0,
             (Promise::WithinNoise, None) => sqnr.is_none_or(|db| db >= COLLAPSED_DB),
+        }
+    }
+
+    /// Refuses a demand that these outputs cannot tell: neither kept nor broken.
+    ///
+    /// # Errors
+    /// Usage, naming the demand and what it needs.
+    pub fn measurable(&self, a: &Accuracy) -> Result<()> {
+        match *self {
+            Promise::Bounds { max_drop, min_sqnr } => {
+                Gates { max_drop, min_sqnr, min_speedup: None }.measurable(a.task().as_ref(), &a.outputs())
+            }
+            Promise::WithinNoise => Ok(()),
         }
     }
 

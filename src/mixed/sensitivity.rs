@@ -10,7 +10,8 @@ use serde::Serialize;
 use super::Subject;
 use crate::error::Result;
 use crate::quantize::{Decision, QuantPlan, without};
-use crate::validate::accuracy::{Accuracy, OutputDrift, Paired, worst_agreement, worst_db};
+use crate::validate::accuracy::{Accuracy, OutputDrift, worst_agreement, worst_db};
+use crate::validate::paired::Paired;
 
 /// Batches on which the damage of single nodes is measured, spread over the data: an order needs fewer than a promise.
 const BATCHES: usize = 16;
@@ -64,14 +65,23 @@ impl Damage {
 /// # Errors
 /// What the runtime says of the model, or the data of themselves.
 pub fn sensitivity(subject: &Subject, plan: &QuantPlan) -> Result<Sensitivity> {
+    until(&|| false, subject, plan)
+}
+
+/// The same of the nodes that come before the time is up; of the others nothing is known, and they come last.
+pub(super) fn until(is_over: &(dyn Fn() -> bool + Sync), subject: &Subject, plan: &QuantPlan) -> Result<Sensitivity> {
     let all = subject.batches();
     let count = all.len().min(BATCHES);
     let batches: Vec<usize> = (0..count).map(|i| all[i * all.len() / count]).collect();
     let quantized: Vec<usize> = places(plan);
     let alone = |place: &usize| -> Result<NodeDamage> {
-        let others = quantized.iter().filter(|p| *p != place).map(|p| (*p, String::new()));
-        let single = without(subject.model, plan, &others.collect())?;
-        let damage = Damage::of(&subject.measure(&single, &batches)?);
+        let damage = if is_over() {
+            Damage::of(&Accuracy::default())
+        } else {
+            let others = quantized.iter().filter(|p| *p != place).map(|p| (*p, String::new()));
+            let single = without(subject.model, plan, &others.collect())?;
+            Damage::of(&subject.measure(&single, &batches)?)
+        };
         subject.progress.step(1);
         let node = &plan.nodes[*place];
         Ok(NodeDamage { node: node.node.clone(), op_type: node.op_type.clone(), damage, place: *place })

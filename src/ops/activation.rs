@@ -76,6 +76,7 @@ pub(super) static OPS: &[OpDef] = &[
         .infers(same)
         .couples(channels::elementwise::SAME),
     OpDef::new("Celu", QuantRule::Arithmetic)
+        .half_from(i64::MAX)
         .backward(vjp::activation::celu)
         .infers(same)
         .couples(channels::elementwise::SAME),

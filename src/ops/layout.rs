@@ -104,7 +104,7 @@ pub(super) static OPS: &[OpDef] = &[
     OpDef::new("ConstantOfShape", DESCRIBES)
         .infers(infer::layout::constant_of_shape)
         .folds(fold::make::constant_of_shape),
-    OpDef::new("Range", DESCRIBES).takes(3).infers(infer::layout::range).folds(fold::make::range),
+    OpDef::new("Range", DESCRIBES).takes(3).half_from(i64::MAX).infers(infer::layout::range).folds(fold::make::range),
     OpDef::new("NonZero", DESCRIBES),
     OpDef::new("Cast", DESCRIBES)
         .backward(vjp::elementwise::cast)
@@ -123,7 +123,7 @@ pub(super) static OPS: &[OpDef] = &[
     OpDef::new("ScatterElements", DESCRIBES).takes(3).infers(infer::elementwise::same),
     OpDef::new("ScatterND", DESCRIBES).takes(3).infers(infer::elementwise::same),
     OpDef::new("Scatter", DESCRIBES).takes(3).infers(infer::elementwise::same),
-    OpDef::new("CumSum", DESCRIBES).takes(2).infers(infer::elementwise::same),
+    OpDef::new("CumSum", DESCRIBES).takes(2).half_from(14).infers(infer::elementwise::same),
     OpDef::new("NonMaxSuppression", DESCRIBES).takes(2),
     OpDef::new("StringNormalizer", DESCRIBES),
     OpDef::new("TensorScatter", DESCRIBES).takes(2),

@@ -47,6 +47,8 @@ pub struct OpDef {
     pub quant: QuantRule,
     /// Inputs that are float32, whatever float type the others have.
     pub single: &'static [usize],
+    /// The first opset in which it takes float16; the last one there can be where it never does.
+    pub half_from: i64,
     /// Whether equal inputs always give equal outputs.
     pub pure: bool,
     /// Whether its output is the sum of its inputs.
@@ -79,6 +81,7 @@ impl OpDef {
             inputs: 1,
             quant,
             single: &[],
+            half_from: 1,
             pure: true,
             sums: false,
             rounds: false,
@@ -100,6 +103,11 @@ impl OpDef {
 
     const fn single_precision(mut self, inputs: &'static [usize]) -> Self {
         self.single = inputs;
+        self
+    }
+
+    const fn half_from(mut self, opset: i64) -> Self {
+        self.half_from = opset;
         self
     }
 

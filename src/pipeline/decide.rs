@@ -30,6 +30,9 @@ pub struct Decided<'a> {
     pub plan: QuantPlan,
     /// As asked for, with the nodes that timing left float.
     options: QuantOptions,
+    /// What was done before the plan was chosen, and holds of each that is chosen anew.
+    notes: Vec<String>,
+    timed: bool,
     fitted: Option<Fitted<'a>>,
 }
 
@@ -41,6 +44,18 @@ struct Fitted<'a> {
 }
 
 impl Decided<'_> {
+    /// Whether its nodes were timed in a runtime.
+    #[must_use]
+    pub fn is_timed(&self) -> bool {
+        self.timed
+    }
+
+    /// Adds a note that holds of every plan.
+    fn note(&mut self, note: String) {
+        self.plan.notes.push(note.clone());
+        self.notes.push(note);
+    }
+
     /// Times the nodes in `runtime` and makes the plan anew without those that integers do not make faster there.
     ///
     /// # Errors
@@ -53,13 +68,13 @@ impl Decided<'_> {
         progress: &dyn Progress,
     ) -> Result<()> {
         let timed = quantize::measure(model, &self.plan, inputs, runtime, progress)?;
-        let notes = timed.notes.clone();
         self.plan = match self.again(model, timed.float.clone(), progress)? {
             Some(plan) => plan,
             None => timed.plan(model, &self.plan)?,
         };
         self.options.float.extend(timed.float);
-        self.plan.notes.extend(notes);
+        self.timed = true;
+        timed.notes.into_iter().for_each(|note| self.note(note));
         Ok(())
     }
 
@@ -78,8 +93,7 @@ impl Decided<'_> {
         let mut options = self.options.clone();
         options.float.extend(float);
         let (mut plan, _) = quantize::choose(model, &options, &f.statistics, (f.dataset, f.runtime), progress)?;
-        plan.notes = [&self.plan.notes[..], &plan.notes].concat();
-        plan.notes.dedup();
+        plan.notes.extend(self.notes.iter().cloned());
         Ok(Some(plan))
     }
 }
@@ -111,12 +125,12 @@ pub fn decide<'a>(
         let mut without = once(model, options, source, progress)?;
         let [a, b] = [&without, &with].map(|d| d.plan.judged.unwrap_or(f64::NEG_INFINITY));
         if b <= a {
-            without.plan.notes.push(format!("not equalized: the outputs come to {a:.1} dB, equalized to {b:.1} dB"));
+            without.note(format!("not equalized: the outputs come to {a:.1} dB, equalized to {b:.1} dB"));
             return Ok(without);
         }
-        with.plan.notes.push(format!("the outputs come to {b:.1} dB, not equalized to {a:.1} dB"));
+        with.note(format!("the outputs come to {b:.1} dB, not equalized to {a:.1} dB"));
     }
-    with.plan.notes.push(equalized.to_string());
+    with.note(equalized.to_string());
     *model = other;
     Ok(with)
 }
@@ -128,7 +142,7 @@ fn once<'a>(
     source: Option<RangeSource<'a>>,
     progress: &dyn Progress,
 ) -> Result<Decided<'a>> {
-    let changed: Vec<String> = match &source {
+    let mut notes: Vec<String> = match &source {
         Some(RangeSource::Data(dataset, runtime, _)) if options.effective_format() == Format::WeightOnly => {
             let scaled = quantize::scale(model, options, (dataset, *runtime), progress)?;
             scaled.iter().map(ToString::to_string).collect()
@@ -154,7 +168,7 @@ fn once<'a>(
     if let Some(what) = what {
         return Err(Error::usage(format!("algorithm {} {what}", options.algorithm)));
     }
-    let mut fitted = None;
+    let (mut fitted, mut timed) = (None, false);
     let mut plan = match source {
         Some(RangeSource::Data(dataset, runtime, _)) if alone => {
             quantize::weights_alone(model, &options, (dataset, runtime), progress)?
@@ -163,16 +177,15 @@ fn once<'a>(
         Some(RangeSource::File(path)) => from_file(model, path, &values, &options)?,
         Some(RangeSource::Data(dataset, runtime, calibrator)) => {
             let statistics = collect(model, dataset, runtime, calibrator, &values, progress)?;
-            let mut notes = Vec::new();
             if let Some(name) = timed_in(&options)? {
                 let first = quantize::plan(model, Some(&statistics.ranges()), &options)?;
-                let timed =
+                let found =
                     quantize::measure(model, &first, &dataset.batch(0)?.inputs, runtime::find(name)?, progress)?;
-                notes = timed.notes;
-                options.float = timed.float;
+                notes.extend(found.notes);
+                options.float = found.float;
+                timed = true;
             }
-            let mut plan = quantize::choose(model, &options, &statistics, (dataset, runtime), progress)?.0;
-            plan.notes.extend(notes);
+            let plan = quantize::choose(model, &options, &statistics, (dataset, runtime), progress)?.0;
             fitted = Some(Fitted { statistics, dataset, runtime });
             plan
         }
@@ -183,15 +196,26 @@ fn once<'a>(
             )));
         }
     };
-    plan.notes.extend(changed);
-    Ok(Decided { plan, options, fitted })
+    plan.notes.extend(notes.iter().cloned());
+    Ok(Decided { plan, options, notes, timed, fitted })
 }
 
 /// The plan with the ranges of a file.
 fn from_file(model: &Model, path: &Path, values: &[String], options: &QuantOptions) -> Result<QuantPlan> {
+    let asked = [
+        ("--smooth on", options.smooth),
+        ("--bias-correction on", options.bias_correction),
+        ("--tune latency", options.tune),
+    ];
+    if let Some((flag, _)) = asked.iter().find(|(_, switch)| *switch == Switch::On) {
+        return Err(Error::usage(format!("{flag} looks at data, not at ranges: give --data")).in_file(path));
+    }
     let ranges = Ranges::load(path)?;
     let missing = values.iter().filter(|v| ranges.get(v).is_none()).count();
-    let plan = quantize::plan(model, Some(&ranges), options)?;
+    let mut plan = quantize::plan(model, Some(&ranges), options)?;
+    if let Some(name) = timed_in(options)? {
+        plan.notes.push(format!("no node was timed in {name}, which takes --data: some may be slower than in float"));
+    }
     if plan.quantized() == 0 && missing > 0 {
         let all = values.len();
         let message =

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use super::{Data, Decided, Optimize, keep};
+use super::{Decided, Optimize, keep};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::ir::Model;
@@ -50,16 +50,16 @@ pub(super) fn trained(
     o: &Optimize,
     teacher: Option<&Unpruned>,
     float: &Model,
-    data: Option<&Data>,
+    dataset: Option<&Dataset>,
     report: &mut Report,
     progress: &dyn Progress,
 ) -> Result<Model> {
     let mut model = float.clone();
     if let (Some(wanted), Some(teacher), Some(plan)) = (o.recover, teacher, &mut report.plan) {
-        let Data { calibration, .. } = wanted.needs(data)?;
+        let dataset = wanted.needs(dataset)?;
         let teacher = Teacher { model: &teacher.model, inside: teacher.inside };
         let options = wanted.options(o.seed);
-        report.recovered = Some(quantize::recover(teacher, (&mut model, plan), calibration, &options, progress)?);
+        report.recovered = Some(quantize::recover(teacher, (&mut model, plan), dataset, &options, progress)?);
     }
     Ok(model)
 }
@@ -97,15 +97,23 @@ pub fn finish(
     let report = train(model, &mut plan)?;
     let Some(promise) = promise else { return Ok((plan, report)) };
     let dataset = ground.dataset.ok_or_else(|| Error::usage("--max-drop and --min-sqnr are measured on --data"))?;
-    if report.is_some() {
+    let holds = |model: &Model, plan: &QuantPlan| -> Result<bool> {
         let subject = Subject::new(&float, (dataset, ground.runtime), progress)?;
-        let found = subject.measure_of(model, &plan, &subject.batches())?;
-        if promise.kept_by(&found) {
+        Ok(promise.kept_by(&subject.measure_of(model, plan, &subject.batches())?))
+    };
+    if report.is_some() {
+        if holds(model, &plan)? {
             return Ok((plan, report));
         }
         *model = float.clone();
     }
-    plan = keep(&float, decided, promise, (dataset, ground.runtime, ground.limit), progress)?;
+    let mut kept = keep(&float, decided, promise, (dataset, ground.runtime, ground.limit), progress)?;
+    plan = kept.clone();
     let report = train(model, &mut plan)?;
+    if report.is_some() && !holds(model, &plan)? {
+        *model = float;
+        kept.notes.push(format!("not trained: {promise} would not hold"));
+        return Ok((kept, None));
+    }
     Ok((plan, report))
 }

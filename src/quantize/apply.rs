@@ -1,11 +1,12 @@
 //! Carries out a plan.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::plan::{ActivationPlan, Decision, NodePlan, QuantPlan, Rounded, WeightPlan};
+use super::sharing::Sharing;
 use super::storage::{self, Form, Stored};
 use super::weights::{self, QuantizedWeight};
 use super::{
@@ -13,13 +14,13 @@ use super::{
     weight_only,
 };
 use crate::error::{Error, Result};
-use crate::ir::{GraphEdit, Model, Tensor, ValueId};
+use crate::ir::{DType, GraphEdit, Model, Tensor, ValueId};
 use crate::ops::{self, QuantRule};
 use crate::passes::opset;
 use crate::target;
 
 /// Q/DQ per axis is of opset 13; everything else that is written here is older.
-const PER_AXIS_OPSET: i64 = 13;
+pub(super) const PER_AXIS_OPSET: i64 = 13;
 const PER_AXIS_IR: i64 = 7;
 /// The first opset with integers of 4 and 16 bits and with blocks in Q/DQ; the first version of files that have them.
 const NARROW_OPSET: i64 = 21;
@@ -42,8 +43,8 @@ pub struct QuantReport {
     pub opset: Option<String>,
 }
 
-/// Weights already quantized, by value and channel axis, so that a shared one is stored once.
-pub(super) type Done = BTreeMap<(ValueId, Option<usize>), Stored>;
+/// Weights already quantized, by value, how it shares scales and how it is read, so that a shared one is stored once.
+pub(super) type Done = BTreeMap<(ValueId, Sharing, Form), Stored>;
 
 /// Writes the plan's decisions into the model that it was made for.
 ///
@@ -51,7 +52,12 @@ pub(super) type Done = BTreeMap<(ValueId, Option<usize>), Stored>;
 /// Input, where an operator of an old opset stands in the way of raising it.
 pub fn apply(model: &mut Model, plan: &QuantPlan) -> Result<QuantReport> {
     let format = plan.options.effective_format();
-    let mut report = QuantReport { nodes: plan.quantized(), ..Default::default() };
+    let mut report = QuantReport {
+        nodes: plan.quantized(),
+        activations: plan.activations.len(),
+        weights: weights_of(model, plan),
+        opset: None,
+    };
     if report.nodes == 0 {
         return Ok(report);
     }
@@ -88,7 +94,7 @@ pub fn apply(model: &mut Model, plan: &QuantPlan) -> Result<QuantReport> {
                 }
                 Format::Qdq => qdq::node(&mut edit, plan, node, weight, &mut done)?,
                 Format::Qoperator => qoperator::node(&mut edit, plan, node, weight)?,
-                Format::Integer | Format::Dynamic => integer::node(&mut edit, plan, node, weight, &mut done)?,
+                Format::Integer | Format::Dynamic => integer::node(&mut edit, plan, node, weight)?,
                 Format::WeightOnly | Format::Half => weight_only::node(&mut edit, plan, node, weight, &mut done)?,
             },
             Decision::Recurrent { weights, dynamic } => {
@@ -111,9 +117,8 @@ pub fn apply(model: &mut Model, plan: &QuantPlan) -> Result<QuantReport> {
             guard::guard(&mut edit, target::find(&plan.options.target)?.quantizes_itself)?;
         }
     }
+    store_once(&mut edit, before);
     remove_unread(&mut edit);
-    report.activations = plan.activations.len();
-    report.weights = done.len().max(edit.graph(edit.main()).initializers().len().saturating_sub(before) / 3);
     edit.sort(edit.main()).map_err(|_| Error::internal("quantization made a cycle"))?;
     Ok(report)
 }
@@ -233,21 +238,53 @@ pub(super) fn shared_weight(
     (weight, w): (ValueId, &WeightPlan),
     done: &mut Done,
 ) -> Result<Stored> {
-    if let Some(known) = done.get(&(weight, w.axis)) {
+    let input = matches!(node.decision, Decision::Quantize { input: Some(_), .. });
+    let form = Form::of(plan, edit.node(node.id), w, input)?;
+    let key = (weight, w.sharing(), form);
+    if let Some(known) = done.get(&key) {
         return Ok(*known);
     }
     let q = quantized_weight(edit, plan, weight, w, None)?;
     let graph = home(edit, weight, node);
-    let input = matches!(node.decision, Decision::Quantize { input: Some(_), .. });
-    let form = Form::of(plan, edit.node(node.id), w, input)?;
     let made = Stored::put(edit, graph, w, &q, form)?;
-    done.insert((weight, w.axis), made);
+    done.insert(key, made);
     Ok(made)
 }
 
 /// The graph that holds `weight`: its readers, in whatever subgraph, can see what is put there.
 pub(super) fn home(edit: &GraphEdit, weight: ValueId, node: &NodePlan) -> crate::ir::GraphId {
     edit.home(weight).unwrap_or_else(|| edit.node(node.id).graph())
+}
+
+/// How many weights and tables the nodes of the plan read that are not left float.
+fn weights_of(model: &Model, plan: &QuantPlan) -> usize {
+    let read = |n: &NodePlan| {
+        let rule = match n.decision {
+            Decision::Keep { .. } | Decision::Half | Decision::Product { .. } => None,
+            _ => ops::of(model.node(n.id)).map(|op| op.quant),
+        };
+        let inputs = rule.map_or(Vec::new(), short_floats::inputs);
+        inputs.into_iter().filter_map(|i| model.node(n.id).input(i)).collect::<Vec<_>>()
+    };
+    plan.nodes.iter().flat_map(read).collect::<BTreeSet<ValueId>>().len()
+}
+
+/// Makes one of equal weights among the initializers from number `first` on: a weight that several nodes read becomes integers for each
+/// of them, whose scales may differ with what they read and add.
+fn store_once(edit: &mut GraphEdit, first: usize) {
+    let mut kinds: HashMap<(DType, Vec<usize>), Vec<ValueId>> = HashMap::new();
+    for v in edit.graph(edit.main()).initializers()[first..].to_vec() {
+        let Some(tensor) = edit.value(v).initializer().filter(|t| t.rank() >= 2) else { continue };
+        let alike = kinds.entry((tensor.dtype(), tensor.shape().to_vec())).or_default();
+        let content = |v: ValueId| edit.value(v).initializer().map(Tensor::bytes);
+        match alike.iter().copied().find(|other| content(*other) == Some(tensor.bytes())) {
+            Some(other) => {
+                edit.replace_node_uses(v, other);
+                edit.remove_value(v);
+            }
+            None => alike.push(v),
+        }
+    }
 }
 
 /// Drops initializers and constants that only the float operators read.

@@ -11,19 +11,20 @@ use std::collections::{BTreeMap, HashMap};
 use rayon::prelude::*;
 
 use super::chain::{Activations, made_quantized, rearranged_from, settled};
+use super::filters::Filters;
 use super::operands::{Contraction, contraction, operands};
-use super::options::{Activations as ActivationType, Filters, Format, Granularity, QuantOptions, Weights};
+use super::options::{Format, Granularity, QuantOptions};
 use super::params::{QParams, QType};
 use super::plan::{ActivationPlan, Decision, NodePlan, QuantPlan, WeightPlan};
-use super::{half, named, pairs, recurrent, short_floats, storage, weights};
+use super::{forms, half, n_bits, named, pairs, recurrent, short_floats, weights};
 use crate::calibrate::{Range, Ranges};
 use crate::error::Result;
-use crate::ir::{Model, NodeId, Tensor, ValueId};
+use crate::ir::{Model, Node, NodeId, Tensor, ValueId};
 use crate::ops::{self, QuantRule};
 use crate::target::{self, Depthwise, OpPlacement, Output, Preset};
 
 /// Where Q/DQ goes around an operator that the user wants and the preset does not know.
-const NAMED_BY_USER: OpPlacement = OpPlacement { op_type: "", output: Output::Always, min_macs: 0, min_depth: 0 };
+const NAMED_BY_USER: OpPlacement = OpPlacement { op_type: "", output: Output::Always, min_depth: 0 };
 
 /// Names of the values whose ranges [`plan`] asks for.
 pub fn values_to_observe(model: &Model, options: &QuantOptions) -> Vec<String> {
@@ -69,14 +70,9 @@ pub fn plan(model: &Model, ranges: Option<&Ranges>, options: &QuantOptions) -> R
     let preset = target::find(&options.target)?;
     super::algorithm::find(&options.algorithm)?;
     named::known(model, options)?;
-    let mut notes = Vec::new();
+    forms::check(options, preset)?;
     let mut options = options.clone();
-    let types = (options.activations, options.weights);
-    if options.effective_format() == Format::Qoperator && types == (ActivationType::S8, Weights::U8) {
-        notes.push("no runtime has QLinear operators of s8 activations and u8 weights: the weights are s8".into());
-        options.weights = Weights::S8;
-    }
-    notes.extend(stored_otherwise(&options, preset));
+    let notes = forms::stored_otherwise(&mut options, preset);
     let options = &options;
     let mut plan =
         QuantPlan { options: options.clone(), nodes: vec![], activations: vec![], notes, judged: None, passing: false };
@@ -106,25 +102,6 @@ pub fn plan(model: &Model, ranges: Option<&Ranges>, options: &QuantOptions) -> R
     Ok(plan)
 }
 
-/// What the form makes of the wanted weight type and granularity, where it is something else.
-fn stored_otherwise(options: &QuantOptions, preset: &Preset) -> Vec<String> {
-    let (format, dtype) = (options.effective_format(), options.weight_type());
-    let mut notes = Vec::new();
-    if let Granularity::Block(_) = options.granularity
-        && format != Format::WeightOnly
-    {
-        notes.push(format!("the {format} form has one scale per channel, not per block: blocks are for weights alone"));
-    }
-    let packed = storage::is_packed(options, preset) || preset.n_bits && format == Format::WeightOnly;
-    if dtype.is_narrow() && !packed {
-        let who = if preset.narrow_weights { format!("the {format} form") } else { preset.name.to_string() };
-        notes.push(format!("{who} reads no weights below 8 bits: levels of {} are stored in 8", dtype.name()));
-    } else if dtype.bits() == 3 {
-        notes.push("levels of 3 bits are stored in 4: the standard has no 3-bit integers".into());
-    }
-    notes
-}
-
 struct Decider<'a> {
     model: &'a Model,
     ranges: Option<&'a Ranges>,
@@ -152,13 +129,11 @@ impl Decider<'_> {
         if let Some(reason) = self.filters.refuses(self.model.node_label(id), &node.op_type) {
             return keep(reason);
         }
+        let insists = self.filters.insists(self.model.node_label(id), &node.op_type);
         let decided = match rule {
             _ if short_floats::wanted(self.options.weights).is_some() => self.shortened(id)?,
-            QuantRule::Table { table } => self.table(id, table)?,
-            QuantRule::Recurrent => {
-                let insists = self.filters.insists(self.model.node_label(id), &node.op_type);
-                recurrent::decide(self.model, id, (self.options, self.preset), insists)
-            }
+            QuantRule::Table { table } => self.table(id, table, insists)?,
+            QuantRule::Recurrent => recurrent::decide(self.model, id, (self.options, self.preset), insists),
             _ => self.weighted(id, activations),
         };
         decided.or_else(|reason| Ok::<_, ()>(Decision::Keep { reason })).ok()
@@ -173,21 +148,21 @@ impl Decider<'_> {
         };
         let inside = node.graph() != self.model.main();
         match self.options.effective_format() {
-            Format::WeightOnly => self.stored(&c, &node.op_type),
+            Format::WeightOnly => self.stored(&c, node),
             // Where no range was observed, or integers are not computed with, size is gained alone.
-            Format::Qdq if inside => self.computed(id, &c, activations).or_else(|_| self.stored(&c, &node.op_type)),
-            Format::Qoperator if inside => self.stored(&c, &node.op_type),
+            Format::Qdq if inside => self.computed(id, &c, activations).or_else(|_| self.stored(&c, node)),
+            Format::Qoperator if inside => self.stored(&c, node),
             _ => self.computed(id, &c, activations),
         }
     }
 
     /// Weights alone.
-    fn stored(&self, c: &Contraction, op_type: &str) -> Result<Decision, String> {
+    fn stored(&self, c: &Contraction, node: &Node) -> Result<Decision, String> {
         let bytes = c.tensor.byte_len() as u64;
         if bytes < self.options.min_bytes {
             return Err(format!("a weight of {bytes} bytes, --min-bytes is {}", self.options.min_bytes));
         }
-        Ok(self.quantize((c, op_type), None, None))
+        Ok(self.quantize((c, node), None, None))
     }
 
     /// Weights and what they are multiplied with.
@@ -225,7 +200,7 @@ impl Decider<'_> {
             }
         }
         if format == Format::Dynamic {
-            return Ok(self.quantize((c, &node.op_type), None, None));
+            return Ok(self.quantize((c, node), None, None));
         }
         if node.graph() != self.model.main() && format != Format::Qdq {
             return Err(format!("inside a subgraph, where the {format} form is not written"));
@@ -247,7 +222,7 @@ impl Decider<'_> {
             (Some(p), Some(bias)) if before_bias => Some(self.without_bias(p, bias)?),
             (p, _) => p,
         };
-        Ok(self.quantize((c, &node.op_type), Some(x_params), output))
+        Ok(self.quantize((c, node), Some(x_params), output))
     }
 
     /// A product of two activations; `reason` is why it is nothing else. Integers gain too little there to be the default.
@@ -283,19 +258,14 @@ impl Decider<'_> {
         self.options.activation_params(Range::new(range.min - high, range.max - low))
     }
 
-    fn quantize(
-        &self,
-        (c, op_type): (&Contraction, &str),
-        input: Option<QParams>,
-        output: Option<QParams>,
-    ) -> Decision {
+    fn quantize(&self, (c, node): (&Contraction, &Node), input: Option<QParams>, output: Option<QParams>) -> Decision {
         let dtype = self.options.weight_type();
         let floats = self.options.effective_format() == Format::WeightOnly
             || input.is_none() && self.options.effective_format().is_static();
         // Integer products take one scale per column of a matrix; a stack of matrices has others in each.
         let stacked = c.is_product && c.tensor.rank() > 2 && !floats;
         let block = match self.options.granularity {
-            Granularity::Block(size) if floats && c.summed.1 >= size && self.reads_blocks(c, op_type) => Some(size),
+            Granularity::Block(size) if floats && c.summed.1 >= size && self.reads_blocks(c, node) => Some(size),
             _ => None,
         };
         let axis = match (block, self.options.granularity) {
@@ -315,7 +285,13 @@ impl Decider<'_> {
             rounded: None,
         };
         weight.channels = weight.sharing().groups(c.tensor.shape()).count();
-        let bias = input.zip(c.bias).and_then(|(p, b)| Some((b.to_f32()?, p.scale)));
+        // Elsewhere it stays float, and asks nothing of the scales.
+        let integer_bias = match self.options.effective_format() {
+            Format::Qdq => true,
+            Format::Qoperator => !c.is_product,
+            _ => false,
+        };
+        let bias = input.zip(c.bias.filter(|_| integer_bias)).and_then(|(p, b)| Some((b.to_f32()?, p.scale)));
         if let Some((b, scale)) = bias.as_ref().filter(|_| !weight.is_grouped()) {
             let values = c.tensor.to_f32().unwrap_or_default();
             weight.enlarged = weights::scales(&values, c.tensor.shape(), axis, Some((b, *scale))).1;
@@ -331,10 +307,9 @@ impl Decider<'_> {
     }
 
     /// Whether the target takes a weight in blocks into this operator: by DequantizeLinear, or as a plain product.
-    fn reads_blocks(&self, c: &Contraction, op_type: &str) -> bool {
-        let plain = c.is_product && c.bias.is_none() && c.tensor.rank() == 2 && c.axis == 1;
-        let n_bits = self.preset.n_bits && plain && matches!(self.options.weight_type().bits(), 2 | 4);
-        n_bits || self.preset.takes_dequantize.contains(&op_type)
+    fn reads_blocks(&self, c: &Contraction, node: &Node) -> bool {
+        n_bits::takes(node, c.tensor.rank(), self.options.weight_type(), self.preset)
+            || self.preset.takes_dequantize.contains(&node.op_type.as_str())
     }
 
     fn params(&self, v: ValueId, activations: &Activations) -> Result<QParams, String> {

@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 
 use half::f16;
 
+use super::apply::PER_AXIS_OPSET;
 use super::plan::{Decision, QuantPlan};
 use crate::calibrate::Ranges;
 use crate::error::{Error, Result};
@@ -53,8 +54,12 @@ pub(super) fn decide(model: &Model, ranges: Option<&Ranges>, id: NodeId) -> Opti
     if node.subgraphs().next().is_some() {
         return Some(Err("its branches stay float32".into()));
     }
-    if ops::of(node).is_none() {
-        return Some(Err(format!("{} is not known here", node.op_type)));
+    match ops::of(node) {
+        None => return Some(Err(format!("{} is not known here", node.op_type))),
+        Some(op) if model.onnx_opset().max(PER_AXIS_OPSET) < op.half_from => {
+            return Some(Err(format!("{} takes no float16 in this opset", node.op_type)));
+        }
+        Some(_) => {}
     }
     if node.attr("to").is_some() || node.attr("dtype").is_some() {
         return Some(Err("it says itself what type it makes".into()));

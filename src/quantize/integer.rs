@@ -9,7 +9,7 @@
 //! its weight transposed beforehand where transB says so. The bias stays float. Where the target wants it, a static Conv
 //! becomes a product of matrices ([`super::convolution`]).
 
-use super::apply::{Done, quantized_weight};
+use super::apply::quantized_weight;
 use super::convolution::{Convolution, as_matrices};
 use super::plan::{Decision, NodePlan, QuantPlan, WeightPlan};
 use super::write::{self, made};
@@ -18,13 +18,7 @@ use crate::ir::{DType, GraphEdit, GraphId, NewNode, NodeId, Place, Tensor, Tenso
 use crate::ops::{self, IntegerForm, QuantRule};
 use crate::target;
 
-pub(super) fn node(
-    edit: &mut GraphEdit,
-    plan: &QuantPlan,
-    node: &NodePlan,
-    w: &WeightPlan,
-    _done: &mut Done,
-) -> Result<()> {
+pub(super) fn node(edit: &mut GraphEdit, plan: &QuantPlan, node: &NodePlan, w: &WeightPlan) -> Result<()> {
     let id = node.id;
     let lost = || Error::internal(format!("node \"{}\" lost an operand", node.node));
     let parts = Parts::of(edit, id).ok_or_else(lost)?;

@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::chain::settled;
-use super::options::Filters;
+use super::filters::Filters;
 use super::plan::{Decision, QuantPlan};
 use super::stopwatch::Stopwatch;
 use super::stored_only;

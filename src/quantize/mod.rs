@@ -7,7 +7,8 @@
 //! Which operators contract a weight, which rearrange, which stay float is data of [`crate::ops`]; where the
 //! target wants Q/DQ is data of [`crate::target`]. The forms that a decision can be written in are one file
 //! each: `qdq`, `qoperator`, `integer` (static and dynamic), `weight_only`, `n_bits`, `half`, `short_floats`; `product` for those of two
-//! activations, `table` for what is looked up, `recurrent` for layers with gates. How the integers of a weight share scales is `sharing`, how they lie in the file `storage`. Under a plan weights can be trained: [`recover`](recover()).
+//! activations, `table` for what is looked up, `recurrent` for layers with gates; what a form holds of what is asked for, `forms`. How the
+//! integers of a weight share scales is `sharing`, how they lie in the file `storage`. Under a plan weights can be trained: [`recover`](recover()).
 
 pub mod algorithm;
 mod apply;
@@ -16,6 +17,8 @@ mod compare;
 mod convolution;
 mod decide;
 mod equalize;
+mod filters;
+mod forms;
 mod grouped;
 mod guard;
 mod half;
@@ -25,6 +28,7 @@ mod n_bits;
 mod named;
 mod operands;
 mod options;
+mod outline;
 mod pairs;
 mod params;
 mod plan;
@@ -52,6 +56,7 @@ pub use decide::{plan, values_to_observe};
 pub use equalize::{Equalized, equalize};
 pub use measure::{Measured, measure};
 pub use options::{Activations, Format, Granularity, QuantOptions, Switch, Weights};
+pub use outline::outline;
 pub use pairs::overflows;
 pub use params::{QParams, QType};
 pub use plan::{Decision, NodePlan, QuantPlan, WeightPlan};

@@ -7,6 +7,7 @@
 //! For targets that have it and do not make it of DequantizeLinear themselves. The levels are unsigned, the middle one standing for zero
 //! unless zero points say otherwise; two or four lie in a byte, low bits first.
 
+use super::params::QType;
 use super::plan::{NodePlan, WeightPlan};
 use super::storage::MICROSOFT;
 use super::weights::QuantizedWeight;
@@ -15,13 +16,18 @@ use crate::ir::{DType, GraphEdit, Node, Tensor};
 use crate::ops::{self, QuantRule};
 use crate::target::Preset;
 
-/// Whether `node` with this weight can be written so for a target.
-pub(super) fn fits(node: &Node, w: &WeightPlan, rank: usize, preset: &Preset) -> bool {
+/// Whether a weight of this rank and type that `node` multiplies with can be written so for a target.
+pub(super) fn takes(node: &Node, rank: usize, dtype: QType, preset: &Preset) -> bool {
     let product = matches!(
         ops::of(node).map(|op| op.quant),
         Some(QuantRule::Weighted { bias: None, integer: Some(form), .. }) if form.matrices
     );
-    preset.n_bits && product && rank == 2 && w.block.is_some() && w.axis == Some(0) && matches!(w.dtype.bits(), 2 | 4)
+    preset.n_bits && product && rank == 2 && matches!(dtype.bits(), 2 | 4)
+}
+
+/// Whether it is planned to be written so.
+pub(super) fn fits(node: &Node, w: &WeightPlan, rank: usize, preset: &Preset) -> bool {
+    takes(node, rank, w.dtype, preset) && w.block.is_some() && w.axis == Some(0)
 }
 
 /// Replaces the product by one that reads `q`, a matrix `[K, N]` in blocks along K.
@@ -40,7 +46,12 @@ pub(super) fn node(edit: &mut GraphEdit, node: &NodePlan, w: &WeightPlan, q: &Qu
     let level = |c: usize, at: usize| if at < k { levels[at * n + c] } else { middle };
     let values = packed(n, blocks * size, bits, level)?.reshaped([n, blocks, size * bits / 8])?;
     let scales: Vec<f32> = (0..n * blocks).map(|i| q.scales[i % blocks * n + i / blocks]).collect();
-    let zeros = q.zero_point.as_ref().and_then(unsigned).filter(|_| w.zero_points);
+    // Without zero points the operator takes the middle level for zero, not the lowest.
+    let zeros = match &q.zero_point {
+        _ if !w.zero_points => None,
+        Some(z) => Some(unsigned(z).ok_or_else(lost)?),
+        None => Some(vec![0; n * blocks]),
+    };
     let graph = edit.node(id).graph();
     let name = &w.name;
     let values = edit.add_initializer(graph, &format!("{name}_quantized"), values);

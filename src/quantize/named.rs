@@ -2,7 +2,8 @@
 
 use regex::Regex;
 
-use super::options::{Filters, QuantOptions};
+use super::filters::Filters;
+use super::options::QuantOptions;
 use crate::error::{Error, Result};
 use crate::ir::Model;
 use crate::ops::{self, QuantRule};

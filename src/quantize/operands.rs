@@ -54,8 +54,12 @@ pub(super) fn contraction(model: &Model, id: NodeId) -> Result<Contraction<'_>, 
         None => None,
         Some(b) => {
             let b = model.constant(b).ok_or("its bias is computed at run time")?;
-            if b.len() != tensor.shape()[axis] || b.dtype() != DType::F32 {
+            let channels = tensor.shape()[axis];
+            if b.len() != channels || b.shape().last() != Some(&channels) || b.dtype() != DType::F32 {
                 return Err(format!("its bias has shape {:?}, not one element per channel", b.shape()));
+            }
+            if b.to_f32().is_some_and(|b| b.iter().any(|b| !b.is_finite())) {
+                return Err("its bias holds NaN or infinity".into());
             }
             Some(b)
         }

@@ -5,7 +5,6 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use regex::Regex;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -215,6 +214,8 @@ pub struct QuantOptions {
     pub smooth: Switch,
     /// Whether channels are made alike on both sides of what is between two layers; `auto`: where weights have one scale, if that pays.
     pub equalize: Switch,
+    /// Whether biases take back what quantization adds to a channel on average; `auto`: where the calibrator leaves a choice and that pays.
+    pub bias_correction: Switch,
     /// Whether neighbouring weights are kept so small that no kernel that adds two products in 16 bits overflows; `auto`: where the target's
     /// runtime has such kernels on this processor, or cannot be asked.
     pub reduce_range: Switch,
@@ -252,6 +253,7 @@ impl QuantOptions {
             algorithm: super::algorithm::ALGORITHMS[0].name.into(),
             smooth: Switch::Auto,
             equalize: Switch::Auto,
+            bias_correction: Switch::Auto,
             reduce_range: Switch::Auto,
             tune: Switch::Auto,
             float: BTreeMap::new(),
@@ -271,6 +273,17 @@ impl QuantOptions {
         }
         let alone = self.activations == Activations::None || short_floats::wanted(self.weights).is_some();
         if alone { Format::WeightOnly } else { self.format }
+    }
+
+    /// What numbers become: `int8`, or what weights, or weights and activations, are named in types of other widths.
+    pub fn types(&self) -> String {
+        let (weights, activations) = (self.weights.name(), self.activations.name());
+        match self.effective_format() {
+            Format::Half => "f16".into(),
+            Format::WeightOnly => weights.into(),
+            _ if self.weight_type().bits() == 8 && self.activation_type().bits() == 8 => "int8".into(),
+            _ => format!("{weights} and {activations}"),
+        }
     }
 
     pub(super) fn activation_type(&self) -> QType {
@@ -314,64 +327,6 @@ impl QuantOptions {
     }
 }
 
-/// The node filters of the options, compiled.
-pub(super) struct Filters<'a> {
-    exclude: Vec<Regex>,
-    include: Vec<Regex>,
-    op_types: &'a [String],
-    float: &'a BTreeMap<String, String>,
-}
-
-impl<'a> Filters<'a> {
-    pub fn new(options: &'a QuantOptions) -> Result<Self> {
-        Ok(Filters {
-            exclude: compile("--exclude", &options.exclude)?,
-            include: compile("--include", &options.include)?,
-            op_types: &options.op_types,
-            float: &options.float,
-        })
-    }
-
-    /// Every pattern with its flag.
-    pub fn patterns(&self) -> impl Iterator<Item = (&'static str, &Regex)> {
-        let exclude = self.exclude.iter().map(|r| ("--exclude", r));
-        exclude.chain(self.include.iter().map(|r| ("--include", r)))
-    }
-
-    /// The flag by which a node stays as it is.
-    pub fn excludes(&self, name: &str) -> Option<String> {
-        self.exclude.iter().find(|r| r.is_match(name)).map(|r| format!("--exclude {r}"))
-    }
-
-    /// Why a node is out; `None`: it is in.
-    pub fn refuses(&self, name: &str, op_type: &str) -> Option<String> {
-        if let Some(reason) = self.excludes(name) {
-            return Some(reason);
-        }
-        if let Some(reason) = self.float.get(name) {
-            return Some(reason.clone());
-        }
-        if !self.op_types.is_empty() && !self.op_types.iter().any(|t| t == op_type) {
-            return Some(format!("{op_type} is not among --op-types"));
-        }
-        if !self.include.is_empty() && !self.include.iter().any(|r| r.is_match(name)) {
-            return Some("no --include matches".into());
-        }
-        None
-    }
-
-    /// Whether the user asked for this very node or operator type, against the target's preference.
-    pub fn insists(&self, name: &str, op_type: &str) -> bool {
-        self.include.iter().any(|r| r.is_match(name)) || self.op_types.iter().any(|t| t == op_type)
-    }
-}
-
-fn compile(flag: &str, patterns: &[String]) -> Result<Vec<Regex>> {
-    let one =
-        |p: &String| Regex::new(p).map_err(|e| Error::usage(format!("{flag} \"{p}\" is no regular expression: {e}")));
-    patterns.iter().map(one).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -396,18 +351,5 @@ mod tests {
         for wrong in ["block:8", "block:48", "block", "block:"] {
             assert!(wrong.parse::<Granularity>().is_err(), "{wrong}");
         }
-    }
-
-    #[test]
-    fn exclude_wins_over_include_and_insisting_needs_a_name() {
-        let options =
-            QuantOptions { exclude: vec!["^head".into()], include: vec!["conv".into()], ..QuantOptions::default() };
-        let f = Filters::new(&options).unwrap();
-        assert_eq!(f.refuses("head/conv", "Conv").unwrap(), "--exclude ^head");
-        assert_eq!(f.refuses("fc", "Gemm").unwrap(), "no --include matches");
-        assert_eq!(f.refuses("conv1", "Conv"), None);
-        assert!(f.insists("conv1", "Conv") && !f.insists("fc", "Gemm"));
-        let bad = QuantOptions { exclude: vec!["(".into()], ..QuantOptions::default() };
-        assert_eq!(Filters::new(&bad).err().unwrap().exit_code(), 2);
     }
 }

@@ -161,9 +161,9 @@ fn by_name<S: serde::Serializer>(dtype: &DType, out: S) -> Result<S::Ok, S::Erro
 }
 
 impl Decision {
-    /// Whether the node reads integers.
+    /// Whether the node reads activations with planned scales.
     pub fn computes(&self) -> bool {
-        matches!(self, Decision::Quantize { .. } | Decision::Product { .. })
+        matches!(self, Decision::Quantize { input: Some(_), .. } | Decision::Product { .. })
     }
 }
 

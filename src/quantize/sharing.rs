@@ -7,7 +7,7 @@
 //! ```
 
 /// How scales are shared out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Sharing {
     Tensor,
     Channel(usize),

@@ -22,7 +22,7 @@ use crate::target::{self, Preset};
 pub(super) const MICROSOFT: &str = "com.microsoft";
 
 /// How an operator gets at the floats.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Form {
     /// By DequantizeLinear.
     Plain,

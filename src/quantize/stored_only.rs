@@ -10,8 +10,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::filters::Filters;
 use super::measure::{Measured, WHOLE};
-use super::options::Filters;
 use super::plan::{Decision, NodePlan, QuantPlan};
 use super::stopwatch::Stopwatch;
 use crate::error::Result;

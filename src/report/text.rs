@@ -68,7 +68,8 @@ pub fn text(r: &Report) -> String {
             0 => String::new(),
             n => format!("; {n} kept in float (--plan shows why)"),
         };
-        let _ = writeln!(out, "  {} in int8, {}{rest}", plan.coverage(), plan.options.effective_format());
+        let (types, form) = (plan.options.types(), plan.options.effective_format());
+        let _ = writeln!(out, "  {} in {types}, {form}{rest}", plan.coverage());
         for note in &plan.notes {
             let _ = writeln!(out, "  {note}");
         }
@@ -188,7 +189,13 @@ pub fn comparison(v: &Validation, missed: &[Missed]) -> String {
             line(&mut out, what, &percent(p.original), &percent(p.rewritten), &how);
         }
     }
-    let worst = v.outputs.iter().min_by(|a, b| a.sqnr_db.total_cmp(&b.sqnr_db));
+    if !v.missing.is_empty() {
+        let _ = writeln!(out, "    missing   {}: an output of the original alone", v.missing.join(", "));
+    }
+    let worst = v.outputs.iter().filter(|o| o.float).min_by(|a, b| a.sqnr_db.total_cmp(&b.sqnr_db));
+    if worst.is_none() && v.task.is_none() && !agreement.is_empty() {
+        let _ = writeln!(out, "    outputs  {agreement}");
+    }
     if let Some(o) = worst {
         let db = if o.sqnr_db >= EXACT_DB { "exact".to_string() } else { format!("{:.1} dB", o.sqnr_db) };
         let node = v.nodes.first().filter(|n| n.sqnr_db < EXACT_DB).map_or(String::new(), |n| {

@@ -8,6 +8,7 @@
 //! A [`Runtime`] makes a [`Session`] of a model once; a session runs many times and from many threads.
 //! [`Shaped`] keeps one session per set of input shapes, for data whose batches differ in shape.
 
+mod auto;
 mod convert;
 pub mod costs;
 mod deciding;
@@ -37,6 +38,9 @@ pub static RUNTIMES: &[&dyn Runtime] = &[
     &onnxruntime::OnnxRuntime,
 ];
 
+/// What runs data where nobody names a runtime: see [`find`].
+pub const AUTO: &str = "auto";
+
 /// The runtime that a target is named after, where it is present here; else the one that is built in.
 #[must_use]
 pub fn closest_to(target: &str) -> &'static dyn Runtime {
@@ -49,8 +53,11 @@ pub(crate) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// The runtime of this name.
+/// The runtime of this name; of [`AUTO`] the built-in one, and another that is present for models that it cannot run.
 pub fn find(name: &str) -> Result<&'static dyn Runtime> {
+    if name == AUTO {
+        return Ok(&auto::Auto);
+    }
     RUNTIMES.iter().copied().find(|r| r.name() == name).ok_or_else(|| {
         let names: Vec<_> = RUNTIMES.iter().map(|r| r.name()).collect();
         Error::usage(format!("there is no runtime \"{name}\"; there is {}", names.join(", ")))

@@ -14,8 +14,6 @@ pub struct OpPlacement {
     pub op_type: &'static str,
     /// Whether the integer operator also needs its output quantized.
     pub output: Output,
-    /// Multiply-adds per call below which the integers cost more than they save; 0: always worth it.
-    pub min_macs: u64,
     /// Smallest number of terms in one sum (the inner size of the product) that pays.
     pub min_depth: u64,
 }
@@ -25,9 +23,7 @@ pub struct OpPlacement {
 pub enum Output {
     /// The runtime has the integer operator only with an integer output.
     Always,
-    /// The integer operator can give floats: quantized where the next reader wants integers.
-    WhenRead,
-    /// Floats come out.
+    /// The integer operator gives floats; where the next reader wants integers, Q/DQ is that reader's.
     Never,
 }
 

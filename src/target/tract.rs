@@ -45,9 +45,9 @@ pub(super) static PRESET: Preset = Preset {
     symmetric_activations: true,
     calibrator: "mse",
     contractions: &[
-        OpPlacement { op_type: "Conv", output: Output::Never, min_macs: 0, min_depth: 128 },
-        OpPlacement { op_type: "Gemm", output: Output::Never, min_macs: 0, min_depth: 128 },
-        OpPlacement { op_type: "MatMul", output: Output::Never, min_macs: 0, min_depth: 128 },
+        OpPlacement { op_type: "Conv", output: Output::Never, min_depth: 128 },
+        OpPlacement { op_type: "Gemm", output: Output::Never, min_depth: 128 },
+        OpPlacement { op_type: "MatMul", output: Output::Never, min_depth: 128 },
     ],
     depthwise: Depthwise::Float,
     activation_products: false,

@@ -6,13 +6,12 @@
 //! SQNR = 10·log10(Σr² / Σ(r−q)²) dB        cosine = Σrq / √(Σr²·Σq²)
 //! ```
 //!
-//! Where the last axis holds classes, its arg-max is compared, and with labels the accuracy of both. The
-//! difference of two accuracies on the same samples has the 95 % interval of Agresti and Min (2005) for
-//! paired proportions, so that nobody reads noise as a drop.
+//! Where the last axis holds classes, its arg-max is compared, and with labels the accuracy of both ([`super::paired`]).
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::paired::{Paired, Table};
 use crate::ir::Tensor;
 
 /// What is reported instead of an infinite SQNR, where nothing differs.
@@ -29,7 +28,7 @@ pub struct Sums {
     abs: f64,
     max: f64,
     max_r: f64,
-    /// Pairs in which exactly one number is not finite.
+    /// Pairs in which exactly one number is not finite, and tensors that came out in another shape.
     broken: u64,
 }
 
@@ -92,13 +91,15 @@ impl Sums {
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct OutputDrift {
     pub name: String,
+    /// Whether it holds floats: of other numbers only the agreement means something.
+    pub float: bool,
     pub sqnr_db: f64,
     pub cosine: f64,
     pub max_abs_error: f64,
     pub mean_abs_error: f64,
     /// Largest magnitude of the original, for scale.
     pub max_abs: f64,
-    /// Share of positions with the same arg-max over the last axis; absent where that axis holds one number.
+    /// Share of positions with the same arg-max over the last axis, absent where that axis holds one number; of equal integers.
     pub agreement: Option<f64>,
 }
 
@@ -111,19 +112,9 @@ pub struct TaskAccuracy {
     pub top5: Option<Paired>,
 }
 
-/// The same samples judged twice: shares of right answers, their difference and its 95 % interval.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
-pub struct Paired {
-    pub original: f64,
-    pub rewritten: f64,
-    pub difference: f64,
-    pub low: f64,
-    pub high: f64,
-}
-
-/// The SQNR of the worst output, in dB.
+/// The SQNR of the worst output of floats, in dB.
 pub fn worst_db(outputs: &[OutputDrift]) -> Option<f64> {
-    outputs.iter().map(|o| o.sqnr_db).min_by(f64::total_cmp)
+    outputs.iter().filter(|o| o.float).map(|o| o.sqnr_db).min_by(f64::total_cmp)
 }
 
 /// The agreement of the worst output.
@@ -136,58 +127,15 @@ pub fn drop(task: Option<&TaskAccuracy>, outputs: &[OutputDrift]) -> Option<f64>
     task.map(|t| -t.top1.difference).or_else(|| worst_agreement(outputs).map(|a| 1.0 - a))
 }
 
-/// Counts of right (1) and wrong (0) by original and rewritten.
-#[derive(Debug, Clone, Copy, Default)]
-struct Table {
-    both: u64,
-    only_original: u64,
-    only_rewritten: u64,
-    neither: u64,
-}
-
-impl Table {
-    fn add(&mut self, original: bool, rewritten: bool) {
-        match (original, rewritten) {
-            (true, true) => self.both += 1,
-            (true, false) => self.only_original += 1,
-            (false, true) => self.only_rewritten += 1,
-            (false, false) => self.neither += 1,
-        }
-    }
-
-    fn merge(&mut self, o: &Table) {
-        self.both += o.both;
-        self.only_original += o.only_original;
-        self.only_rewritten += o.only_rewritten;
-        self.neither += o.neither;
-    }
-
-    fn count(&self) -> u64 {
-        self.both + self.only_original + self.only_rewritten + self.neither
-    }
-
-    fn paired(&self) -> Paired {
-        let n = self.count().max(1) as f64;
-        let (gain, loss) = (self.only_rewritten as f64, self.only_original as f64);
-        let share = |k: u64| k as f64 / n;
-        // Agresti & Min: half an observation in each cell, then the Wald interval.
-        let (n2, g, l) = (n + 2.0, gain + 0.5, loss + 0.5);
-        let centre = (g - l) / n2;
-        let half = 1.96 * ((g + l - (g - l).powi(2) / n2).max(0.0)).sqrt() / n2;
-        Paired {
-            original: share(self.both + self.only_original),
-            rewritten: share(self.both + self.only_rewritten),
-            difference: (gain - loss) / n,
-            low: (centre - half).max(-1.0),
-            high: (centre + half).min(1.0),
-        }
-    }
-}
-
-/// Streaming comparison of the outputs of two models.
+/// What is known of one output so far.
 #[derive(Debug, Clone, Default)]
-pub struct Accuracy {
-    outputs: Vec<(String, Sums, u64, u64)>,
+struct Output {
+    name: String,
+    float: bool,
+    sums: Sums,
+    /// Rows of classes, or integers, and how many of them are the same.
+    rows: u64,
+    same: u64,
     top1: Table,
     top5: Table,
     classes: usize,
@@ -195,84 +143,115 @@ pub struct Accuracy {
     outside: Option<i64>,
 }
 
-impl Accuracy {
-    /// Takes in the outputs of one batch. Labels judge the first output whose rows are as many as they are.
-    pub fn add(&mut self, original: &[(String, Tensor)], rewritten: &[(String, Tensor)], labels: Option<&[i64]>) {
-        let mut judged = false;
-        for (name, r) in original {
-            let Some((_, q)) = rewritten.iter().find(|(n, _)| n == name) else { continue };
-            let (Some(rv), Some(qv)) = (r.to_f32(), q.to_f32()) else { continue };
-            if r.shape() != q.shape() {
-                continue;
-            }
-            let slot = match self.outputs.iter().position(|(n, ..)| n == name) {
-                Some(i) => i,
-                None => {
-                    self.outputs.push((name.clone(), Sums::default(), 0, 0));
-                    self.outputs.len() - 1
-                }
-            };
-            self.outputs[slot].1.add(&rv, &qv);
-            let width = r.shape().last().copied().unwrap_or(1);
-            if width < 2 || r.rank() < 2 || !r.dtype().is_float() {
-                continue;
-            }
-            for (a, b) in rv.chunks_exact(width).zip(qv.chunks_exact(width)) {
-                self.outputs[slot].2 += 1;
-                self.outputs[slot].3 += u64::from(arg_max(a) == arg_max(b));
-            }
-            let Some(labels) = labels.filter(|l| !judged && l.len() * width == rv.len()) else { continue };
-            judged = true;
-            self.classes = width;
-            let inside = |label: &&i64| usize::try_from(**label).is_ok_and(|l| l < width);
-            self.outside = self.outside.or_else(|| labels.iter().find(|l| !inside(l)).copied());
-            for ((a, b), label) in rv.chunks_exact(width).zip(qv.chunks_exact(width)).zip(labels) {
-                self.top1.add(arg_max(a) as i64 == *label, arg_max(b) as i64 == *label);
-                self.top5.add(in_top(a, *label, 5), in_top(b, *label, 5));
-            }
+impl Output {
+    fn add(&mut self, r: &Tensor, q: &Tensor, labels: Option<&[i64]>) {
+        let (Some(rv), Some(qv)) = (r.to_f32(), q.to_f32()) else { return };
+        let alike = r.shape() == q.shape();
+        self.float = r.dtype().is_float();
+        self.sums.add(&rv, if alike { &qv } else { &[] });
+        self.sums.broken += u64::from(!alike);
+        if !self.float {
+            self.rows += rv.len() as u64;
+            self.same += if alike { rv.iter().zip(qv.iter()).filter(|(a, b)| a == b).count() as u64 } else { 0 };
+            return;
+        }
+        let width = r.shape().last().copied().unwrap_or(1);
+        if width < 2 || r.rank() < 2 {
+            return;
+        }
+        self.rows += (rv.len() / width) as u64;
+        if !alike {
+            return;
+        }
+        let rows = || rv.chunks_exact(width).zip(qv.chunks_exact(width));
+        self.same += rows().filter(|(a, b)| arg_max(a) == arg_max(b)).count() as u64;
+        let Some(labels) = labels.filter(|l| l.len() * width == rv.len()) else { return };
+        self.classes = width;
+        let inside = |label: &&i64| usize::try_from(**label).is_ok_and(|l| l < width);
+        self.outside = self.outside.or_else(|| labels.iter().find(|l| !inside(l)).copied());
+        for ((a, b), label) in rows().zip(labels) {
+            self.top1.add(in_top(a, *label, 1), in_top(b, *label, 1));
+            self.top5.add(in_top(a, *label, 5), in_top(b, *label, 5));
         }
     }
 
-    pub fn merge(&mut self, other: Accuracy) {
-        for (name, sums, rows, same) in other.outputs {
-            match self.outputs.iter_mut().find(|(n, ..)| *n == name) {
-                Some(own) => {
-                    own.1.merge(&sums);
-                    own.2 += rows;
-                    own.3 += same;
-                }
-                None => self.outputs.push((name, sums, rows, same)),
-            }
-        }
-        self.top1.merge(&other.top1);
-        self.top5.merge(&other.top5);
-        self.classes = self.classes.max(other.classes);
-        self.outside = self.outside.or(other.outside);
+    fn merge(&mut self, o: &Output) {
+        self.float |= o.float;
+        self.sums.merge(&o.sums);
+        self.rows += o.rows;
+        self.same += o.same;
+        self.top1.merge(&o.top1);
+        self.top5.merge(&o.top5);
+        self.classes = self.classes.max(o.classes);
+        self.outside = self.outside.or(o.outside);
     }
 
-    /// A label that is none of the classes, and how many there are.
-    pub fn label_outside(&self) -> Option<(i64, usize)> {
-        Some((self.outside?, self.classes))
-    }
-
-    pub fn outputs(&self) -> Vec<OutputDrift> {
-        let drift = |(name, s, rows, same): &(String, Sums, u64, u64)| OutputDrift {
-            name: name.clone(),
+    fn drift(&self) -> OutputDrift {
+        let s = &self.sums;
+        OutputDrift {
+            name: self.name.clone(),
+            float: self.float,
             sqnr_db: s.sqnr_db(),
             cosine: s.cosine(),
             max_abs_error: s.max,
             mean_abs_error: s.abs / s.count.max(1) as f64,
             max_abs: s.max_r,
-            agreement: (*rows > 0).then(|| *same as f64 / *rows as f64),
-        };
-        self.outputs.iter().map(drift).collect()
+            agreement: (self.rows > 0).then(|| self.same as f64 / self.rows as f64),
+        }
+    }
+}
+
+/// Streaming comparison of the outputs of two models.
+#[derive(Debug, Clone, Default)]
+pub struct Accuracy {
+    outputs: Vec<Output>,
+}
+
+impl Accuracy {
+    /// Takes in the outputs of one batch. One of another shape than before is as far as can be; one that the rewritten model has not is
+    /// passed over.
+    pub fn add(&mut self, original: &[(String, Tensor)], rewritten: &[(String, Tensor)], labels: Option<&[i64]>) {
+        for (name, r) in original {
+            if let Some((_, q)) = rewritten.iter().find(|(n, _)| n == name) {
+                self.of(name).add(r, q, labels);
+            }
+        }
+    }
+
+    fn of(&mut self, name: &str) -> &mut Output {
+        let at = self.outputs.iter().position(|o| o.name == name).unwrap_or(self.outputs.len());
+        if at == self.outputs.len() {
+            self.outputs.push(Output { name: name.to_string(), ..Output::default() });
+        }
+        &mut self.outputs[at]
+    }
+
+    pub fn merge(&mut self, other: Accuracy) {
+        other.outputs.iter().for_each(|o| self.of(&o.name).merge(o));
+    }
+
+    /// Where no output has a class for every label: a label that is none, and how many classes there are.
+    pub fn label_outside(&self) -> Option<(i64, usize)> {
+        let first = self.outputs.iter().find(|o| o.top1.count() > 0)?;
+        first.outside.filter(|_| self.judged().is_none()).map(|label| (label, first.classes))
+    }
+
+    pub fn outputs(&self) -> Vec<OutputDrift> {
+        self.outputs.iter().filter(|o| o.sums.count > 0 || o.sums.broken > 0).map(Output::drift).collect()
+    }
+
+    /// The output that labels judge: of those with a class for every label the one in which the original is right most often.
+    fn judged(&self) -> Option<&Output> {
+        let classified = self.outputs.iter().filter(|o| o.top1.count() > 0 && o.outside.is_none());
+        let right = |o: &&Output| o.top1.right();
+        classified.rev().max_by_key(right)
     }
 
     pub fn task(&self) -> Option<TaskAccuracy> {
-        (self.top1.count() > 0).then(|| TaskAccuracy {
-            samples: self.top1.count(),
-            top1: self.top1.paired(),
-            top5: (self.classes > 5).then(|| self.top5.paired()),
+        self.judged().map(|o| TaskAccuracy {
+            samples: o.top1.count(),
+            top1: o.top1.paired(),
+            top5: (o.classes > 5).then(|| o.top5.paired()),
         })
     }
 }
@@ -288,9 +267,11 @@ pub fn arg_max(row: &[f32]) -> usize {
     best
 }
 
+/// Whether fewer than `k` classes come before the label's; of equal ones the first does, as in [`arg_max`].
 fn in_top(row: &[f32], label: i64, k: usize) -> bool {
-    let Some(own) = usize::try_from(label).ok().and_then(|l| row.get(l)) else { return false };
-    row.iter().filter(|v| *v > own).count() < k
+    let Some((at, own)) = usize::try_from(label).ok().and_then(|l| Some((l, row.get(l)?))) else { return false };
+    let before = |(i, v): &(usize, &f32)| *v > own || *v == own && *i < at;
+    !own.is_nan() && row.iter().enumerate().filter(before).count() < k
 }
 
 #[cfg(test)]
@@ -320,14 +301,6 @@ mod tests {
     }
 
     #[test]
-    fn paired_interval_contains_zero_without_evidence() {
-        let t = Table { both: 84, only_original: 1, only_rewritten: 1, neither: 14 };
-        let p = t.paired();
-        assert_eq!((p.original, p.rewritten, p.difference), (0.85, 0.85, 0.0));
-        assert!(p.low < 0.0 && p.high > 0.0 && (p.high - 0.0333).abs() < 0.001, "{p:?}");
-    }
-
-    #[test]
     fn labels_judge_both_models() {
         let t = |v: Vec<f32>| vec![("y".to_string(), Tensor::from_vec([2, 3], v))];
         let mut a = Accuracy::default();
@@ -335,5 +308,42 @@ mod tests {
         let task = a.task().unwrap();
         assert_eq!((task.top1.original, task.top1.rewritten), (1.0, 0.5));
         assert_eq!(a.outputs()[0].agreement, Some(0.5));
+    }
+
+    #[test]
+    fn labels_judge_the_output_that_has_their_classes() {
+        let of = |v: Vec<f32>| {
+            let boxes = Tensor::from_vec([2, 4], vec![9., 1., 1., 1., 9., 1., 1., 1.]);
+            vec![("boxes".to_string(), boxes), ("y".to_string(), Tensor::from_vec([2, 6], v))]
+        };
+        let scores = vec![0., 0., 0., 0., 0., 1., 1., 0., 0., 0., 0., 0.];
+        let mut a = Accuracy::default();
+        a.add(&of(scores.clone()), &of(scores.clone()), Some(&[5, 0]));
+        assert_eq!((a.label_outside(), a.task().unwrap().top1.original), (None, 1.0), "no box is class 5");
+        let mut a = Accuracy::default();
+        a.add(&of(scores.clone()), &of(scores.clone()), Some(&[3, 0]));
+        assert_eq!(a.task().unwrap().top1.original, 0.5, "both have the classes, and each is right once: the first");
+        let mut a = Accuracy::default();
+        a.add(&of(scores.clone()), &of(scores), Some(&[7, 0]));
+        assert_eq!((a.label_outside(), a.task().is_none()), (Some((7, 4)), true));
+    }
+
+    #[test]
+    fn a_row_without_numbers_or_without_differences_is_not_right_by_chance() {
+        assert!(!in_top(&[f32::NAN; 6], 2, 5) && in_top(&[f32::NAN, 1.0], 1, 1));
+        assert!(
+            in_top(&[0.0; 6], 0, 1) && !in_top(&[0.0; 6], 1, 1) && in_top(&[0.0; 6], 4, 5) && !in_top(&[0.0; 6], 5, 5)
+        );
+    }
+
+    #[test]
+    fn another_shape_is_as_far_as_can_be_and_integers_count_by_equality() {
+        let of = |t: Tensor| vec![("y".to_string(), t)];
+        let mut a = Accuracy::default();
+        a.add(&of(Tensor::from_vec([2, 2], vec![1f32; 4])), &of(Tensor::from_vec([1, 2], vec![1f32; 2])), None);
+        assert_eq!((worst_db(&a.outputs()), a.outputs()[0].agreement), (Some(-EXACT_DB), Some(0.0)));
+        let mut a = Accuracy::default();
+        a.add(&of(Tensor::from_vec([4], vec![3i64, 57, 2, 2])), &of(Tensor::from_vec([4], vec![3i64, 12, 2, 2])), None);
+        assert_eq!((worst_db(&a.outputs()), worst_agreement(&a.outputs())), (None, Some(0.75)));
     }
 }

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::accuracy::drop;
+use super::accuracy::{OutputDrift, TaskAccuracy, drop, worst_db};
 use super::run::Validation;
 use crate::error::{Error, Result};
 
@@ -36,14 +36,27 @@ impl Gates {
     /// # Errors
     /// Usage, naming the demand and what it needs.
     pub fn measured(&self, v: &Validation) -> Result<()> {
-        let needs = |gate, what| Err(Error::usage(format!("--{gate} cannot be measured: it needs {what}")));
-        if self.max_drop.is_some() && v.task.is_none() && v.agreement().is_none() {
-            return needs("max-drop", "labels, or an output with classes");
+        let needs = |gate, what: &str| Err(Error::usage(format!("--{gate} cannot be measured: it needs {what}")));
+        if self.max_drop.or(self.min_sqnr).is_some() && !v.missing.is_empty() {
+            let gate = if self.max_drop.is_some() { "max-drop" } else { "min-sqnr" };
+            return needs(gate, &format!("the outputs that are missing: {}", v.missing.join(", ")));
         }
         if self.min_speedup.is_some() && v.latency.is_none() {
             return needs("min-speedup", "the timing that was left out");
         }
-        if self.min_sqnr.is_some() && v.sqnr_db().is_none() {
+        self.measurable(v.task.as_ref(), &v.outputs)
+    }
+
+    /// The same of what these outputs tell.
+    ///
+    /// # Errors
+    /// As [`Gates::measured`].
+    pub fn measurable(&self, task: Option<&TaskAccuracy>, outputs: &[OutputDrift]) -> Result<()> {
+        let needs = |gate, what: &str| Err(Error::usage(format!("--{gate} cannot be measured: it needs {what}")));
+        if self.max_drop.is_some() && drop(task, outputs).is_none() {
+            return needs("max-drop", "labels, or an output with classes");
+        }
+        if self.min_sqnr.is_some() && worst_db(outputs).is_none() {
             return needs("min-sqnr", "an output of floats");
         }
         Ok(())

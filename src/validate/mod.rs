@@ -1,6 +1,7 @@
 //! Proof: original and rewritten model on the same data, in the same runtime, in one run.
 //!
 //! - [`accuracy`]: how far the outputs moved, and whether answers changed
+//! - [`paired`]: whether a difference of accuracies is more than chance
 //! - [`drift`]: where inside the model the error is born
 //! - [`latency`]: interleaved timing
 //! - [`ran`]: what of it truly runs in integers
@@ -14,10 +15,11 @@ pub mod check;
 pub mod drift;
 pub mod gates;
 pub mod latency;
+pub mod paired;
 pub mod ran;
 mod run;
 pub mod size;
 pub mod tune;
 
 pub use gates::{Gates, Missed};
-pub use run::{ValidateOptions, Validation, validate};
+pub use run::{ValidateOptions, Validation, time, validate};

@@ -42,6 +42,8 @@ pub struct Validation {
     /// Whether the inputs are made up: then only drift means something, accuracy does not.
     pub random_data: bool,
     pub outputs: Vec<OutputDrift>,
+    /// Outputs of the original that the rewritten model has not.
+    pub missing: Vec<String>,
     pub task: Option<TaskAccuracy>,
     pub latency: Option<Latency>,
     /// Worst first.
@@ -59,9 +61,9 @@ impl Validation {
         worst_agreement(&self.outputs)
     }
 
-    /// Whether no output differs by a bit.
+    /// Whether no output is missing or differs by a bit.
     pub fn is_exact(&self) -> bool {
-        self.outputs.iter().all(|o| o.sqnr_db >= EXACT_DB)
+        self.missing.is_empty() && self.outputs.iter().all(|o| o.sqnr_db >= EXACT_DB)
     }
 }
 
@@ -79,6 +81,13 @@ pub fn validate(
     if let Some(other) = wanted.iter().find(|w| !had.contains(w)) {
         let message =
             format!("the rewritten model takes input \"{other}\", which the original does not: {}", had.join(", "));
+        return Err(Error::input(message));
+    }
+    let made = |m: &Model| m.graph(m.main()).outputs().iter().map(|v| m.name(*v).to_string()).collect::<Vec<_>>();
+    let (had, makes) = (made(original), made(rewritten));
+    let (shared, missing): (Vec<String>, Vec<String>) = had.into_iter().partition(|name| makes.contains(name));
+    if shared.is_empty() {
+        let message = format!("the rewritten model makes none of the original's outputs: {}", missing.join(", "));
         return Err(Error::input(message));
     }
     progress.start("validating", dataset.len() as u64);
@@ -124,6 +133,7 @@ pub fn validate(
         samples: samples.into_inner() as u64,
         random_data: dataset.is_random(),
         outputs: accuracy.outputs(),
+        missing,
         task: accuracy.task(),
         latency,
         nodes,
@@ -132,7 +142,10 @@ pub fn validate(
 
 /// Both models on the same inputs, interleaved, each as its file stands: what the runtime does by itself counts, what is done here to a copy
 /// does not.
-fn time(
+///
+/// # Errors
+/// Runtime, for a model that it cannot run.
+pub fn time(
     original: &Model,
     rewritten: &Model,
     inputs: &[(String, Tensor)],

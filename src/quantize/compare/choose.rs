@@ -33,7 +33,7 @@ use crate::progress::Progress;
 use crate::quantize::algorithm::{self, ByData};
 use crate::quantize::chain::settled;
 use crate::quantize::plan::QuantPlan;
-use crate::quantize::{QuantOptions, plan};
+use crate::quantize::{QuantOptions, Switch, plan};
 use crate::runtime::{Runtime, Shaped};
 
 /// So many of the first alternatives are a rule for all values alike.
@@ -64,7 +64,7 @@ pub fn choose(
     let ranges = statistics.ranges();
     let first = plan(model, Some(&ranges), options)?;
     let by_data = algorithm::find(&options.algorithm)?.by_data;
-    let asked = by_data == ByData::Always;
+    let asked = by_data == ByData::Always || options.bias_correction == Switch::On;
     let asked = asked || by_data == ByData::WherePays && options.weights_are_narrow();
     if first.activations.is_empty() || !(statistics.leaves_choice() || asked) {
         return Ok((first, ranges));
@@ -105,7 +105,12 @@ fn tried(
     }
     let mut plans: Vec<QuantPlan> =
         all.iter().map(|ranges| plan(model, Some(ranges), options)).collect::<Result<_>>()?;
-    let corrects = choice && samples.apart() && correct(ground, &mut plans, &spread(&samples.fit, BIASES * count))?;
+    let wanted = match options.bias_correction {
+        Switch::Auto => choice && samples.apart(),
+        switch => switch == Switch::On,
+    };
+    let corrects = wanted && correct(ground, &mut plans, &spread(&samples.fit, BIASES * count))?;
+    let worth = if options.bias_correction == Switch::On { f64::NEG_INFINITY } else { WORTH };
     let mut scores = judge.scores(&plans.iter().collect::<Vec<_>>())?;
     for score in &scores {
         tracing::debug!("a plan reaches {:.2} dB, SQNR {:.2} dB", score.score, score.sqnr);
@@ -117,7 +122,7 @@ fn tried(
         let plain = uncorrected(&plan);
         let without = judge.scores(&[&plain])?.remove(0);
         tracing::debug!("the plan reaches {:.2} dB without its corrections", without.score);
-        if score.score < without.score + WORTH {
+        if score.score < without.score + worth {
             (plan, score) = (plain, without);
         }
     }
@@ -137,8 +142,8 @@ fn tried(
     let by_data = algorithm::find(&options.algorithm)?.by_data;
     if matches!(by_data, ByData::WherePays | ByData::Always) {
         let fitted = spread(&samples.fit, BIASES * count);
+        let rounded = rounded(ground, &plan, (&fitted, corrects, worth), &judge)?;
         let worth = if options.weights_are_narrow() { 0.0 } else { WORTH };
-        let rounded = rounded(ground, &plan, (&fitted, corrects), &judge)?;
         (plan, score) = match rounded {
             // Few bits leave more to gain than to overfit.
             Some((other, better)) if by_data == ByData::Always || better.score >= score.score + worth => {
@@ -152,6 +157,7 @@ fn tried(
     }
     let kind = match samples.apart() {
         true => "calibration batches that were held back",
+        false if wanted => "calibration batch, to which it was fitted",
         false => "calibration batch, to which it was fitted; biases are not corrected without more",
     };
     plan.notes.push(format!("SQNR of the outputs on {} {kind}: {:.1} dB", judge.batches(), score.sqnr));
@@ -181,7 +187,7 @@ fn candidates(
 fn rounded(
     ground: Ground,
     plan: &QuantPlan,
-    (batches, corrects): (&[usize], bool),
+    (batches, corrects, worth): (&[usize], bool, f64),
     judge: &Judge,
 ) -> Result<Option<(QuantPlan, Score)>> {
     if plan.options.weights_are_narrow() {
@@ -206,7 +212,7 @@ fn rounded(
         tracing::debug!("with weights rounded by data it reaches {:.2} dB", score.score);
     }
     let best = plans.len() - 1;
-    let best = if best > 0 && scores[best].score < scores[0].score + WORTH { 0 } else { best };
+    let best = if best > 0 && scores[best].score < scores[0].score + worth { 0 } else { best };
     let (mut plan, score) = (plans.swap_remove(best), scores.swap_remove(best));
     plan.notes.push(format!("{} weights rounded by GPTQ", weights.len()));
     Ok(Some((plan, score)))

@@ -15,7 +15,7 @@
 use super::Ground;
 use super::judge::{Judge, Score};
 use crate::error::Result;
-use crate::quantize::options::Filters;
+use crate::quantize::filters::Filters;
 use crate::quantize::plan::{Decision, QuantPlan};
 use crate::quantize::without;
 
@@ -40,7 +40,8 @@ pub(super) fn leave_out(
     let filters = Filters::new(&plan.options)?;
     let mut nodes: Vec<usize> = Vec::new();
     for (i, node) in plan.nodes.iter().enumerate() {
-        let rounds = node.decision.computes() || matches!(node.decision, Decision::Recurrent { .. });
+        let rounds =
+            matches!(node.decision, Decision::Quantize { .. } | Decision::Product { .. } | Decision::Recurrent { .. });
         if rounds && !filters.insists(&node.node, &node.op_type) {
             nodes.push(i);
         }

@@ -24,6 +24,9 @@ pub struct Judge<'a> {
     bytes: usize,
 }
 
+/// What stands for an infinite ratio, in dB.
+const EXACT: f64 = 200.0;
+
 /// Norm of each output, and distance from it.
 pub(super) type Distances = Vec<Option<(f64, f64)>>;
 
@@ -63,7 +66,26 @@ impl<'a> Judge<'a> {
 
 pub(super) fn distances(a: &Tensor, b: &Tensor) -> Option<(f64, f64)> {
     let (x, y) = a.to_f32().filter(|_| a.dtype().is_float()).zip(b.to_f32())?;
-    (x.len() == y.len()).then(|| (power(&x).sqrt(), squared_distance(&x, &y).sqrt()))
+    if x.len() != y.len() {
+        return None;
+    }
+    let (norm, distance) = (power(&x).sqrt(), squared_distance(&x, &y).sqrt());
+    Some(if norm.is_finite() && distance.is_finite() { (norm, distance) } else { among_finite(&x, &y) })
+}
+
+/// Over the pairs of which both are finite; infinitely far where one alone is.
+fn among_finite(x: &[f32], y: &[f32]) -> (f64, f64) {
+    let (mut norm, mut distance) = (0f64, 0f64);
+    for (x, y) in x.iter().zip(y) {
+        if x.is_finite() && y.is_finite() {
+            let (x, e) = (f64::from(*x), f64::from(*x) - f64::from(*y));
+            norm += x * x;
+            distance += e * e;
+        } else if x.is_finite() != y.is_finite() {
+            distance = f64::INFINITY;
+        }
+    }
+    (norm.sqrt(), distance.sqrt())
 }
 
 /// How near a plan comes.
@@ -85,7 +107,8 @@ impl Score {
         };
         let least = (0..outputs).filter_map(|o| ratio(o, |v| v)).fold(f64::INFINITY, f64::min);
         let sqnr = (0..outputs).filter_map(|o| ratio(o, |v| v * v)).fold(f64::INFINITY, f64::min);
-        Score { score: 20.0 * least.log10(), sqnr: 10.0 * sqnr.log10() }
+        let db = |ratio: f64, of: f64| (of * ratio.log10()).clamp(-EXACT, EXACT);
+        Score { score: db(least, 20.0), sqnr: db(sqnr, 10.0) }
     }
 }
 
@@ -102,5 +125,16 @@ mod tests {
         let (even, uneven) = (score(&[1.0, 1.0]), score(&[0.1, 1.8]));
         assert!((even.sqnr - 20.0).abs() < 1e-9 && (even.score - 20.0).abs() < 1e-9);
         assert!(uneven.sqnr < even.sqnr && uneven.score > even.score, "{uneven:?}");
+    }
+
+    #[test]
+    fn what_is_no_number_in_one_alone_is_infinitely_far() {
+        let t = |v: &[f32]| Tensor::from_vec([v.len()], v.to_vec());
+        let masked = [f32::NEG_INFINITY, 3.0, 4.0];
+        assert_eq!(distances(&t(&masked), &t(&[f32::NEG_INFINITY, 3.0, 4.5])), Some((5.0, 0.5)));
+        let lost = distances(&t(&[3.0, 4.0]), &t(&[f32::NAN, 4.0])).unwrap();
+        assert_eq!(lost.1, f64::INFINITY);
+        assert_eq!(Score::of(&[vec![Some(lost)]]).score, -EXACT);
+        assert_eq!(Score::of(&[vec![Some((5.0, 0.0))]]).sqnr, EXACT);
     }
 }

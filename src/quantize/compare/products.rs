@@ -59,7 +59,8 @@ impl Seen {
                 }
             }
         }
-        self.rows.extend(&values[extreme.1 * c.depth..][..c.depth]);
+        // Of no rows none is the largest.
+        self.rows.extend(values.chunks_exact(c.depth).nth(extreme.1).unwrap_or_default());
     }
 }
 

@@ -20,13 +20,13 @@ use rayon::prelude::*;
 use super::press::{power, press, squared_distance};
 use super::products::{BATCHES, Seen, bytes, divide, groups_of, product, sample, side_by_side};
 use super::{Alike, ROOM, packed};
-use crate::calibrate::{Range, Ranges};
+use crate::calibrate::Range;
 use crate::data::{Dataset, spread};
 use crate::error::Result;
 use crate::ir::{GraphEdit, Model};
 use crate::progress::Progress;
-use crate::quantize::plan::QuantPlan;
-use crate::quantize::{Granularity, QParams, QType, QuantOptions, Switch, decide};
+use crate::quantize::outline::assumed;
+use crate::quantize::{Granularity, QParams, QType, QuantOptions, Switch};
 use crate::runtime::Runtime;
 
 /// What the error of the products must fall by for a multiplication more.
@@ -86,15 +86,6 @@ pub fn smooth(
         }
     }
     Ok(done)
-}
-
-/// What is quantized, which does not depend on the ranges.
-fn assumed(model: &Model, options: &QuantOptions) -> Result<QuantPlan> {
-    let mut ranges = Ranges::default();
-    for value in decide::values_to_observe(model, options) {
-        ranges.ranges.insert(value, Range::new(-1.0, 1.0));
-    }
-    decide::plan(model, Some(&ranges), options)
 }
 
 struct Found {

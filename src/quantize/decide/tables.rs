@@ -25,7 +25,15 @@ impl Decider<'_> {
         let tensors: Vec<&Tensor> = short_floats::inputs(rule).into_iter().map(float).collect::<Option<_>>()?;
         let bytes: u64 = tensors.iter().map(|t| t.byte_len() as u64).sum();
         let refusal = || tensors.iter().find_map(|t| short_floats::refusal(t, dtype));
-        Some(if !tensors.iter().all(|t| is_finite(t)) {
+        let rank = match rule {
+            QuantRule::Weighted { .. } => 2,
+            QuantRule::Recurrent => 3,
+            _ => 1,
+        };
+        let flat = tensors.iter().find(|t| t.rank() < rank || t.is_empty());
+        Some(if let Some(flat) = flat {
+            Err(format!("its weight has shape {:?}", flat.shape()))
+        } else if !tensors.iter().all(|t| is_finite(t)) {
             Err("its weight holds NaN or infinity".into())
         } else if bytes < self.options.min_bytes {
             Err(format!("a weight of {bytes} bytes, --min-bytes is {}", self.options.min_bytes))
@@ -37,7 +45,7 @@ impl Decider<'_> {
         })
     }
 
-    pub(super) fn table(&self, id: NodeId, index: usize) -> Option<Result<Decision, String>> {
+    pub(super) fn table(&self, id: NodeId, index: usize, insists: bool) -> Option<Result<Decision, String>> {
         let table = self.model.constant_input(id, index)?;
         if table.dtype() != DType::F32 {
             return None;
@@ -48,7 +56,7 @@ impl Decider<'_> {
             Err("its table holds NaN or infinity".into())
         } else if bytes < self.options.min_bytes {
             Err(format!("a table of {bytes} bytes, --min-bytes is {}", self.options.min_bytes))
-        } else if !self.preset.tables && !weights_only {
+        } else if !self.preset.tables && !weights_only && !insists {
             Err(format!("{} gains nothing from an 8-bit table", self.preset.name))
         } else {
             let (dtype, block) = self.table_type(id, table);

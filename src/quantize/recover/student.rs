@@ -14,7 +14,7 @@ use crate::ops::{self, QuantRule};
 use crate::quantize::QParams;
 use crate::quantize::apply::{quantized_weight, shift_biases};
 use crate::quantize::compare::as_floats;
-use crate::quantize::options::Filters;
+use crate::quantize::filters::Filters;
 use crate::quantize::plan::{Decision, NodePlan, QuantPlan, Rounded, WeightPlan};
 use crate::quantize::storage::integers;
 use crate::recover::{Bound, Bounds};
