@@ -273,7 +273,8 @@ fn weights_of(model: &Model, plan: &QuantPlan) -> usize {
 /// of them, whose scales may differ with what they read and add.
 fn store_once(edit: &mut GraphEdit, first: usize) {
     let mut kinds: HashMap<(DType, Vec<usize>), Vec<ValueId>> = HashMap::new();
-    for v in edit.graph(edit.main()).initializers()[first..].to_vec() {
+    let added = edit.graph(edit.main()).initializers().to_vec().split_off(first);
+    for v in added {
         let Some(tensor) = edit.value(v).initializer().filter(|t| t.rank() >= 2) else { continue };
         let alike = kinds.entry((tensor.dtype(), tensor.shape().to_vec())).or_default();
         let content = |v: ValueId| edit.value(v).initializer().map(Tensor::bytes);

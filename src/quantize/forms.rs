@@ -71,14 +71,15 @@ mod tests {
 
     #[test]
     fn what_a_form_cannot_do_is_said_by_the_flag_that_asks_for_it() {
-        let said = |of: &dyn Fn(&mut QuantOptions)| {
+        type Asked<'a> = &'a dyn Fn(&mut QuantOptions);
+        let said = |of: Asked| {
             let mut options = QuantOptions::default();
             of(&mut options);
             check(&options, target::PRESETS[0]).err().map(|e| (e.exit_code(), e.to_string()))
         };
         assert_eq!(said(&|_| ()), None);
         assert_eq!(said(&|o| o.activations = Activations::U16), None);
-        let cases: [(&dyn Fn(&mut QuantOptions), &str); 5] = [
+        let cases: [(Asked, &str); 5] = [
             (&|o| (o.activations, o.format) = (Activations::U16, Format::Integer), "16 bits"),
             (&|o| (o.activations, o.format) = (Activations::S8, Format::Dynamic), "--activations s8"),
             (&|o| (o.activations, o.weights) = (Activations::F16, Weights::S4), "--weights s4"),
