@@ -77,16 +77,22 @@ impl<'a> Wanted<'a> {
         Wanted { stays, cut, ..self }
     }
 
-    /// t at some positions, `[count, channels]`.
+    /// t at some positions, `[count, channels]`; `None` where a value has another shape than the layer says.
     fn outputs(&self, (float, changed): (&Values, &Values), layer: &Layer, most: usize) -> Option<Vec<f32>> {
         let c = self.contraction;
         let x = float.get(&c.input)?;
         let (rows, count) = c.rows(x, most)?;
         let mut t = self.product(&rows, count);
+        // Positions are those of what the layer is fed, which may have lost channels.
+        let fed = changed.get(&layer.contraction.input)?.shape();
+        let at = |s: &Tensor| layer.contraction.at_rows(s, fed, most);
         for v in self.beside {
-            let (Some(s), Some(now)) = (float.get(v), changed.get(v)) else { continue };
-            let at = |s: &Tensor| layer.contraction.at_rows(s, x.shape(), most);
-            let Some((s, now)) = (self.cut)(s, *v).and_then(|s| at(&s)).zip(at(now)) else { continue };
+            let (s, now) = (float.get(v)?, changed.get(v)?);
+            let s = (self.cut)(s, *v)?;
+            if s == *now {
+                continue;
+            }
+            let (s, now) = (at(&s)?, at(now)?);
             t.iter_mut().zip(s.iter().zip(&now)).for_each(|(t, (s, now))| *t += s - now);
         }
         Some(t)
@@ -206,5 +212,48 @@ impl Gathered {
             }
         }
         *self = Gathered::new(step.len());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ir::text;
+
+    /// y = x·W + s with weights of one, and its product.
+    fn model(depth: usize) -> Model {
+        let ones = vec!["1"; 2 * depth].join(",");
+        let source = format!(
+            "<ir_version: 8, opset_import: [\"\" : 17]> g (float[N,{depth}] x, float[N,2] s) => (float[N,2] y)
+             <float[{depth},2] w = {{{ones}}}> {{ m = MatMul (x, w) y = Add (m, s) }}"
+        );
+        text::parse(&source).unwrap()
+    }
+
+    #[test]
+    fn a_product_that_lost_inputs_makes_up_for_its_shortcut() {
+        let (float, cut) = (model(3), model(2));
+        let node = float.graph(float.main()).nodes()[0];
+        let contraction = Contraction::of(&float, node).unwrap().unwrap();
+        let layer = Layer::of(&cut, node).unwrap().unwrap();
+        let x = contraction.input;
+        let s = float.user_inputs()[1];
+        let values = |fed: Vec<f32>, shortcut: [f32; 2]| -> Values {
+            let shortcut = Tensor::from_vec([1, 2], shortcut.to_vec());
+            [(x, Tensor::from_vec([1, fed.len()], fed)), (s, shortcut)].into()
+        };
+        let before = values(vec![1.0, 2.0, 3.0], [10.0, 20.0]);
+        let beside = [s];
+        let wanted = Wanted::of(&float, &contraction, &beside);
+        let of = |now: &Values| wanted.outputs((&before, now), &layer, 8);
+        // 1 + 2 + 3, and what the shortcut has lost.
+        assert_eq!(of(&values(vec![1.0, 2.0], [9.0, 22.0])), Some(vec![7.0, 4.0]));
+        assert_eq!(of(&values(vec![1.0, 2.0], [10.0, 20.0])), Some(vec![6.0, 6.0]));
+        // A shortcut of another shape is no reason to leave what it lost out.
+        let mut other = values(vec![1.0, 2.0], [9.0, 22.0]);
+        other.insert(s, Tensor::from_vec([2], vec![9.0, 22.0]));
+        assert_eq!(of(&other).map(|t| t.len()), Some(2));
+        other.insert(s, Tensor::from_vec([2, 2], vec![9.0; 4]));
+        assert_eq!(of(&other), None);
     }
 }
