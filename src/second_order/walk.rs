@@ -141,13 +141,14 @@ impl<'a> Walk<'a> {
     /// What the data or the runtime refuse, and io.
     pub fn advance(&mut self, versions: &[&Model], place: usize) -> Result<()> {
         let waiting = self.order.waiting(place);
+        let dataset = self.dataset;
+        let inputs = |batch: &usize| Ok(dataset.batch(*batch)?.inputs);
         for (shelf, model) in self.shelves.iter_mut().zip(versions) {
             let next = Shelf::new(self.batches.len())?;
-            let first = self.batches.first().map(|b| self.dataset.batch(*b)).transpose()?;
-            let Some(first) = first else { continue };
+            let Some(first) = self.batches.first() else { continue };
             let had = shelf.get(0)?;
             let step = Step::new(model, &self.waiting, &waiting, &had);
-            let fed = step.fed(&had, &first.inputs)?;
+            let fed = step.fed(&had, || inputs(first))?;
             let small =
                 |(_, t): &&(String, Tensor)| !t.dtype().is_float() && t.len() <= SMALL && t.dtype() != DType::String;
             let constants = fed.iter().filter(small).map(|(name, _)| name.clone()).collect();
@@ -156,7 +157,7 @@ impl<'a> Walk<'a> {
                 let had = shelf.get(i)?;
                 let made = match step.made.is_empty() {
                     true => Vec::new(),
-                    false => session.run(&step.fed(&had, &self.dataset.batch(*batch)?.inputs)?)?,
+                    false => session.run(&step.fed(&had, || inputs(batch))?)?,
                 };
                 let mut made: HashMap<String, Tensor> = made.into_iter().collect();
                 let kept = had.into_iter().filter(|(v, _)| waiting.contains(v));
@@ -180,10 +181,11 @@ impl<'a> Walk<'a> {
     /// # Errors
     /// What the data refuse, and io.
     pub fn values(&self, i: usize, model: &Model) -> Result<Vec<Values>> {
-        let inputs = self.dataset.batch(self.batches[i])?.inputs;
+        let own: Vec<ValueId> = model.user_inputs().into_iter().filter(|v| self.waiting.contains(v)).collect();
+        let inputs = if own.is_empty() { Vec::new() } else { self.dataset.batch(self.batches[i])?.inputs };
         let of = |shelf: &Shelf| -> Result<Values> {
             let mut values = shelf.get(i)?;
-            for v in model.user_inputs().into_iter().filter(|v| self.waiting.contains(v)) {
+            for v in own.iter().copied() {
                 let fed = inputs.iter().find(|(name, _)| name == model.name(v));
                 values.extend(fed.map(|(_, t)| (v, t.clone())));
             }
@@ -203,7 +205,8 @@ struct Step {
 }
 
 impl Step {
-    /// `had` are values of one batch: the model may not say of what type they are.
+    /// `had` are values of one batch: the model may not say of what type they are. Sizes that a cut says outright are no longer computed:
+    /// values that this version has lost are none of its own.
     fn new(model: &Model, have: &BTreeSet<ValueId>, want: &BTreeSet<ValueId>, had: &Values) -> Self {
         let mut copy = model.clone();
         let mut edit = GraphEdit::new(&mut copy);
@@ -211,7 +214,7 @@ impl Step {
         edit.clear_graph_outputs(main);
         let own = edit.user_inputs();
         let mut inputs = Vec::new();
-        for v in have.iter().filter(|v| !own.contains(v)) {
+        for v in have.iter().filter(|v| model.is_live_value(**v) && !own.contains(v)) {
             let name = edit.fresh_name(&format!("{}_waiting", model.name(*v)));
             let ty = edit.tensor_type(*v);
             let dtype = ty.dtype.or(had.get(v).map(Tensor::dtype));
@@ -224,8 +227,8 @@ impl Step {
             edit.add_graph_input(main, input);
             inputs.push((*v, input, name));
         }
-        let made: Vec<(ValueId, String)> =
-            want.difference(have).filter(|v| !own.contains(v)).map(|v| (*v, model.name(*v).to_string())).collect();
+        let new = want.difference(have).filter(|v| model.is_live_value(**v) && !own.contains(v));
+        let made: Vec<(ValueId, String)> = new.map(|v| (*v, model.name(*v).to_string())).collect();
         for (v, _) in &made {
             edit.add_graph_output(main, *v);
         }
@@ -240,15 +243,20 @@ impl Step {
         Step { model: copy, inputs, made }
     }
 
-    /// What it is fed of what waits and of the inputs of the whole model.
-    fn fed(&self, waiting: &BTreeMap<ValueId, Tensor>, inputs: &[(String, Tensor)]) -> Result<Vec<(String, Tensor)>> {
+    /// What it is fed of what waits and, where it reads any, of the inputs of the whole model.
+    fn fed(
+        &self,
+        waiting: &BTreeMap<ValueId, Tensor>,
+        inputs: impl FnOnce() -> Result<Vec<(String, Tensor)>>,
+    ) -> Result<Vec<(String, Tensor)>> {
         let of = |(v, name): &(ValueId, String)| {
             let missing = || Error::runtime(format!("value \"{name}\" was not kept"));
             Ok((name.clone(), waiting.get(v).ok_or_else(missing)?.clone()))
         };
         let fed: Result<Vec<_>> = self.inputs.iter().map(of).collect();
         let names: Vec<&str> = self.model.user_inputs().into_iter().map(|v| self.model.name(v)).collect();
-        let own = inputs.iter().filter(|(name, _)| names.contains(&name.as_str())).cloned();
+        let inputs = if names.len() > self.inputs.len() { inputs()? } else { Vec::new() };
+        let own = inputs.into_iter().filter(|(name, _)| names.contains(&name.as_str()));
         Ok(fed?.into_iter().chain(own).collect())
     }
 }
