@@ -53,12 +53,12 @@ impl Contraction {
             let (outputs, depth) = if transposed { (b, a) } else { (a, b) };
             return Some(Ok(Contraction { input, weight, groups: 1, outputs, depth, window: None, transposed }));
         }
-        let groups = usize::try_from(n.int_or("group", 1)).ok().filter(|g| *g > 0 && shape[0] % g == 0)?;
+        let Some((channels, rest)) = shape.split_first() else { return Some(Err("its weight is no kernel".into())) };
+        let groups = usize::try_from(n.int_or("group", 1)).ok().filter(|g| *g > 0 && channels % g == 0)?;
         let Some(window) = Window::of(model, node, &shape) else {
             return Some(Err("its window is not known".into()));
         };
-        let depth = shape[1..].iter().product();
-        let outputs = shape[0] / groups;
+        let (depth, outputs) = (rest.iter().product(), channels / groups);
         Some(Ok(Contraction { input, weight, groups, outputs, depth, window: Some(window), transposed: false }))
     }
 
@@ -220,5 +220,20 @@ impl Window {
             }
         }
         Some((rows, count))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ir::text;
+
+    #[test]
+    fn a_weight_without_axes_is_refused() {
+        let source = "<ir_version: 8, opset_import: [\"\" : 17]> g (float[1,1,4] x) => (float[1,1,4] y)
+                      <float w = {2}> { y = Conv (x, w) }";
+        let model = text::parse(source).unwrap();
+        let node = model.graph(model.main()).nodes()[0];
+        assert_eq!(Contraction::of(&model, node), Some(Err("its weight is no kernel".into())));
     }
 }
