@@ -20,8 +20,8 @@ use crate::ir::{Model, Tensor};
 use crate::progress::Progress;
 use crate::runtime::{LoadOptions, Runtime, Session, cores};
 
-/// Batches that the cores share at a time.
-const BATCHES: usize = 32;
+/// Samples that the cores share at a time, or a batch for each of them.
+const SAMPLES: usize = 32;
 
 /// A power of the gradient that is added up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -103,8 +103,9 @@ pub fn collect(
     let mut all = Sums { options, next: 0, runs: 0, together: 1, loss: 0.0, weights: BTreeMap::new() };
     progress.start("gradients", dataset.len() as u64);
     let mut cached: Option<(LoadOptions, Work)> = None;
+    let at_once = dataset.batches_of(SAMPLES).max(if apart { 1 } else { cores() });
     for indices in dataset.alike(0..dataset.batch_count())? {
-        for some in indices.chunks(BATCHES) {
+        for some in indices.chunks(at_once) {
             let batches = some.iter().map(|i| dataset.batch(*i)).collect::<Result<Vec<_>>>()?;
             let parts = batches.iter().map(|b| if apart { split(b) } else { Ok(vec![b.clone()]) });
             let samples: Vec<Batch> = parts.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();

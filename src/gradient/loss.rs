@@ -14,6 +14,7 @@
 
 use crate::data::Rng;
 use crate::error::{Error, Result};
+use crate::ir::shape::axis_of;
 use crate::ir::{DType, Model, NodeId, Tensor, ValueId};
 use crate::ops::vjp::Tape;
 use crate::ops::{self, QuantRule};
@@ -57,20 +58,29 @@ pub(super) struct Built {
 
 impl Loss {
     /// Cross-entropy where the first output holds classes: there are labels, or it is a Softmax or a contraction's result of
-    /// rank 2 and more than one class. Else the squared error.
+    /// rank 2 and more than one class. Else the squared error; so too of a Softmax over another axis than the last, labels or not.
     pub fn natural(model: &Model, labelled: bool) -> Loss {
         let first = model.graph(model.main()).outputs().first().copied();
-        match first.is_some_and(|v| labelled || holds_classes(model, v)) {
+        let elsewhere = |v| softmax(model, v).is_some_and(|(_, last)| !last);
+        match first.is_some_and(|v| !elsewhere(v) && (labelled || holds_classes(model, v))) {
             true => Loss::CrossEntropy,
             false => Loss::SquaredError { scales: Vec::new() },
         }
     }
 }
 
+/// The Softmax that makes `value`, and whether it is one over the last axis. Before opset 13 it is over all axes from one on.
+fn softmax(model: &Model, value: ValueId) -> Option<(NodeId, bool)> {
+    let id = model.producer(value).filter(|n| model.node(*n).is("Softmax"))?;
+    let axis = model.node(id).int_or("axis", if model.onnx_opset() >= 13 { -1 } else { 1 });
+    let last = model.tensor_type(value).rank().map_or(axis == -1, |rank| axis_of(axis, rank) == rank.checked_sub(1));
+    Some((id, last))
+}
+
 fn holds_classes(model: &Model, value: ValueId) -> bool {
     let Some(mut node) = model.producer(value) else { return false };
-    if model.node(node).is("Softmax") {
-        return true;
+    if let Some((_, last)) = softmax(model, value) {
+        return last;
     }
     let ty = model.tensor_type(value);
     let classes = ty.shape.as_ref().and_then(|s| s.last()?.known());
@@ -113,8 +123,7 @@ fn known(tape: &Tape, value: ValueId, name: &str) -> Result<Vec<usize>> {
 fn cross_entropy(tape: &Tape, (output, name): &(ValueId, String)) -> Result<Built> {
     let (logits, kind) = {
         let model = tape.model();
-        let softmax = model.producer(*output).filter(|n| model.node(*n).is("Softmax"));
-        match softmax.and_then(|n| model.node(n).input(0)) {
+        match softmax(&model, *output).filter(|(_, last)| *last).and_then(|(n, _)| model.node(n).input(0)) {
             Some(logits) => (logits, Kind::Probabilities),
             None => (*output, Kind::Logits),
         }
@@ -211,5 +220,30 @@ impl Target {
             left <= 0.0
         };
         row.iter().position(passes).unwrap_or(row.len() - 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ir::text;
+
+    #[test]
+    fn classes_lie_on_the_last_axis() {
+        let natural = |opset: u32, shape: &str, attrs: &str, labelled| {
+            let source = format!(
+                "<ir_version: 8, opset_import: [\"\" : {opset}]> g (float[{shape}] x) => (float[{shape}] y) {{ y = Softmax {attrs} (x) }}"
+            );
+            Loss::natural(&text::parse(&source).unwrap(), labelled)
+        };
+        let numbers = Loss::SquaredError { scales: Vec::new() };
+        assert_eq!(natural(17, "N,5", "", false), Loss::CrossEntropy);
+        assert_eq!(natural(17, "N,7,5", "<axis = 2>", false), Loss::CrossEntropy);
+        for labelled in [false, true] {
+            assert_eq!(natural(17, "N,5,4,4", "<axis = 1>", labelled), numbers);
+            // Over all axes from the second on, in old files.
+            assert_eq!(natural(11, "N,7,5", "", labelled), numbers);
+        }
+        assert_eq!(natural(11, "N,5", "", false), Loss::CrossEntropy);
     }
 }

@@ -5,7 +5,7 @@
 //! Shape(x) ─► … ─► Reshape        [8, 64] ─► Reshape        so that rules see sizes
 //! ```
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use crate::analysis;
 use crate::error::Result;
@@ -36,7 +36,7 @@ pub(super) fn still(
     let mut edit = GraphEdit::new(&mut model);
     let main = edit.main();
     let mut constants = Vec::new();
-    for name in wanted.iter().collect::<HashSet<_>>() {
+    for name in wanted.iter().collect::<BTreeSet<_>>() {
         let Some(value) = find(&edit, name) else { continue };
         let Some(tensor) = edit.value(value).initializer().cloned() else { continue };
         let ty = TensorType::new(tensor.dtype(), tensor.shape().iter().copied());

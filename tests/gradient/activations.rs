@@ -58,6 +58,10 @@ fn of_later_opsets() {
         );
         let done = check(&source, Fill::Smooth, 3);
         // Not every runtime knows them yet.
-        assert!(done.as_ref().err().is_none_or(|e| e.to_string().contains("no runtime runs it")), "{done:?}");
+        let skipped = done.as_ref().err().is_some_and(|e| e.to_string().contains("no runtime runs it"));
+        if skipped {
+            println!("{op} of opset {opset} is not checked: no runtime runs it");
+        }
+        assert!(done.is_ok() || skipped, "{done:?}");
     }
 }
