@@ -62,7 +62,7 @@ pub struct PruneArgs {
     /// Share of the multiply-accumulates that is left
     #[arg(long, value_name = "F", value_parser = number)]
     target_macs: Option<f64>,
-    /// Share of the compressed size that is left
+    /// Share of the compressed size that is left; of channels, of the parameters
     #[arg(long, value_name = "F", value_parser = number)]
     target_size: Option<f64>,
     /// Share of the latency that is left
@@ -115,7 +115,7 @@ fn criteria() -> String {
 
 pub(super) fn algorithms() -> String {
     let names = one_of("What becomes of the weights that stay", ALGORITHMS.iter().map(|a| a.name));
-    format!("{names} [default: the best for the data at hand]")
+    format!("{names} [default: the best for the data at hand; least-squares with --criterion or --threshold]")
 }
 
 impl PruneArgs {

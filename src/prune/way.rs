@@ -42,6 +42,8 @@ const TRIED: [(&str, &str, Scope); 4] = [
 ];
 /// What scores weights for free, where scores decide nothing.
 const FREE: &str = "magnitude";
+/// Takes the zeros that scores say, where the user said by what to score or below which score.
+const AS_SCORED: &str = "least-squares";
 
 impl Way {
     /// The ways that `options` leave open.
@@ -49,8 +51,10 @@ impl Way {
         let tried = if data { &TRIED[..] } else { &[("magnitude", "mask", Scope::Global)] };
         let mut ways: Vec<Way> = Vec::new();
         let blocks = matches!(options.pattern, Pattern::Block { .. });
+        let threshold = matches!(options.goal, Goal::Threshold(_)).then_some(Scope::Layer);
+        let as_scored = (data && (options.criterion.is_some() || threshold.is_some())).then_some(AS_SCORED);
         for (criterion, algorithm, scope) in tried {
-            let algorithm = algorithm::find(options.algorithm.as_deref().unwrap_or(algorithm))?;
+            let algorithm = algorithm::find(options.algorithm.as_deref().or(as_scored).unwrap_or(algorithm))?;
             // Scores of an algorithm that chooses by itself only share out zeros, which measured shares do better: beside these, one way to
             // do it by scores is enough. Measured shares choose single weights.
             let needless = match scope {
@@ -63,7 +67,6 @@ impl Way {
             }
             // A pattern of groups says how much of each tensor goes.
             let fixed = options.pattern.sparsity().map(|_| Scope::Layer);
-            let threshold = matches!(options.goal, Goal::Threshold(_)).then_some(Scope::Layer);
             let mut way = Way {
                 criterion: criterion::find(options.criterion.as_deref().unwrap_or(criterion))?,
                 algorithm,
@@ -146,9 +149,16 @@ mod tests {
         let masked = PruneOptions { algorithm: Some("least-squares".into()), ..halved.clone() };
         assert_eq!(ways(&masked).len(), 2);
         let named = PruneOptions { criterion: Some("wanda".into()), ..halved };
-        assert_eq!(ways(&named), ["criterion wanda, algorithm admm, scope layer"]);
+        // What the user says of scores, scores decide.
+        assert_eq!(ways(&named), ["criterion wanda, algorithm least-squares, scope layer"]);
+        let swept = PruneOptions { algorithm: Some("admm".into()), ..named };
+        assert_eq!(ways(&swept), ["criterion wanda, algorithm admm, scope layer"]);
+        let of = |scope| format!("criterion wanda, algorithm least-squares, scope {scope}");
+        let open = PruneOptions { criterion: Some("wanda".into()), ..options.clone() };
+        assert_eq!(ways(&open), ["global", "auto", "layer"].map(of));
         let threshold = PruneOptions { goal: Goal::Threshold("0.1".parse().unwrap()), ..options };
-        assert_eq!(ways(&threshold).len(), 2);
+        let of = |criterion| format!("criterion {criterion}, algorithm least-squares, scope layer");
+        assert_eq!(ways(&threshold), ["hessian", "magnitude"].map(of));
         let blocks = Pattern::Block { rows: 4, columns: 1 };
         assert_eq!(ways(&PruneOptions { pattern: blocks, ..PruneOptions::new(Goal::Sparsity(0.5)) }).len(), 3);
     }

@@ -65,20 +65,22 @@ fn gradient_prunes_what_its_definition_says_to_the_last_bit() {
         let bound = if threshold.times_mean { threshold.at * mean } else { threshold.at };
         // No gradient lies so near the bound that rounding decides.
         assert!(gradient.iter().all(|g| (g.abs() - bound).abs() > 1e-6));
-        let options = PruneOptions {
-            criterion: Some("gradient".into()),
-            algorithm: Some("mask".into()),
-            ..PruneOptions::new(Goal::Threshold(threshold))
-        };
-        let data = Data { dataset: &dataset, runtime: tract() };
-        let mut pruned = model.clone();
-        let plan = prune::decide(&model, &options, Some(data), &Silent).unwrap();
-        let _ = prune::apply(&mut pruned, &plan).unwrap();
         let expected: Vec<bool> = gradient.iter().map(|g| g.abs() < bound).collect();
-        let found: Vec<bool> = weights(&pruned, "w").iter().map(|w| *w == 0.0).collect();
-        assert_eq!(found, expected);
         let count = expected.iter().filter(|m| **m).count();
         assert!(count > 2 && count < 20, "{count}");
+        for algorithm in [None, Some("mask"), Some("least-squares")] {
+            let options = PruneOptions {
+                criterion: Some("gradient".into()),
+                algorithm: algorithm.map(Into::into),
+                ..PruneOptions::new(Goal::Threshold(threshold))
+            };
+            let data = Data { dataset: &dataset, runtime: tract() };
+            let mut pruned = model.clone();
+            let plan = prune::decide(&model, &options, Some(data), &Silent).unwrap();
+            let _ = prune::apply(&mut pruned, &plan).unwrap();
+            let found: Vec<bool> = weights(&pruned, "w").iter().map(|w| *w == 0.0).collect();
+            assert_eq!(found, expected, "{algorithm:?}");
+        }
     }
 }
 
