@@ -60,11 +60,14 @@ impl Masks<'_> {
                 }
             }
             (_, Scope::Auto) => {
-                let zeros = share * self.scores.iter().map(Vec::len).sum::<usize>() as f64;
-                for (layer, share) in self.layers.iter().zip(shares(self.layers, zeros)) {
-                    let scores = &self.scores[layer.tensor];
+                // What cannot be solved alone was not measured, and has the share of all.
+                let mut each = vec![share; tensors.len()];
+                let zeros = share * self.layers.iter().map(|l| l.weights).sum::<usize>() as f64;
+                let measured = self.layers.iter().zip(shares(self.layers, zeros));
+                measured.for_each(|(layer, share)| each[layer.tensor] = share);
+                let scored = tensors.iter_mut().zip(self.scores).zip(each).filter(|((_, s), _)| !s.is_empty());
+                for ((t, scores), share) in scored {
                     let zeros = (share * scores.len() as f64).round() as usize;
-                    let t = &mut tensors[layer.tensor];
                     t.mask = mask::lowest(scores, t, Pattern::Unstructured, zeros);
                 }
             }
