@@ -31,6 +31,8 @@ pub(super) struct Batches<'a> {
     /// Whether samples may be blended.
     blends: bool,
     seed: u64,
+    /// Samples of these batches, and all there are.
+    pub samples: (usize, usize),
 }
 
 impl<'a> Batches<'a> {
@@ -48,6 +50,8 @@ impl<'a> Batches<'a> {
         let joins = model.user_inputs().into_iter().all(open);
         let cores = crate::runtime::cores();
         let each = shapes.first().and_then(|(_, s)| s.first().copied()).unwrap_or(1).max(1);
+        let all = dataset.len();
+        let used = if indices.len() == dataset.batch_count() { all } else { all.min(indices.len() * each) };
         let lanes = if joins { cores } else { (options.batch / each).max(1) };
         let float = |v| model.tensor_type(v).dtype == Some(DType::F32);
         let blends = joins && model.user_inputs().into_iter().all(float);
@@ -58,11 +62,13 @@ impl<'a> Batches<'a> {
         let most = if joins { options.batch / cores / each } else { 1 };
         let joined = most.min(held.len()).min(training.len() / lanes).max(1);
         if training.len() < joined * lanes || held.len() < joined {
-            let message =
-                format!("{} are too few to train on: a step takes {}", dataset.describe(), joined * lanes * each);
-            return Err(Error::usage(message));
+            let (data, step) = (dataset.describe(), joined * lanes * each);
+            let alike = if used < all { format!(", and {used} have the commonest shape") } else { String::new() };
+            return Err(Error::usage(format!(
+                "{data} are too few to train on: a step takes {step} of one shape{alike}"
+            )));
         }
-        Ok(Batches { dataset, training, held, joined, lanes, blends, seed: options.seed })
+        Ok(Batches { dataset, training, held, joined, lanes, blends, seed: options.seed, samples: (used, all) })
     }
 
     /// Of step `step` (from 1), one run a lane. Every epoch goes through all samples once, in another order.

@@ -73,6 +73,8 @@ pub struct RecoverReport {
     pub after: f64,
     /// Tensors that were trained.
     pub tensors: usize,
+    /// Samples that were trained on or held back, those of the commonest shape, and all.
+    pub samples: (usize, usize),
     pub runtime: String,
     pub seconds: f64,
     /// Parameters that were not trained, and why.
@@ -85,7 +87,11 @@ impl std::fmt::Display for RecoverReport {
             f,
             "{} tensors trained for {} steps in {:.0} s with {}: error on samples held back {:.4} ─► {:.4} at step {}",
             self.tensors, self.steps, self.seconds, self.runtime, self.before, self.after, self.best
-        )
+        )?;
+        match self.samples {
+            (used, all) if used < all => write!(f, ", on {used} of {all} samples: those of the commonest shape"),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -186,5 +192,6 @@ pub fn recover_within(
         edit.set_constant(p.value, p.held(&numbers));
     }
     let (tensors, seconds) = (parameters.len(), begin.elapsed().as_secs_f64());
-    Ok(RecoverReport { steps: done, best, rate, before, after, tensors, runtime, seconds, refused })
+    let samples = batches.samples;
+    Ok(RecoverReport { steps: done, best, rate, before, after, tensors, samples, runtime, seconds, refused })
 }

@@ -6,10 +6,14 @@ use super::Teacher;
 use super::batches::{Batches, Fed};
 use super::parameter::Parameter;
 use super::taps::Taps;
+use crate::data::spread;
 use crate::error::{Error, Result};
 use crate::gradient::{Gradient, Loss, Target, Weights, differentiate};
 use crate::ir::{GraphEdit, Model};
 use crate::runtime::{self, LoadOptions, RUNTIMES, Session};
+
+/// What is held back stays in memory, with its targets: as much of it as this.
+const HELD_BYTES: usize = 256 << 20;
 
 pub(super) struct Trainer<'a> {
     batches: &'a Batches<'a>,
@@ -53,8 +57,13 @@ impl<'a> Trainer<'a> {
             })
         };
         let lanes: Vec<Lane> = (0..batches.lanes.min(rayon::current_num_threads())).map(lane).collect::<Result<_>>()?;
-        let held = batches.held().into_iter().map(|run| fed(&lanes[0], batches.inputs(run)?, &outputs.targets));
-        let held = held.collect::<Result<_>>()?;
+        let runs = batches.held();
+        let fed = |run: usize| fed(&lanes[0], batches.inputs(runs[run])?, &outputs.targets);
+        // All of one shape: the first tells what each takes.
+        let first = runs.first().map(|_| fed(0)).transpose()?.unwrap_or_default();
+        let each = first.iter().map(|(_, t)| t.byte_len()).sum::<usize>().max(1);
+        let kept = spread(&(0..runs.len()).collect::<Vec<_>>(), (HELD_BYTES / each).max(1));
+        let held = kept.into_iter().map(fed).collect::<Result<_>>()?;
         Ok(Trainer { batches, gradient, lanes, loss: outputs.loss, held, runtime: runtime.name() })
     }
 
