@@ -60,17 +60,7 @@ fn a_transformer_keeps_two_of_four_in_integers() {
     let (Some(model), Some(data)) = (shared("models/minilm_l6_v2.onnx"), shared("data/sts/calib")) else { return };
     let folder = tempfile::tempdir().unwrap();
     let output = folder.path().join("both.onnx");
-    let flags = [
-        "optimize",
-        "--prune",
-        "2:4",
-        "--prune-algorithm",
-        "least-squares",
-        "--criterion",
-        "hessian",
-        "--scope",
-        "layer",
-    ];
+    let flags = ["optimize", "--prune", "2:4", "--prune-algorithm", "least-squares", "--criterion", "hessian"];
     let both = report(&flags, [&model, &output, &data, &data]);
     println!("SQNR {} dB", both["validation"]["outputs"][0]["sqnr_db"]);
     assert!(both["quantize"].is_object() && both["prune"]["tensors"] == 36, "{}", both["prune"]);

@@ -69,6 +69,18 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
 
 /// What pruning each node alone does.
 fn pruned(args: &Args, bars: &Bars) -> Result<Done> {
+    let quant = &args.quant;
+    let given = [
+        ("--eval", args.eval.is_some()),
+        ("--ranges", args.ranges.is_some()),
+        ("--include", !quant.include.is_empty()),
+        ("--op-types", !quant.op_types.is_empty()),
+        ("--algorithm", quant.algorithm.is_some()),
+        ("--calibrator", quant.calibrator.is_some()),
+    ];
+    if let Some((flag, _)) = given.into_iter().find(|(_, given)| *given) {
+        return Err(Error::usage(format!("{flag} is for quantization: sensitivity --prune takes no account of it")));
+    }
     let (model, _) = pipeline::load_simplified(&args.model, &args.quant.simplify()?)?;
     let dataset = args.data.required(&model)?;
     let data = Data { dataset: &dataset, runtime: runtime::find(args.runtime.as_deref().unwrap_or(AUTO))? };

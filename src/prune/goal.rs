@@ -18,7 +18,7 @@ pub enum Goal {
     Threshold(Threshold),
     /// This share of the multiply-accumulates is left.
     Macs(f64),
-    /// This share of the compressed file is left.
+    /// This share of the compressed file is left; of channels, of the parameters.
     Size(f64),
     /// This share of the latency is left.
     Latency(f64),
@@ -30,17 +30,25 @@ impl Goal {
     /// # Errors
     /// Usage, with the flag.
     pub fn check(self) -> Result<()> {
-        let (flag, share) = match self {
-            Goal::Sparsity(s) => ("--sparsity", s),
-            Goal::Macs(s) => ("--target-macs", s),
-            Goal::Size(s) => ("--target-size", s),
-            Goal::Latency(s) => ("--target-latency", s),
+        let share = match self {
+            Goal::Sparsity(s) | Goal::Macs(s) | Goal::Size(s) | Goal::Latency(s) => s,
             Goal::Threshold(t) if t.at >= 0.0 => return Ok(()),
             Goal::Threshold(_) => return Err(Error::usage("--threshold is not negative: scores are not")),
         };
         match (0.0..=1.0).contains(&share) {
             true => Ok(()),
-            false => Err(Error::usage(format!("{flag} is a share between 0 and 1"))),
+            false => Err(Error::usage(format!("{} is a share between 0 and 1", self.flag()))),
+        }
+    }
+
+    /// As the command line names it.
+    pub fn flag(self) -> &'static str {
+        match self {
+            Goal::Sparsity(_) => "--sparsity",
+            Goal::Threshold(_) => "--threshold",
+            Goal::Macs(_) => "--target-macs",
+            Goal::Size(_) => "--target-size",
+            Goal::Latency(_) => "--target-latency",
         }
     }
 

@@ -51,7 +51,7 @@ pub struct PruneOptions {
     pub pattern: Pattern,
     /// `None`: the best for the data at hand; magnitude without data.
     pub criterion: Option<String>,
-    /// `None`: the best for the data at hand; mask without data.
+    /// `None`: the best for the data at hand, or least-squares where a criterion or threshold says which weights go; mask without data.
     pub algorithm: Option<String>,
     /// `None`: the best for the data at hand; global without data.
     pub scope: Option<Scope>,
@@ -100,21 +100,85 @@ impl PruneOptions {
         self.algorithm.as_deref().map(algorithm::find).transpose()?;
         match (self.goal, self.pattern.sparsity()) {
             (Goal::Sparsity(s), Some(fixed)) if (s - fixed).abs() < 1e-9 => {}
-            (_, Some(_)) => {
-                let message = format!("the pattern {} fixes the sparsity; leave --sparsity out", self.pattern);
+            (goal, Some(_)) => {
+                let message = format!("the pattern {} fixes the sparsity; leave {} out", self.pattern, goal.flag());
                 return Err(Error::usage(message));
             }
             _ => {}
         }
         match (self.goal, self.pattern.shrinks()) {
-            (Goal::Sparsity(_) | Goal::Threshold(_), true) => Err(Error::usage(format!(
-                "--pattern {} takes --target-macs, --target-size or --target-latency, what is left; not what is zero",
-                self.pattern
-            ))),
-            (Goal::Macs(_) | Goal::Latency(_), false) => Err(Error::usage(
-                "zeros change neither multiply-accumulates nor latency of either runtime: --pattern channel does",
-            )),
-            _ => Ok(()),
+            (Goal::Sparsity(_) | Goal::Threshold(_), true) => {
+                return Err(Error::usage(format!(
+                    "--pattern {} takes --target-macs, --target-size or --target-latency, what is left; not what is zero",
+                    self.pattern
+                )));
+            }
+            (Goal::Macs(_) | Goal::Latency(_), false) => {
+                return Err(Error::usage(
+                    "zeros change neither multiply-accumulates nor latency of either runtime: --pattern channel does",
+                ));
+            }
+            _ => {}
         }
+        match self.ignored() {
+            Some((flag, why)) => Err(Error::usage(format!("{flag} would change nothing: {why}; leave it out"))),
+            None => Ok(()),
+        }
+    }
+
+    /// A flag that the others leave without effect, and why.
+    fn ignored(&self) -> Option<(&'static str, String)> {
+        if self.pattern.shrinks() {
+            let given = [
+                ("--algorithm", self.algorithm.is_some()),
+                ("--scope", self.scope.is_some()),
+                ("--sparse", self.sparse),
+            ];
+            let (flag, _) = given.into_iter().find(|(_, given)| *given)?;
+            return Some((flag, format!("--pattern {} sets no zeros", self.pattern)));
+        }
+        if !self.compensate {
+            return Some(("--no-compensation", "no channels go".into()));
+        }
+        let counts = match self.goal {
+            Goal::Threshold(_) => "--threshold".to_string(),
+            _ => format!("--pattern {}", self.pattern),
+        };
+        let counted = matches!(self.goal, Goal::Threshold(_)) || self.pattern.sparsity().is_some();
+        (counted && self.scope.is_some()).then(|| ("--scope", format!("{counts} says how much of each tensor goes")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_without_effect_are_refused_by_name() {
+        let channels = PruneOptions { pattern: Pattern::Channel, ..PruneOptions::new(Goal::Macs(0.5)) };
+        let halved = PruneOptions { pattern: Pattern::Of { keep: 2, of: 4 }, ..PruneOptions::new(Goal::Sparsity(0.5)) };
+        let threshold = PruneOptions::new(Goal::Threshold("0.1".parse().unwrap()));
+        let zeros = PruneOptions::new(Goal::Sparsity(0.5));
+        for fine in [&channels, &halved, &threshold, &zeros] {
+            fine.check().unwrap();
+        }
+        let scope = Some(Scope::Layer);
+        let refused = [
+            ("--algorithm", PruneOptions { algorithm: Some("mask".into()), ..channels.clone() }),
+            ("--scope", PruneOptions { scope, ..channels.clone() }),
+            ("--sparse", PruneOptions { sparse: true, ..channels }),
+            ("--scope", PruneOptions { scope, ..halved.clone() }),
+            ("--scope", PruneOptions { scope, ..threshold }),
+            ("--no-compensation", PruneOptions { compensate: false, ..zeros }),
+        ];
+        for (flag, options) in refused {
+            let error = options.check().unwrap_err();
+            assert!(error.to_string().starts_with(flag) && error.exit_code() == 2, "{error}");
+        }
+        let other = PruneOptions { goal: Goal::Size(0.5), ..halved };
+        assert_eq!(
+            other.check().unwrap_err().to_string(),
+            "the pattern 2:4 fixes the sparsity; leave --target-size out"
+        );
     }
 }

@@ -75,13 +75,15 @@ impl ChannelPlan {
     /// What to say where the goal is not reached: no group can lose more.
     fn missed(&self, goal: Goal) -> Option<String> {
         let share = |(before, after): (f64, f64)| after / before.max(1.0);
-        let (wanted, left) = match goal {
-            Goal::Macs(wanted) => (wanted, share((self.macs.0 as f64, self.macs.1 as f64))),
-            Goal::Size(wanted) => (wanted, share((self.parameters.0 as f64, self.parameters.1 as f64))),
+        let (what, wanted, left) = match goal {
+            Goal::Macs(wanted) => ("multiply-accumulates", wanted, share((self.macs.0 as f64, self.macs.1 as f64))),
+            Goal::Size(wanted) => ("parameters", wanted, share((self.parameters.0 as f64, self.parameters.1 as f64))),
             _ => return None,
         };
-        let reached =
-            format!("{goal} were wanted, {:.1} % are left: the other groups keep their channels", 100.0 * left);
+        let (asked, left_over) = (100.0 * wanted, 100.0 * left);
+        let reached = format!(
+            "{asked:.1} % of the {what} were wanted, {left_over:.1} % are left: the other groups keep their channels"
+        );
         (left > wanted + 1e-3).then_some(reached)
     }
 }
@@ -161,7 +163,10 @@ impl fmt::Display for ChannelPlan {
         }
         let (before, after) = self.macs;
         let share = percent(after as f64, before as f64);
-        writeln!(f, "          {before} multiply-accumulates become {after} ({share:.1} %)")
+        writeln!(f, "          {before} multiply-accumulates become {after} ({share:.1} %)")?;
+        let (before, after) = self.parameters;
+        let share = percent(after as f64, before as f64);
+        writeln!(f, "          {before} parameters become {after} ({share:.1} %)")
     }
 }
 
