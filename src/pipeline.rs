@@ -11,8 +11,8 @@ pub use train::{Ground, finish};
 
 use crate::calibrate::Calibrator;
 use crate::data::Dataset;
-use crate::error::{ErrorKind, Result};
-use crate::ir::Model;
+use crate::error::{Error, ErrorKind, Result};
+use crate::ir::{Model, Storage, Tensor};
 use crate::mixed::{self, Budget, Promise, Subject};
 use crate::passes::{self, SimplifyOptions, SimplifyReport};
 use crate::progress::Progress;
@@ -156,8 +156,8 @@ fn prove(
     let weigh = |model, path| size::size(model, path, batch.as_ref());
     let (mut before, mut after) = (weigh(original, o.model), weigh(&written, o.output));
     if report.prune.is_some() {
-        before.compressed = Some(files::compressed(o.model)?);
-        after.compressed = Some(files::compressed(o.output)?);
+        before.compressed = Some(packed(original, o.model)?);
+        after.compressed = Some(packed(&written, o.output)?);
     }
     report.sizes = Some((before, after));
     let Some(dataset) = dataset else { return Ok(()) };
@@ -173,6 +173,13 @@ fn prove(
         Err(e) => return Err(e),
     }
     Ok(())
+}
+
+/// Bytes of a model's file and of the tensors that lie beside it, compressed.
+fn packed(model: &Model, path: &Path) -> Result<u64> {
+    let beside = model.tensors().filter(|t| model.external_data && matches!(t.storage, Storage::External { .. }));
+    let weigh = |t: &Tensor| files::compressed_size(&t.bytes()[..]).map_err(|e| Error::io(path, e));
+    Ok(files::compressed(path)? + beside.map(weigh).sum::<Result<u64>>()?)
 }
 
 /// What of the file that stands at the end truly runs in integers, and how it does in other runtimes.

@@ -53,7 +53,7 @@ pub fn text(r: &Report) -> String {
     }
     if let Some(p) = &r.prune {
         let _ = writeln!(out, "  prune: {p}");
-        for note in &p.notes {
+        for note in p.notes.iter().chain(p.recovered.iter().flat_map(|r| &r.refused)) {
             let _ = writeln!(out, "  {note}");
         }
     }
