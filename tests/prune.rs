@@ -1,5 +1,7 @@
 //! Pruning in numbers: which weights go, what becomes of the others, and how much of the outputs stays.
 
+mod kept;
+
 use onnxpress::data::{DataOptions, Dataset, InputSpec};
 use onnxpress::ir::{Model, Tensor, text};
 use onnxpress::onnx;

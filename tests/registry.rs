@@ -5,8 +5,7 @@ use std::collections::BTreeSet;
 
 use onnxpress::calibrate::CALIBRATORS;
 use onnxpress::passes::PASSES;
-use onnxpress::prune::CHANNEL_CRITERIA;
-use onnxpress::prune::criterion::CRITERIA;
+use onnxpress::prune::{self, CHANNEL_CRITERIA, CRITERIA};
 use onnxpress::quantize::algorithm::ALGORITHMS;
 use onnxpress::runtime::RUNTIMES;
 use onnxpress::target::PRESETS;
@@ -21,6 +20,7 @@ fn names() -> Vec<(&'static str, &'static str, &'static str)> {
     all.extend(CRITERIA.iter().map(|c| ("criterion", c.name, c.summary)));
     all.extend(CHANNEL_CRITERIA.iter().map(|c| ("criterion", c.name, c.summary)));
     all.extend(ALGORITHMS.iter().map(|a| ("algorithm", a.name, a.summary)));
+    all.extend(prune::ALGORITHMS.iter().map(|a| ("algorithm of pruning", a.name, a.summary)));
     all.extend(PRESETS.iter().map(|p| ("target", p.name, p.summary)));
     all.extend(RUNTIMES.iter().map(|r| ("runtime", r.name(), "runs models")));
     all
@@ -47,10 +47,10 @@ fn families_are_of_passes_that_there_are() {
 #[test]
 fn the_readme_names_them() {
     let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
-    // Algorithms are chosen by the plan, not by a flag yet.
-    for (table, name, _) in names().into_iter().filter(|(table, ..)| *table != "algorithm") {
-        let said =
-            [format!("`{name}`"), format!("`{name}:"), format!("--target {name}"), format!("--criterion {name}")];
+    for (table, name, _) in names() {
+        let flags = ["target", "criterion", "algorithm"].map(|flag| format!("--{flag} {name}"));
+        let said = flags.into_iter().chain([format!("`{name}`"), format!("`{name}:")]);
+        let said: Vec<String> = said.collect();
         assert!(said.iter().any(|s| readme.contains(s)), "the README does not name the {table} {name}");
     }
 }

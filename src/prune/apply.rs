@@ -6,13 +6,14 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::channel::ChannelReport;
+use super::exclude::Exclude;
 use super::options::PruneOptions;
 use super::plan::PrunePlan;
 use super::{Data, channel, decide, sparse};
 use crate::error::Result;
 use crate::ir::{GraphEdit, Model};
 use crate::progress::Progress;
-use crate::recover::{RecoverReport, recover};
+use crate::recover::{RecoverReport, Teacher, recover_within};
 
 /// What was done.
 #[derive(Debug, Clone, Default, Serialize, JsonSchema)]
@@ -32,7 +33,7 @@ pub struct PruneReport {
 /// Decides, applies, and trains the result towards `model` as it was where that is asked for.
 ///
 /// # Errors
-/// Those of [`decide`] and of [`recover`](recover()); usage where there are no data to train on.
+/// Those of [`decide`] and of [`recover_within`]; usage where there are no data to train on.
 pub fn prune(
     model: &mut Model,
     options: &PruneOptions,
@@ -44,7 +45,9 @@ pub fn prune(
     let mut report = written(model, &plan)?;
     if let Some(wanted) = options.recover {
         let data = wanted.needs(data)?;
-        report.recovered = Some(recover(&float, model, data.dataset, &wanted.options(options.seed), progress)?);
+        let (teacher, bounds) = (Teacher { model: &float, inside: true }, Exclude::of(options)?.bounds(model));
+        let wanted = wanted.options(options.seed);
+        report.recovered = Some(recover_within(teacher, (model, &bounds), data.dataset, &wanted, progress)?);
     }
     report.sparse = stored_sparse(model, &plan)?;
     Ok((plan, report))
@@ -89,7 +92,8 @@ fn stored_sparse(model: &mut Model, plan: &PrunePlan) -> Result<usize> {
         let Some(tensor) = edit.value(t.value).initializer() else { continue };
         if let Some(smaller) = sparse::smaller(tensor)? {
             edit.make_sparse(t.value, smaller);
-            count += 1;
+            // The default of an input stays dense.
+            count += usize::from(edit.value(t.value).sparse_initializer().is_some());
         }
     }
     Ok(count)

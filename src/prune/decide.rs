@@ -36,7 +36,7 @@ pub struct Data<'a> {
 }
 
 /// Batches that are walked with, at most.
-const WALKED: usize = 2048;
+pub(super) const WALKED: usize = 2048;
 /// Every so many batches, one is held back while ways are compared.
 const HELD: usize = 3;
 /// Ways compete whose zeros are at most this share fewer than the most.
@@ -71,17 +71,19 @@ pub fn decide(model: &Model, options: &PruneOptions, data: Option<Data>, progres
         (ways, Some(data)) => ground.choose(ways, data, &all),
         _ => Err(Error::internal("there is a choice without data")),
     };
-    match planned {
+    let plan = match planned {
         // What the user named is not replaced by something else.
         Err(e) if e.kind() == ErrorKind::Runtime && options.criterion.is_none() && options.algorithm.is_none() => {
             let options = PruneOptions { scope: None, ..options.clone() };
             let ground = Ground { options: &options, data: None, ..ground };
             let mut plan = ground.plan(&Way::first(&options, false)?, &[])?;
             plan.notes.push(format!("pruned without data, since the model cannot be run in steps: {e}"));
-            Ok(plan)
+            plan
         }
-        planned => planned,
-    }
+        planned => planned?,
+    };
+    tensors::refuse_unchanged(model, &plan.tensors)?;
+    Ok(plan)
 }
 
 /// What was found before, of every tensor or layer.
@@ -111,7 +113,7 @@ impl Ground<'_> {
         };
         let some = |held: bool, samples| spread(&part(held), data.dataset.batches_of(samples));
         let (judging, fit) = (some(true, JUDGING), some(false, COMPARED));
-        let judge = Judge::new(self.model, data, judging)?;
+        let judge = Judge::new(self.model, data, &judging)?;
         let mut tried = Vec::new();
         for way in ways {
             let plan = self.plan(way, &fit)?;
@@ -131,7 +133,8 @@ impl Ground<'_> {
         let mut plan = self.plan(way, all)?;
         let agrees = score.agreement.map_or(String::new(), |(share, _)| format!(", agreement {:.1} %", 100.0 * share));
         let (count, db) = (ways.len(), score.sqnr_db);
-        plan.notes.push(format!("{way}: the best of {count} ways, {db:.1} dB{agrees} on batches that were held back"));
+        let on = if all.len() == 1 { "the batch that they were fitted to" } else { "batches that were held back" };
+        plan.notes.push(format!("{way}: the best of {count} ways, {db:.1} dB{agrees} on {on}"));
         Ok(plan)
     }
 
@@ -179,9 +182,13 @@ impl Ground<'_> {
                 continue;
             }
             let what = if kind == Kind::Mask { "biases" } else { "weights" };
-            let (count, all) = (solvable.len(), tensors.len());
+            let solved = |t: &TensorPlan| t.fresh.as_ref().is_some_and(|f| kind != Kind::Mask || f.bias.is_some());
+            let (count, all) = (tensors.iter().filter(|t| solved(t)).count(), tensors.len());
             notes.push(format!("{what} of {count} of {all} tensors solved anew on {}", data.dataset.describe()));
-            notes.extend(refused.into_iter().map(|(i, why)| format!("{} is not solved anew: {why}", tensors[i].node)));
+            let unseen = solvable.iter().map(|l| l.tensor).filter(|i| !solved(&tensors[*i]));
+            let why = if kind == Kind::Mask { "it has no bias" } else { "what reaches it cannot be solved for" };
+            let refused = refused.into_iter().chain(unseen.map(|i| (i, why.to_string())));
+            notes.extend(refused.map(|(i, why)| format!("{} is not solved anew: {why}", tensors[i].node)));
         }
         tensors.iter_mut().for_each(|t| t.count(model));
         Ok(PrunePlan { options: options.clone(), tensors, channels: None, notes })

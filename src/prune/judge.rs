@@ -6,19 +6,13 @@
 //!
 //! Norms are not squared: a few batches near a border of decision err most by far, and which ones is chance.
 
-use rayon::prelude::*;
-
 use super::Data;
+use super::floats::Floats;
 use crate::error::Result;
 use crate::ir::{Model, Tensor};
-use crate::runtime::Shaped;
 
-/// The float outputs on a few batches.
-pub(super) struct Judge<'a> {
-    data: Data<'a>,
-    batches: Vec<usize>,
-    floats: Vec<Vec<(String, Tensor)>>,
-}
+/// What judges: the float outputs on a few batches.
+pub(super) struct Judge<'a>(Floats<'a>);
 
 /// How near a model comes.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -42,21 +36,12 @@ pub(super) fn best(scores: &[Score]) -> Option<usize> {
 type Seen = Vec<Option<(f64, f64, u64, u64)>>;
 
 impl<'a> Judge<'a> {
-    pub fn new(model: &Model, data: Data<'a>, batches: Vec<usize>) -> Result<Self> {
-        let session = Shaped::new(data.runtime, model, &[], 1);
-        let run = |index: &usize| session.run(&data.dataset.batch(*index)?.inputs);
-        let floats = batches.par_iter().map(run).collect::<Result<_>>()?;
-        Ok(Judge { data, batches, floats })
+    pub fn new(model: &Model, data: Data<'a>, batches: &[usize]) -> Result<Self> {
+        Ok(Judge(Floats::new(model, data, batches)?))
     }
 
     pub fn score(&self, model: &Model) -> Result<Score> {
-        let session = Shaped::new(self.data.runtime, model, &[], 1);
-        let run = |(index, floats): (&usize, &Vec<(String, Tensor)>)| -> Result<Seen> {
-            let made = session.run(&self.data.dataset.batch(*index)?.inputs)?;
-            Ok(floats.iter().zip(&made).map(|((_, a), (_, b))| compared(a, b)).collect())
-        };
-        let seen: Vec<Seen> = self.batches.par_iter().zip(&self.floats).map(run).collect::<Result<_>>()?;
-        Ok(Score::of(&seen))
+        Ok(Score::of(&self.0.compared(model, compared)?))
     }
 }
 

@@ -13,6 +13,8 @@ mod apply;
 pub mod channel;
 pub mod criterion;
 mod decide;
+mod exclude;
+mod floats;
 mod goal;
 mod judge;
 mod layer;

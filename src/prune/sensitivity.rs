@@ -91,7 +91,9 @@ pub fn sensitivity(
     let mut layers = damages(model, (&tensors, &scores), (sought.algorithm.kind, &LEVELS), data, progress)?;
     let at_half = |l: &LayerSensitivity| l.levels.first().map_or(f64::INFINITY, |l| l.sqnr_db);
     layers.sort_by(|a, b| at_half(a).total_cmp(&at_half(b)));
-    let kept = tensors.iter().filter_map(|t| Some((t.node.clone(), t.kept.clone()?)));
+    let refused = Layer::all(model, &Order::of(model), &tensors).1;
+    let refused = refused.into_iter().map(|(i, why)| (tensors[i].node.clone(), why));
+    let kept = tensors.iter().filter_map(|t| Some((t.node.clone(), t.kept.clone()?))).chain(refused);
     Ok(PruneSensitivity {
         runtime: data.runtime.name().into(),
         data: data.dataset.describe(),
@@ -111,7 +113,7 @@ pub(super) fn damages(
     progress: &dyn Progress,
 ) -> Result<Vec<LayerSensitivity>> {
     let (measured, fitted) = parts(data);
-    let judge = Judge::new(model, data, measured)?;
+    let judge = Judge::new(model, data, &measured)?;
     let order = Order::of(model);
     let layers = Layer::all(model, &order, tensors).0;
     let mut walk = Walk::new((model, 1), &order, (data.dataset, data.runtime), fitted)?;

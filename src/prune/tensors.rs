@@ -1,40 +1,40 @@
-//! The weights that may go: constants that a contraction sums over, each once, in graph order.
+//! The weights that may go: constants that a contraction sums over, each once, in graph order; then those that it reads in another form.
 
 use std::collections::BTreeSet;
 
-use regex::Regex;
-
+use super::exclude::Exclude;
 use super::mask;
 use super::options::PruneOptions;
 use super::plan::TensorPlan;
 use crate::error::{Error, Result};
-use crate::ir::{Model, NodeId};
+use crate::ir::{Function, Model, Node, NodeId, ValueId};
 use crate::ops::{self, QuantRule};
 
 /// All of them, with the reason for those that keep their weights.
 pub(super) fn listed(model: &Model, options: &PruneOptions) -> Result<Vec<TensorPlan>> {
-    let exclude: Vec<Regex> = options.exclude.iter().map(|p| regex(p)).collect::<Result<_>>()?;
+    let exclude = Exclude::of(options)?;
     let mut seen = BTreeSet::new();
     let mut list = Vec::new();
-    for id in model.all_nodes() {
-        let node = model.node(id);
-        let Some(QuantRule::Weighted { weight, channel_axis, .. }) = ops::of(node).map(|op| op.quant) else { continue };
-        let Some(value) = node.input(weight) else { continue };
+    let (plain, hidden): (Vec<Weight>, Vec<Weight>) = weights(model).into_iter().partition(|w| w.hidden.is_none());
+    for Weight { node: id, value, hidden } in plain.into_iter().chain(hidden) {
         let Some(t) = model.constant(value) else { continue };
         if t.rank() < 2 || !seen.insert(value) {
             continue;
         }
+        let node = model.node(id);
         // The summed axis is the other one of the first (convolution) or last (product) two.
-        let channel = channel_axis(node, t.rank());
+        let channel = match ops::of(node).map(|op| op.quant) {
+            Some(QuantRule::Weighted { channel_axis, .. }) => channel_axis(node, t.rank()),
+            _ => 0,
+        };
         let axis = if channel == 0 { 1 } else { channel - 1 };
-        let label = model.node_label(id);
-        let kept = match exclude.iter().find(|r| r.is_match(label)) {
-            Some(r) => Some(format!("--exclude {r}")),
+        let kept = match exclude.constant(model, value).or(hidden) {
+            Some(why) => Some(why),
             None if !t.dtype().is_float() => Some(format!("its weight is {}", t.dtype())),
             None => mask::refuses(options.pattern, t.shape(), (channel, axis)),
         };
         list.push(TensorPlan {
-            node: label.to_string(),
+            node: model.node_label(id).to_string(),
             op_type: node.op_type.clone(),
             tensor: model.name(value).to_string(),
             shape: t.shape().to_vec(),
@@ -48,13 +48,78 @@ pub(super) fn listed(model: &Model, options: &PruneOptions) -> Result<Vec<Tensor
             fresh: None,
         });
     }
-    // Nothing is left unchanged in silence.
-    if list.iter().all(|t| t.kept.is_some()) {
-        let why = list.iter().find_map(|t| Some(format!("{}: {}", t.node, t.kept.as_ref()?)));
-        let why = why.unwrap_or_else(|| without_weights(model));
-        return Err(Error::input(format!("the model has no weights to prune; {why}")));
-    }
+    refuse_unchanged(model, &list)?;
     Ok(list)
+}
+
+/// Nothing is left unchanged in silence.
+///
+/// # Errors
+/// Input, where all of `list` keep their weights, with the first reason.
+pub(super) fn refuse_unchanged(model: &Model, list: &[TensorPlan]) -> Result<()> {
+    if list.iter().any(|t| t.kept.is_none()) {
+        return Ok(());
+    }
+    let why = list.iter().find_map(|t| Some(format!("{}: {}", t.node, t.kept.as_ref()?)));
+    let why = why.unwrap_or_else(|| without_weights(model));
+    Err(Error::input(format!("the model has no weights to prune; {why}")))
+}
+
+/// A constant that a contraction has for its weight.
+struct Weight {
+    /// The contraction, or the call of the function that it is inside.
+    node: NodeId,
+    value: ValueId,
+    /// Why it does not meet its contraction as it stands.
+    hidden: Option<String>,
+}
+
+fn weights(model: &Model) -> Vec<Weight> {
+    let mut found = Vec::new();
+    for node in model.all_nodes() {
+        let inputs = model.node(node).inputs();
+        if let Some(f) = model.functions().iter().find(|f| calls(model.node(node), f)) {
+            let read = inputs.iter().flatten().filter(|v| model.constant(**v).is_some_and(|t| t.dtype().is_float()));
+            let hidden = || Some(format!("it is read inside function \"{}\": {INLINE}", f.name));
+            found.extend(read.map(|value| Weight { node, value: *value, hidden: hidden() }));
+        }
+        found.extend(weight_of(model, node));
+    }
+    for f in model.functions() {
+        for node in model.graphs_under(f.body).into_iter().flat_map(|g| model.graph(g).nodes()) {
+            let hidden = Some(format!("it is inside function \"{}\": {INLINE}", f.name));
+            found.extend(weight_of(model, *node).map(|w| Weight { hidden, ..w }));
+        }
+    }
+    found
+}
+
+fn calls(node: &Node, f: &Function) -> bool {
+    (f.name.as_str(), f.domain.as_str()) == (node.op_type.as_str(), node.domain())
+}
+
+const INLINE: &str = "simplify --only inline-functions takes it out";
+
+/// The weight of a contraction: its constant, or that of which other nodes make it.
+fn weight_of(model: &Model, node: NodeId) -> Option<Weight> {
+    let Some(QuantRule::Weighted { weight, .. }) = ops::of(model.node(node)).map(|op| op.quant) else { return None };
+    let mut value = model.node(node).input(weight)?;
+    let mut between = None;
+    while model.constant(value).is_none() {
+        let maker = model.producer(value)?;
+        let [Some(first), others @ ..] = model.node(maker).inputs() else { return None };
+        if !others.iter().flatten().all(|v| model.constant(*v).is_some()) {
+            return None;
+        }
+        between = between.or(Some(maker));
+        value = *first;
+    }
+    let dtype = model.constant(value)?.dtype();
+    let hidden = between.map(|n| match dtype.is_float() {
+        true => format!("it is read through {}: simplify may make one constant of them", model.describe(n)),
+        false => format!("it is {dtype}, read through {}", model.describe(n)),
+    });
+    Some(Weight { node, value, hidden })
 }
 
 /// Why a model has no weight that is float.
@@ -67,8 +132,4 @@ pub(super) fn without_weights(model: &Model) -> String {
         Some((id, dtype)) => format!("the weights of {} are {dtype}: quantized already", model.describe(id)),
         None => "it has no convolution and no product with a constant weight".into(),
     }
-}
-
-fn regex(pattern: &str) -> Result<Regex> {
-    Regex::new(pattern).map_err(|e| Error::usage(format!("--exclude \"{pattern}\" is no regular expression: {e}")))
 }

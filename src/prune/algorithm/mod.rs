@@ -18,7 +18,7 @@ pub struct Algorithm {
 /// How it goes about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Zeros where the criterion says, and nothing else changes.
+    /// Zeros where the criterion says; with data, biases make up for the means of what went.
     Mask,
     /// The same zeros; the weights that stay are solved anew, which takes data.
     Resolve,
@@ -46,7 +46,11 @@ impl Kind {
 
 /// Every algorithm.
 pub static ALGORITHMS: &[Algorithm] = &[
-    Algorithm { name: "mask", summary: "zeros, and nothing else changes", kind: Kind::Mask },
+    Algorithm {
+        name: "mask",
+        summary: "zeros; with data, biases make up for the means of what went",
+        kind: Kind::Mask,
+    },
     Algorithm {
         name: "least-squares",
         summary: "zeros; the weights that stay are solved anew layer by layer",

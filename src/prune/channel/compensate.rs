@@ -19,6 +19,7 @@ use super::rows::SAMPLE;
 use crate::error::Result;
 use crate::ir::{GraphEdit, Model, NodeId, Tensor, ValueId};
 use crate::ops::{self, QuantRule};
+use crate::prune::exclude::Exclude;
 use crate::prune::shrink::{Kept, cut_value};
 use crate::second_order::moments::Centred;
 use crate::second_order::rows::{Sought, Wanted, measure};
@@ -33,9 +34,14 @@ const HELD: usize = 4;
 /// What a layer's weights become, or why it keeps those it has.
 pub type Outcome = std::result::Result<Solved, String>;
 
-/// Solves the layers of `pruned`, the cut `model`, whose inputs are not what they were.
-pub fn compensate(model: &Model, pruned: &mut Model, kept: &Kept, ground: Ground) -> Result<Vec<(NodeId, Outcome)>> {
-    let (mut layers, mut solved) = layers(model, pruned, kept);
+/// Solves the layers of `pruned`, the cut `model`, whose inputs are not what they were; not those that are left out.
+pub fn compensate(
+    model: &Model,
+    pruned: &mut Model,
+    (kept, exclude): (&Kept, &Exclude),
+    ground: Ground,
+) -> Result<Vec<(NodeId, Outcome)>> {
+    let (mut layers, mut solved) = layers(model, pruned, (kept, exclude));
     let order = Order::of(model);
     layers.sort_by_key(|l| order.place(l.node));
     let mut walk = Walk::new((model, 2), &order, (ground.dataset, ground.runtime), ground.all())?;
@@ -139,7 +145,7 @@ fn best(
 }
 
 /// The layers of the main graph whose input, as `kept` says, is not what it was; and those that cannot be solved for.
-fn layers(model: &Model, pruned: &Model, kept: &Kept) -> (Vec<Layer>, Vec<(NodeId, Outcome)>) {
+fn layers(model: &Model, pruned: &Model, (kept, exclude): (&Kept, &Exclude)) -> (Vec<Layer>, Vec<(NodeId, Outcome)>) {
     let (mut layers, mut refused) = (Vec::new(), Vec::new());
     let mut moved: BTreeSet<ValueId> = BTreeSet::new();
     for id in pruned.graph(pruned.main()).nodes() {
@@ -151,7 +157,10 @@ fn layers(model: &Model, pruned: &Model, kept: &Kept) -> (Vec<Layer>, Vec<(NodeI
         }
         moved.extend(node.outputs().iter().flatten());
         match layer {
-            Some(Ok(layer)) => layers.push(layer),
+            Some(Ok(layer)) => match exclude.node(pruned, *id) {
+                Some(why) => refused.push((*id, Err(why))),
+                None => layers.push(layer),
+            },
             Some(Err(why)) => refused.push((*id, Err(why))),
             None => {}
         }

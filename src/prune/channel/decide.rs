@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use regex::Regex;
-
 use super::allocate::{Choice, block};
 use super::budget::Budget;
 use super::compensate::compensate;
@@ -17,6 +15,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ir::{Model, NodeId};
 use crate::ops::{self, QuantRule};
 use crate::progress::Progress;
+use crate::prune::exclude::Exclude;
 use crate::prune::shrink::{kept, shrink};
 use crate::prune::{Data, Goal, Pattern, PruneOptions, tensors};
 use crate::second_order::{Contraction, Layer};
@@ -34,7 +33,12 @@ pub fn decide(
 ) -> Result<ChannelPlan> {
     let shapes = data.map(|d| d.dataset.shapes(0)).transpose()?.unwrap_or_default();
     match decided(model, options, (data, &shapes), progress) {
-        Err(e) if e.kind() == ErrorKind::Runtime && options.criterion.is_none() => {
+        // A latency is measured: without data there is nothing to go by.
+        Err(e)
+            if e.kind() == ErrorKind::Runtime
+                && options.criterion.is_none()
+                && !matches!(options.goal, Goal::Latency(_)) =>
+        {
             let mut plan = decided(model, options, (None, &shapes), progress)?;
             plan.notes.push(format!("pruned by the weights alone, since the model cannot be run in steps: {e}"));
             Ok(plan)
@@ -54,7 +58,8 @@ fn decided(
     let model = &model;
     let ground = data.map(|data| Ground::new(data, progress));
     let groups = dependency::groups(model);
-    let refused = refusals(model, &groups, options)?;
+    let exclude = Exclude::of(options)?;
+    let refused = refusals(model, &groups, (options, &exclude));
     let by = options.criterion.as_deref().map_or(Ok(By::Reconstruction), criterion::find)?;
     let scores = match by {
         By::Reconstruction => Scores::Reconstruction,
@@ -115,7 +120,7 @@ fn decided(
     }
     plan.notes.extend(plan.missed(options.goal));
     if let Some(ground) = ground.filter(|_| options.compensate) {
-        solve(model, &mut plan, ground)?;
+        solve(model, &mut plan, &exclude, ground)?;
     }
     Ok(plan)
 }
@@ -229,11 +234,11 @@ fn measured(
 }
 
 /// Solves the layers after the cut anew.
-fn solve(model: &Model, plan: &mut ChannelPlan, ground: Ground) -> Result<()> {
+fn solve(model: &Model, plan: &mut ChannelPlan, exclude: &Exclude, ground: Ground) -> Result<()> {
     let mut pruned = model.clone();
     shrink(&mut pruned, &plan.cut.groups, &plan.cut.gone)?;
     let kept = kept(&plan.cut.groups, &plan.cut.gone);
-    for (node, outcome) in compensate(model, &mut pruned, &kept, ground)? {
+    for (node, outcome) in compensate(model, &mut pruned, (&kept, exclude), ground)? {
         match outcome {
             Ok(solved) => plan.cut.solved.push(solved),
             Err(why) => plan.unsolved.push((model.node_label(node).to_string(), why)),
@@ -244,17 +249,15 @@ fn solve(model: &Model, plan: &mut ChannelPlan, ground: Ground) -> Result<()> {
 }
 
 /// Why groups keep all their channels.
-fn refusals(model: &Model, groups: &[Group], options: &PruneOptions) -> Result<Vec<Option<String>>> {
-    let wrong = |p: &str, e| Error::usage(format!("--exclude \"{p}\" is no regular expression: {e}"));
-    let regex = |p: &String| Regex::new(p).map_err(|e| wrong(p, e));
-    let exclude: Vec<Regex> = options.exclude.iter().map(regex).collect::<Result<_>>()?;
+fn refusals(model: &Model, groups: &[Group], (options, exclude): (&PruneOptions, &Exclude)) -> Vec<Option<String>> {
     let of = |group: &Group| {
-        let excluded = exclude.iter().find(|r| r.is_match(&group.name)).map(|r| format!("--exclude {r}"));
+        // The constants of a node are its weights, whether it makes the channels, sums over them or passes them on.
+        let excluded = group.members.iter().find_map(|m| exclude.constant(model, m.value));
         let other = options.pattern == Pattern::Head && !is_heads(model, group);
         let stays = group.refusal().map(str::to_string);
         excluded.or(stays).or_else(|| other.then(|| "these are no attention heads".into()))
     };
-    Ok(groups.iter().map(of).collect())
+    groups.iter().map(of).collect()
 }
 
 /// Whether each channel is several outputs of the products that make it, next to each other: an attention head.

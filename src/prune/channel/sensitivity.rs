@@ -7,15 +7,14 @@
 
 use std::collections::BTreeMap;
 
-use rayon::prelude::*;
-
 use super::Ground;
 use super::order::Order;
 use crate::analysis::dependency::Group;
 use crate::error::Result;
 use crate::ir::{GraphEdit, Model, Tensor};
+use crate::prune::Data;
+use crate::prune::floats::Floats;
 use crate::prune::shrink::shrink;
-use crate::runtime::Shaped;
 use crate::second_order::Layer;
 
 /// Where the damage of a group is measured, as shares of its channels.
@@ -31,17 +30,8 @@ pub fn measure(
     layers: &[Layer],
     ground: Ground,
 ) -> Result<Vec<Vec<f64>>> {
-    let batches = ground.dataset.alike(ground.held(SAMPLES))?;
-    let outputs = |model: &Model| -> Result<Vec<Vec<(String, Tensor)>>> {
-        let mut all = Vec::new();
-        for alike in &batches {
-            let session = Shaped::new(ground.runtime, model, &[], 1);
-            let run = |b: &usize| session.run(&ground.dataset.batch(*b)?.inputs);
-            all.extend(alike.par_iter().map(run).collect::<Result<Vec<_>>>()?);
-        }
-        Ok(all)
-    };
-    let wanted = outputs(model)?;
+    let data = Data { dataset: ground.dataset, runtime: ground.runtime };
+    let wanted = Floats::new(model, data, &ground.held(SAMPLES))?;
     let mut jobs = Vec::new();
     for (g, order) in orders.iter_mut().enumerate() {
         jobs.extend(std::mem::take(&mut order.stops).into_iter().map(|(n, weights)| (g, n, weights)));
@@ -57,7 +47,7 @@ pub fn measure(
         let mut gone: Vec<Vec<bool>> = groups.iter().map(|g| vec![false; g.stays.len()]).collect();
         orders[g].channels[..n].iter().for_each(|c| gone[g][*c] = true);
         shrink(&mut cut, groups, &gone)?;
-        points.entry(g).or_default().push((n, moved(&wanted, &outputs(&cut)?)));
+        points.entry(g).or_default().push((n, moved(&wanted.compared(&cut, error_and_energy)?)));
         ground.progress.step(1);
     }
     ground.progress.finish();
@@ -65,18 +55,21 @@ pub fn measure(
     Ok(orders.iter().enumerate().map(curve).collect())
 }
 
-/// Σ ‖ŷ − y‖² ÷ Σ ‖y‖² of float outputs, the mean over outputs.
-fn moved(wanted: &[Vec<(String, Tensor)>], found: &[Vec<(String, Tensor)>]) -> f64 {
-    let count = wanted.first().map_or(0, Vec::len);
+/// Σ ‖ŷ − y‖² and Σ ‖y‖² of one output; nothing of one that is no numbers.
+fn error_and_energy(wanted: &Tensor, found: &Tensor) -> (f64, f64) {
+    let (Some(wanted), Some(found)) = (wanted.to_f32(), found.to_f32()) else { return (0.0, 0.0) };
+    let add = |(error, energy): (f64, f64), (a, b): (&f32, &f32)| {
+        (error + f64::from(a - b).powi(2), energy + f64::from(*a).powi(2))
+    };
+    wanted.iter().zip(found.iter()).fold((0.0, 0.0), add)
+}
+
+/// Σ ‖ŷ − y‖² ÷ Σ ‖y‖² over the batches, the mean over outputs.
+fn moved(batches: &[Vec<(f64, f64)>]) -> f64 {
+    let count = batches.first().map_or(0, Vec::len);
     let of = |output: usize| {
-        let (mut error, mut energy) = (0.0, 0.0);
-        for (w, f) in wanted.iter().zip(found) {
-            let (Some(w), Some(f)) = (w[output].1.to_f32(), f[output].1.to_f32()) else { continue };
-            for (a, b) in w.iter().zip(f.iter()) {
-                error += f64::from(a - b).powi(2);
-                energy += f64::from(*a).powi(2);
-            }
-        }
+        let sum = |sum: (f64, f64), batch: &Vec<(f64, f64)>| (sum.0 + batch[output].0, sum.1 + batch[output].1);
+        let (error, energy) = batches.iter().fold((0.0, 0.0), sum);
         error / f64::max(energy, f64::MIN_POSITIVE)
     };
     (0..count).map(of).sum::<f64>() / count.max(1) as f64
