@@ -10,6 +10,7 @@ use super::Data;
 use super::floats::Floats;
 use crate::error::Result;
 use crate::ir::{Model, Tensor};
+use crate::runtime::apart;
 
 /// What judges: the float outputs on a few batches.
 pub(super) struct Judge<'a>(Floats<'a>);
@@ -47,9 +48,8 @@ impl<'a> Judge<'a> {
 
 fn compared(a: &Tensor, b: &Tensor) -> Option<(f64, f64, u64, u64)> {
     let (x, y) = a.to_f32().filter(|_| a.dtype().is_float()).zip(b.to_f32()).filter(|(x, y)| x.len() == y.len())?;
-    let square = |v: f32| f64::from(v) * f64::from(v);
-    let norm = x.iter().map(|v| square(*v)).sum::<f64>().sqrt();
-    let error = x.iter().zip(y.iter()).map(|(x, y)| square(x - y)).sum::<f64>().sqrt();
+    let (energy, error) = apart(&x, &y);
+    let (norm, error) = (energy.sqrt(), error.sqrt());
     let Some(classes) = a.shape().last().copied().filter(|c| *c > 1 && a.rank() > 1) else {
         return Some((norm, error, 0, 0));
     };

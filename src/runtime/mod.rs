@@ -8,6 +8,7 @@
 //! A [`Runtime`] makes a [`Session`] of a model once; a session runs many times and from many threads.
 //! [`Shaped`] keeps one session per set of input shapes, for data whose batches differ in shape.
 
+mod apart;
 mod auto;
 mod convert;
 pub mod costs;
@@ -24,6 +25,7 @@ mod weights;
 
 use std::collections::BTreeMap;
 
+pub use apart::apart;
 pub use deciding::deciding_inputs;
 pub use kernels::Kernel;
 pub use shaped::Shaped;

@@ -15,10 +15,13 @@ use crate::ir::{GraphEdit, Model, Tensor};
 use crate::prune::Data;
 use crate::prune::floats::Floats;
 use crate::prune::shrink::shrink;
+use crate::runtime::apart;
 use crate::second_order::Layer;
 
 /// Where the damage of a group is measured, as shares of its channels.
 pub const STOPS: [f64; 2] = [0.25, 0.5];
+/// As much as a damage counts at most: numbers that became none are infinitely far.
+const RUINED: f64 = 1e12;
 /// Samples on which it is measured.
 const SAMPLES: usize = 256;
 
@@ -55,13 +58,11 @@ pub fn measure(
     Ok(orders.iter().enumerate().map(curve).collect())
 }
 
-/// Σ ‖ŷ − y‖² and Σ ‖y‖² of one output; nothing of one that is no numbers.
+/// Σ ‖ŷ − y‖² and Σ ‖y‖² of one output; nothing of one that is no floats.
 fn error_and_energy(wanted: &Tensor, found: &Tensor) -> (f64, f64) {
-    let (Some(wanted), Some(found)) = (wanted.to_f32(), found.to_f32()) else { return (0.0, 0.0) };
-    let add = |(error, energy): (f64, f64), (a, b): (&f32, &f32)| {
-        (error + f64::from(a - b).powi(2), energy + f64::from(*a).powi(2))
-    };
-    wanted.iter().zip(found.iter()).fold((0.0, 0.0), add)
+    let floats = wanted.to_f32().filter(|_| wanted.dtype().is_float()).zip(found.to_f32());
+    let (energy, error) = floats.map_or((0.0, 0.0), |(wanted, found)| apart(&wanted, &found));
+    (error, energy)
 }
 
 /// Σ ‖ŷ − y‖² ÷ Σ ‖y‖² over the batches, the mean over outputs.
@@ -70,7 +71,7 @@ fn moved(batches: &[Vec<(f64, f64)>]) -> f64 {
     let of = |output: usize| {
         let sum = |sum: (f64, f64), batch: &Vec<(f64, f64)>| (sum.0 + batch[output].0, sum.1 + batch[output].1);
         let (error, energy) = batches.iter().fold((0.0, 0.0), sum);
-        error / f64::max(energy, f64::MIN_POSITIVE)
+        (error / f64::max(energy, f64::MIN_POSITIVE)).min(RUINED)
     };
     (0..count).map(of).sum::<f64>() / count.max(1) as f64
 }
