@@ -164,7 +164,7 @@ fn real_models_keep_their_quality() {
         Floor {
             model: "effnetlite0",
             bytes: 5_070_000,
-            sqnr_db: on_this_processor(25.4, 24.6),
+            sqnr_db: on_this_processor(25.4, 24.8),
             agreement: Some(0.99),
             top1: Some(0.835),
             ..NONE
@@ -177,7 +177,7 @@ fn real_models_keep_their_quality() {
         Floor {
             model: "cifar10_resnet",
             bytes: 1_160_000,
-            sqnr_db: on_this_processor(36.4, 36.0),
+            sqnr_db: Some(36.4),
             agreement: Some(0.992),
             top1: Some(0.853),
             ..NONE
@@ -189,18 +189,18 @@ fn real_models_keep_their_quality() {
     let recognition = Floor {
         model: "ppocrv4_rec",
         bytes: 3_200_000,
-        sqnr_db: on_this_processor(17.5, 16.2),
+        sqnr_db: on_this_processor(17.5, 17.2),
         text: Some(0.82),
         ..NONE
     };
     check(recognition, "ocr/rec_calib.npz", &data.join("ocr/rec_eval.npz"), Some(&data.join("ocr/rec_eval.txt")));
-    let detection = Floor { model: "ppocrv4_det", bytes: 1_400_000, sqnr_db: on_this_processor(14.0, 12.4), ..NONE };
+    let detection = Floor { model: "ppocrv4_det", bytes: 1_400_000, sqnr_db: on_this_processor(14.0, 13.5), ..NONE };
     check(detection, "ocr/det_calib.npz", &data.join("ocr/det_eval.npz"), None);
     let direction = Floor {
         model: "ppocr_v2_cls",
         bytes: 330_000,
-        sqnr_db: on_this_processor(19.8, 17.8),
-        agreement: on_this_processor(0.955, 0.935),
+        sqnr_db: on_this_processor(19.8, 16.8),
+        agreement: on_this_processor(0.955, 0.925),
         ..NONE
     };
     check(direction, "ocr/cls_calib.npz", &data.join("ocr/cls_eval.npz"), None);
@@ -208,7 +208,7 @@ fn real_models_keep_their_quality() {
     speech(&made("speech_calib.npz"), 48, 1);
     speech(&made("speech_eval.npz"), 100, 2);
     check(
-        Floor { model: "plcmos_v2", bytes: 600_000, sqnr_db: on_this_processor(29.0, 28.3), ..NONE },
+        Floor { model: "plcmos_v2", bytes: 600_000, sqnr_db: on_this_processor(29.0, 27.2), ..NONE },
         made("speech_calib.npz").to_str().unwrap(),
         &made("speech_eval.npz"),
         None,
@@ -219,7 +219,7 @@ fn real_models_keep_their_quality() {
         Floor {
             model: "magika_v3_3",
             bytes: 840_000,
-            sqnr_db: on_this_processor(32.0, 30.7),
+            sqnr_db: Some(32.0),
             agreement: Some(0.97),
             ..NONE
         },
