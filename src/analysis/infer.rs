@@ -133,3 +133,34 @@ fn join(found: Dim, known: Dim) -> Dim {
         (None, None) => known,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ir::text;
+
+    fn types(source: &str) -> Vec<String> {
+        let mut model = text::parse(source).unwrap();
+        infer(&mut GraphEdit::new(&mut model));
+        model.graph(model.main()).outputs().iter().map(|v| model.tensor_type(*v).to_string()).collect()
+    }
+
+    #[test]
+    fn sizes_of_a_resize_are_rounded_as_runtimes_do() {
+        // 3 times the nearest number to 7/3 is below 7 in double precision, and 7 in single.
+        let source =
+            "<ir_version: 8, opset_import: [\"\" : 17]> g (float[3] x) => (float[] y) <float[1] k = {2.3333333}>
+            { r = Resize <mode = \"nearest\"> (x, , k) y = Relu (r) }";
+        assert_eq!(types(source), ["float[7]"]);
+    }
+
+    #[test]
+    fn an_output_dtype_decides() {
+        let source = "<ir_version: 11, opset_import: [\"\" : 23]> g (uint8[3] q, float[3] x) => (d, e, u)
+            <float s = {0.5}>
+            { d = DequantizeLinear <output_dtype = 10> (q, s)
+              e = DequantizeLinear (q, s)
+              u = QuantizeLinear <output_dtype = 3> (x, s) }";
+        assert_eq!(types(source), ["float16[3]", "float[3]", "int8[3]"]);
+    }
+}

@@ -9,7 +9,7 @@ pub(super) static OPS: &[OpDef] = &[
     OpDef::new("QuantizeLinear", QUANTIZED).takes(2).infers(infer::elementwise::quantize).rounds().backward(quantize),
     OpDef::new("DequantizeLinear", QUANTIZED)
         .takes(2)
-        .infers(infer::elementwise::like_second)
+        .infers(infer::elementwise::dequantize)
         .rounds()
         .backward(dequantize),
     OpDef::new("DynamicQuantizeLinear", QUANTIZED).infers(infer::elementwise::dynamic_quantize),

@@ -1,7 +1,7 @@
 //! Operators whose output is shaped like an input, or like all of them broadcast.
 
 use super::{Context, broadcast, one};
-use crate::ir::{Attr, DType, Shape, TensorType};
+use crate::ir::{DType, Shape, TensorType};
 
 /// The output is of the first input's type.
 pub fn same(c: &Context) -> Option<Vec<TensorType>> {
@@ -33,11 +33,12 @@ pub fn chooses(c: &Context) -> Option<Vec<TensorType>> {
 
 /// The dtype of attribute `to` in the first input's shape.
 pub fn cast(c: &Context) -> Option<Vec<TensorType>> {
-    let to = match c.node.attr("to") {
-        Some(Attr::Int(code)) => DType::from_code(i32::try_from(*code).ok()?),
-        _ => None,
-    };
+    let to = c.node.int("to").and_then(dtype_of);
     one(to, c.shape(0).map(<[_]>::to_vec))
+}
+
+fn dtype_of(code: i64) -> Option<DType> {
+    DType::from_code(i32::try_from(code).ok()?)
 }
 
 /// The dtype of the second input in the first one's shape.
@@ -45,7 +46,15 @@ pub fn like_second(c: &Context) -> Option<Vec<TensorType>> {
     one(c.dtype(1), c.shape(0).map(<[_]>::to_vec))
 }
 
-/// The zero point decides the dtype; without one, attribute `output_dtype` or uint8.
+/// The scale decides the dtype unless attribute `output_dtype` does.
+pub fn dequantize(c: &Context) -> Option<Vec<TensorType>> {
+    let dtype = match c.node.int_or("output_dtype", 0) {
+        0 => c.dtype(1),
+        code => dtype_of(code),
+    };
+    one(dtype, c.shape(0).map(<[_]>::to_vec))
+}
+
 /// Values, scale, zero point.
 pub fn dynamic_quantize(c: &Context) -> Option<Vec<TensorType>> {
     let values = TensorType { dtype: Some(DType::U8), shape: c.shape(0).map(<[_]>::to_vec) };
@@ -53,11 +62,12 @@ pub fn dynamic_quantize(c: &Context) -> Option<Vec<TensorType>> {
     Some(vec![values, scalar(DType::F32), scalar(DType::U8)])
 }
 
+/// The zero point decides the dtype; without one, attribute `output_dtype` or uint8.
 pub fn quantize(c: &Context) -> Option<Vec<TensorType>> {
-    let dtype = match c.has(2) {
-        true => c.dtype(2),
-        false if c.node.attr("output_dtype").is_some() => None,
-        false => Some(DType::U8),
+    let dtype = match (c.has(2), c.node.int_or("output_dtype", 0)) {
+        (true, _) => c.dtype(2),
+        (false, 0) => Some(DType::U8),
+        (false, code) => dtype_of(code),
     };
     one(dtype, c.shape(0).map(<[_]>::to_vec))
 }

@@ -267,7 +267,7 @@ pub fn range(c: &Context) -> Option<Vec<TensorType>> {
     one(c.dtype(0), Some(vec![length.unwrap_or(Dim::Unknown)]))
 }
 
-/// Constant sizes, or constant scales of known sizes, rounded down; without `axes`.
+/// Constant sizes, or constant scales of known sizes, rounded down; without `axes`. The product is of single precision, as in runtimes.
 pub fn resize(c: &Context) -> Option<Vec<TensorType>> {
     let x = c.shape(0)?;
     // A policy may keep the aspect, and axes may be a few: those sizes are not told.
@@ -281,7 +281,7 @@ pub fn resize(c: &Context) -> Option<Vec<TensorType>> {
     let scales = scales.filter(|s| s.len() == x.len())?;
     let scaled = |(d, scale): (&Dim, &f32)| match d.known() {
         _ if *scale == 1.0 => d.clone(),
-        Some(n) => Dim::Known((n as f64 * f64::from(*scale)).floor() as i64),
+        Some(n) => Dim::Known((n as f32 * scale).floor() as i64),
         None => Dim::Unknown,
     };
     one(c.dtype(0), Some(x.iter().zip(scales.iter()).map(scaled).collect()))
