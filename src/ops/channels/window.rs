@@ -46,7 +46,7 @@ fn conv_transpose(o: &Operands) -> Vec<Coupling> {
     }
     match (o.node.int_or("group", 1), o.size((W, 0)), o.size((W, 1))) {
         (1, ..) => found.extend([same(x, (W, 0)), same(y, (W, 1))]),
-        (_, Some(_), Some(1)) => found.extend([same(x, (W, 0)), same(y, (W, 0))]),
+        (g, Some(c), Some(1)) if usize::try_from(g) == Ok(c) => found.extend([same(x, (W, 0)), same(y, (W, 0))]),
         (g, Some(c), Some(m)) if usize::try_from(g).is_ok_and(|g| g > 0 && c % g == 0) => {
             found.push(same(x, (W, 0)));
             found.push(Coupling { axis: y, with: (W, 1), map: Map::turns(m) });
@@ -59,7 +59,9 @@ fn conv_transpose(o: &Operands) -> Vec<Coupling> {
 
 /// Of a depthwise convolution there are as many groups as channels.
 fn groups(o: &Operands, kept: &Kept) -> Option<Vec<Change>> {
-    if o.node.int_or("group", 1) == 1 || o.size((W, 1)) != Some(1) {
+    let group = o.node.int_or("group", 1);
+    let depthwise = o.size((W, 1)) == Some(1) && o.size((X, 1)).is_some_and(|c| usize::try_from(group) == Ok(c));
+    if group == 1 || !depthwise {
         return Some(Vec::new());
     }
     let Some(kept) = kept((X, 1)) else { return Some(Vec::new()) };
