@@ -319,6 +319,42 @@ fn channels_are_found_where_they_can_go() {
 }
 
 #[test]
+fn groups_of_one_output_each_are_not_depthwise() {
+    let mut made = Made { nodes: String::new(), weights: Vec::new(), count: 0, values: Vec::new() };
+    for shape in [&[4, 3, 1, 1][..], &[4, 1, 1, 1], &[2, 2]] {
+        made.weight(shape);
+    }
+    let source = format!(
+        "<ir_version: 8, opset_import: [\"\" : 17]> g (float[N,3,6,6] x) => (float[N,2] y) <{}> {{
+        h = Conv (x, w0) t = ConvTranspose <group = 2> (h, w1) p = GlobalAveragePool (t) f = Flatten (p) y = Gemm (f, w2) }}",
+        made.weights.join(", ")
+    );
+    // Both groups lose the same of their two channels.
+    assert_eq!(free(&source, "h"), 2);
+    for seed in 0..8 {
+        check(&source, seed).unwrap();
+    }
+}
+
+#[test]
+fn an_axis_of_another_size_is_told_apart_from_one_that_is_not_known() {
+    let mut made = Made { nodes: String::new(), weights: Vec::new(), count: 0, values: Vec::new() };
+    for shape in [&[5, 3, 1, 1][..], &[2, 3, 1, 1]] {
+        made.weight(shape);
+    }
+    // No such model runs: the second convolution reads three channels of five.
+    let source = format!(
+        "<ir_version: 8, opset_import: [\"\" : 17]> g (float[N,3,6,6] x) => (float[N,2,6,6] y) <{}>
+        {{ h = Conv (x, w0) [c] y = Conv (h, w1) }}",
+        made.weights.join(", ")
+    );
+    let groups = groups(&inferred(&source));
+    let h = groups.iter().find(|g| g.name == "h").unwrap();
+    assert_eq!(h.stays[0], None);
+    assert_eq!(h.stays[4].as_deref(), Some("\"c\" (Conv): an axis that meets it has another size"));
+}
+
+#[test]
 fn what_stays_says_why() {
     let mut made = Made { nodes: String::new(), weights: Vec::new(), count: 0, values: Vec::new() };
     for shape in [&[4, 6][..], &[6, 3], &[4, 6], &[6], &[6, 6]] {

@@ -53,6 +53,17 @@ fn an_operator_that_no_weight_reaches_does_not_matter() {
 }
 
 #[test]
+fn a_window_of_a_great_many_places_has_no_gradient() {
+    let model = |op: &str| {
+        let body = format!("h = Mul(x, w) [pool] y = {op}<kernel_shape = [300,300]>(h)");
+        one("float[1,2,300,300] x, float[2,1,1] w", "float[1,2,1,1] y", &body)
+    };
+    let reason = "node \"pool\" (MaxPool): its window [300, 300] is too large";
+    assert_eq!(refusal(&model("MaxPool"), "w").unwrap(), reason);
+    assert_eq!(refusal(&model("AveragePool"), "w"), None);
+}
+
+#[test]
 fn unwanted_gradients_cost_nothing() {
     let source =
         one("float[3,3] x, float[3,3] v, float[3,3] w", "float[] y", "a = MatMul(x, v) b = Relu(a) y = MatMul(b, w)");

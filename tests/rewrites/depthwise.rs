@@ -57,7 +57,7 @@ proptest! {
     }
 
     #[test]
-    fn others_stay(which in 0..6usize) {
+    fn others_stay(which in 0..8usize) {
         let (opset, dims, shape, attributes) = match which {
             // Two channels a group.
             0 => (13, "1,4,6,20", (2, 3), "pads = [1,1,1,1]"),
@@ -65,6 +65,9 @@ proptest! {
             2 => (13, "1,4,6,20", (4, 3), "pads = [1,0,1,0]"),
             3 => (13, "1,4,6,3", (4, 3), "pads = [1,1,1,1]"),
             4 => (13, "1,4,6,W", (4, 3), "strides = [1,2]"),
+            // Nothing is made for each element of such a row.
+            5 => (13, "1,4,6,20", (4, 3), "pads = [0,1099511627776,0,1099511627776], strides = [1,2]"),
+            6 => (13, "1,4,6,20", (4, 3), "pads = [1,1,1,1], dilations = [1,9223372036854775807]"),
             _ => (9, "1,4,6,20", (4, 3), "pads = [1,1,1,1]"),
         };
         leaves_alone(PASS, &source(opset, dims, 4, shape, attributes))?;

@@ -121,8 +121,7 @@ fn visit(model: &Model, id: NodeId, points: &mut Points) {
         let at = |(port, axis)| value_at(model, id, port).map(|v| (v, axis));
         let (Some(a), Some(b)) = (at(axis), at(with)) else { continue };
         mentioned.extend([axis, with]);
-        let reason = || format!("{}: the size of an axis that meets it is not known", model.describe(id));
-        points.join(model, a, b, map, reason);
+        points.join(model, a, b, map, |why| format!("{}: {why}", model.describe(id)));
     }
     let ports = (0..node.inputs().len()).map(Port::Input).chain((0..node.outputs().len()).map(Port::Output));
     for port in ports {

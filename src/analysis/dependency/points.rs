@@ -8,10 +8,15 @@ use crate::ops::channels::Map;
 /// Longer axes are not gone through one by one.
 const LONGEST: usize = 1 << 17;
 
+/// A file can declare any sizes: when there are so many points, those of further axes count as not known.
+const MOST: usize = 1 << 25;
+
 type At = (ValueId, usize);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Points {
+    /// How many there may be.
+    most: usize,
     parent: Vec<u32>,
     /// Why a root stays, as a number of `reasons`.
     stays: Vec<Option<u32>>,
@@ -23,7 +28,25 @@ pub(super) struct Points {
     shapes: HashMap<ValueId, Option<Vec<Option<usize>>>>,
 }
 
+impl Default for Points {
+    fn default() -> Self {
+        Points::of_at_most(MOST)
+    }
+}
+
 impl Points {
+    fn of_at_most(most: usize) -> Self {
+        Points {
+            most,
+            parent: Vec::new(),
+            stays: Vec::new(),
+            reasons: Vec::new(),
+            axes: HashMap::new(),
+            order: Vec::new(),
+            shapes: HashMap::new(),
+        }
+    }
+
     fn size(&mut self, model: &Model, (value, axis): At) -> Option<usize> {
         let shape = self.shapes.entry(value).or_insert_with(|| {
             let shape = model.tensor_type(value).shape?;
@@ -39,6 +62,9 @@ impl Points {
             return Some(*known);
         }
         let first = self.parent.len();
+        if first + size > self.most {
+            return None;
+        }
         self.parent.extend(first as u32..(first + size) as u32);
         self.stays.resize(first + size, None);
         self.axes.insert(at, (first, size));
@@ -79,23 +105,25 @@ impl Points {
         self.stays[root] = reason;
     }
 
-    /// Joins position i of `a` with position `map(i)` of `b`.
-    pub fn join(&mut self, model: &Model, a: At, b: At, map: Map, unknown: impl Fn() -> String) {
+    /// Joins position i of `a` with position `map(i)` of `b`; `because` makes a reason of what keeps one from another.
+    pub fn join(&mut self, model: &Model, a: At, b: At, map: Map, because: impl Fn(&str) -> String) {
+        let unknown = || because("the size of an axis that meets it is not known");
+        let differs = || because("an axis that meets it has another size");
         match (self.axis(model, a), self.axis(model, b)) {
             (Some((first, size)), Some((other, count))) => {
                 for i in 0..size {
                     match map.at(i) {
                         to if to < count => self.union(first + i, other + to),
-                        _ => self.stay(first + i, &unknown),
+                        _ => self.stay(first + i, differs),
                     }
                 }
                 // What of the other side is met by nothing has no place to go with.
                 let whole = matches!(map, Map::Same) && size < count;
-                (if whole { size..count } else { 0..0 }).for_each(|i| self.stay(other + i, &unknown));
+                (if whole { size..count } else { 0..0 }).for_each(|i| self.stay(other + i, differs));
             }
             (Some((first, size)), None) | (None, Some((first, size))) => {
                 // One reason for all of them.
-                self.stay(first, &unknown);
+                self.stay(first, unknown);
                 let root = self.root(first);
                 let reason = self.stays[root];
                 for point in first..first + size {
@@ -153,5 +181,23 @@ impl Points {
             }
         }
         (0..axes.len()).map(|i| top(&mut joined, i)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ir::text;
+
+    #[test]
+    fn axes_beyond_the_most_points_count_as_not_known() {
+        let source =
+            "<ir_version: 8, opset_import: [\"\" : 17]> g (float[6] a, float[6] b) => (float[6] y) { y = Add (a, b) }";
+        let model = text::parse(source).unwrap();
+        let [a, b] = model.graph(model.main()).inputs() else { unreachable!() };
+        let mut points = Points::of_at_most(10);
+        points.join(&model, (*a, 0), (*b, 0), Map::Same, str::to_string);
+        assert_eq!(points.axes(), [(*a, 0, 0, 6)]);
+        assert_eq!(points.reason(5), Some("the size of an axis that meets it is not known"));
     }
 }

@@ -9,9 +9,18 @@ use crate::ir::Tensor;
 
 type Rule = Result<(), String>;
 
-fn window(a: &Adjoint) -> Result<Window, String> {
+/// Numbers of a kernel of zeros and ones; a file can declare any.
+const MOST: usize = 1 << 25;
+
+/// The window, whose gradient takes kernels for `parts` of its places from each channel.
+fn window(a: &Adjoint, parts: fn(usize) -> usize) -> Result<Window, String> {
     let kernel = a.node.ints("kernel_shape").ok_or("it has no kernel_shape")?;
     let kernel: Vec<usize> = kernel.iter().map(|k| usize::try_from(*k).unwrap_or(0)).collect();
+    let places = kernel.iter().try_fold(1usize, |n, k| n.checked_mul(*k)).unwrap_or(usize::MAX);
+    let numbers = places.checked_mul(parts(places)).and_then(|n| n.checked_mul(a.x(0).dims()[1]));
+    if numbers.is_none_or(|n| n > MOST) {
+        return Err(format!("its window {kernel:?} is too large"));
+    }
     Window::of(&a.node, &kernel, &a.x(0).dims()[2..], &a.y().dims()[2..])
 }
 
@@ -26,7 +35,7 @@ fn spread<'t>(a: &Adjoint<'t>, parts: Var<'t>, window: &Window, kernel: Vec<f32>
 
 /// The first greatest element of each window takes its gradient.
 pub fn max(a: &Adjoint) -> Rule {
-    let window = window(a)?;
+    let window = window(a, |places| places)?;
     let (x, y) = (a.x(0).dims(), a.y().dims());
     let flanks = |pads: &[usize]| [0, 0].into_iter().chain(pads.iter().copied()).collect::<Vec<_>>();
     let (before, after) = (flanks(&window.before), flanks(&window.after));
@@ -57,7 +66,7 @@ pub fn max(a: &Adjoint) -> Rule {
 
 /// Each window's gradient in equal parts to its places.
 pub fn average(a: &Adjoint) -> Rule {
-    let window = window(a)?;
+    let window = window(a, |_| 1)?;
     let places = window.kernel.iter().product::<usize>();
     let share = a.dy() * a.constant(shares(a, &window));
     a.give(0, spread(a, share, &window, vec![1.0; places]));

@@ -74,7 +74,7 @@ impl Rows {
         else {
             return Ok(None);
         };
-        let size = |v: i64| usize::try_from(v).ok();
+        let size = |v: i64| length(&Dim::Known(v));
         let last = spatial - 1;
         let (Some(before), Some(after), Some(stride), Some(dilation)) =
             (size(pads[last]), size(pads[spatial + last]), size(strides[last]), size(dilations[last]))
@@ -95,8 +95,9 @@ impl Rows {
         let width = outer.pop().as_ref().and_then(length);
         let (extra, taken) = match width {
             Some(width) => {
-                let reach = (columns - 1) * dilation;
-                let Some(full) = (width + before + after).checked_sub(reach).filter(|full| *full > 0) else {
+                let reach = (columns - 1).checked_mul(dilation);
+                let full = reach.and_then(|reach| (width + before + after).checked_sub(reach));
+                let Some(full) = full.filter(|full| *full > 0) else {
                     return Ok(None);
                 };
                 let made = (full - 1) / stride + 1;
