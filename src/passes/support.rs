@@ -14,6 +14,9 @@ pub(super) const BROADCASTING: &[&str] = &[
     "Less", "LessOrEqual", "Max", "Mean", "Min", "Mod", "Mul", "Or", "Pow", "Sub", "Sum", "Where", "Xor",
 ];
 
+/// Operators that give other shapes to the same elements in the same order.
+pub(super) const RESHAPES: &[&str] = &["Reshape", "Flatten", "Squeeze", "Unsqueeze"];
+
 /// Axes of more elements are not gone through one by one: a file can declare any size, and what is made per element must not outgrow it.
 const LONGEST: usize = 1 << 20;
 

@@ -72,6 +72,22 @@ impl Affine {
     }
 }
 
+/// Whether what `node` makes is shaped as its input number `data`, its channels being those of what it makes: certainly no
+/// broadcast by the constant.
+pub(super) fn keeps_shape(model: &Model, node: NodeId, data: usize, channels: Channels) -> bool {
+    let n = model.node(node);
+    if n.is_one_of(&["BatchNormalization", "Neg"]) {
+        return true;
+    }
+    let (Some(x), Some(constant)) = (n.input(data), model.constant_input(node, 1 - data)) else { return false };
+    let x = model.tensor_type(x).shape;
+    // Of two ranks the greater one is that of the result.
+    let lower = constant.rank() == 0 || channels.rank.is_some_and(|rank| constant.rank() < rank);
+    let no_higher = x.as_ref().is_some_and(|x| constant.rank() <= x.len());
+    let size = x.as_ref().and_then(|x| x.iter().rev().nth(channels.from_end)?.known());
+    (lower || no_higher) && (constant.len() == 1 || size == Some(channels.count as i64))
+}
+
 fn pick(values: &[f64], channel: usize) -> f64 {
     if values.len() == 1 { values[0] } else { values[channel] }
 }

@@ -6,11 +6,12 @@
 //! ```
 //!
 //! From there it moves on as any other. Refuses when one of the results has another reader or is a graph output; leaves constants that differ
-//! along the joined axis to `move-affine`.
+//! along the joined axis to `move-affine`, and those that broadcast what is joined alone.
 
+use crate::analysis::shape_of;
 use crate::error::Result;
 use crate::ir::shape::axis_of;
-use crate::ir::{GraphEdit, NewNode, NodeId, Place, Tensor};
+use crate::ir::{GraphEdit, NewNode, NodeId, Place, Tensor, ValueId};
 use crate::passes::support::{producer_of, read_elsewhere};
 use crate::passes::{Outcome, Pass, PassReport, for_each};
 
@@ -43,7 +44,8 @@ fn join(edit: &mut GraphEdit, node: NodeId) -> Outcome {
     };
     let same = |p: &NodeId| {
         let data = edit.node(*p).input(1 - place).filter(|v| edit.constant(*v).is_none());
-        edit.node(*p).is(&op) && data.is_some() && edit.constant_input(*p, place).is_some_and(|c| c == constant)
+        let alike = edit.node(*p).is(&op) && edit.constant_input(*p, place).is_some_and(|c| c == constant);
+        alike && data.is_some_and(|x| is_shaped_as(edit, *p, x))
     };
     if !parts.iter().all(same) {
         return Outcome::NoMatch;
@@ -66,7 +68,14 @@ fn join(edit: &mut GraphEdit, node: NodeId) -> Outcome {
     Outcome::Applied
 }
 
-/// Whether the constant is the same along the joined axis, and broadens nothing.
+/// Whether what the part makes is certainly of the shape of its input x: no broadcast by the constant.
+fn is_shaped_as(edit: &GraphEdit, part: NodeId, x: ValueId) -> bool {
+    let y = edit.node(part).output(0).and_then(|y| shape_of(edit, y));
+    let (Some(x), Some(y)) = (shape_of(edit, x), y) else { return false };
+    x.len() == y.len() && x.iter().zip(&y).all(|(x, y)| x.same(y))
+}
+
+/// Whether the constant is the same along the joined axis.
 fn is_even(edit: &GraphEdit, node: NodeId, part: NodeId, constant: &Tensor) -> bool {
     let Some(rank) = edit.node(part).output(0).and_then(|y| edit.tensor_type(y).rank()) else { return false };
     let axis = edit.node(node).int("axis").and_then(|a| axis_of(a, rank));

@@ -7,14 +7,15 @@
 //! x ─► BatchNormalization ─► Gemm(W, b) ─► y       x ─► Gemm(W·s, b + W·t) ─► y
 //! ```
 //!
-//! s and t are one number or one per input channel of Conv, ConvTranspose, Gemm or MatMul.
+//! s and t are one number or one per input channel of Conv, ConvTranspose, Gemm or MatMul. No match where they broadcast x,
+//! or may do so.
 //!
 //! Refuses a shift before a convolution that pads (zeros of the padding would not be shifted), before
 //! ConvTranspose and before MatMul, which has no bias; when the affine operator's output has another
 //! reader or is a graph output; the ½ of a decomposed GELU, which runtimes fuse; when a shared weight had to be copied at the file's expense; when a folded
 //! number overflows.
 
-use super::affine::Affine;
+use super::affine::{Affine, keeps_shape};
 use super::gelu;
 use super::linear::{LINEAR, Linear};
 use crate::error::Result;
@@ -51,7 +52,8 @@ fn fold(edit: &mut GraphEdit, node: NodeId) -> Outcome {
     let channels = linear.input_channels(edit);
     let found = (0..2).find_map(|data| {
         let x = edit.node(before).input(data).filter(|x| edit.constant(*x).is_none())?;
-        Some((x, Affine::of(edit, before, data, channels)?))
+        let affine = Affine::of(edit, before, data, channels)?;
+        keeps_shape(edit, before, data, channels).then_some((x, affine))
     });
     let Some((x, affine)) = found else { return Outcome::NoMatch };
     let Some(between) = edit.node(before).output(0) else { return Outcome::NoMatch };

@@ -35,6 +35,8 @@ pub(in crate::passes) const PASS: Pass = Pass {
 };
 
 const SUMS: &[&str] = &["Add", "Sum"];
+/// Additions under each other; what lies deeper is a term as it is.
+const DEEPEST: usize = 128;
 const HOSTS: &[&str] = &["Conv", "Gemm", "MatMul"];
 
 fn run(edit: &mut GraphEdit) -> Result<PassReport> {
@@ -67,7 +69,7 @@ fn merge(edit: &mut GraphEdit, root: NodeId) -> Outcome {
         return Outcome::NoMatch;
     }
     let mut terms = Vec::new();
-    terms_of(edit, root, &mut terms);
+    terms_of(edit, root, DEEPEST, &mut terms);
     let mut hosts: Vec<(usize, NodeId, Term)> = Vec::new();
     for term in &terms {
         if let Some(host) = producer_of(edit, term.node, term.input, HOSTS)
@@ -95,12 +97,17 @@ fn merge(edit: &mut GraphEdit, root: NodeId) -> Outcome {
     refused.map_or(Outcome::NoMatch, Outcome::Refused)
 }
 
+/// The addition that nothing but `node` reads, as its input; `depth` more are gone into.
+fn inner(model: &Model, node: NodeId, input: usize, value: ValueId, depth: usize) -> Option<NodeId> {
+    producer_of(model, node, input, SUMS).filter(|_| depth > 0 && read_elsewhere(model, value).is_none())
+}
+
 /// The terms under `node`, through additions that nothing else reads.
-fn terms_of(model: &Model, node: NodeId, terms: &mut Vec<Term>) {
+fn terms_of(model: &Model, node: NodeId, depth: usize, terms: &mut Vec<Term>) {
     for (input, value) in model.node(node).inputs().iter().enumerate() {
         let Some(value) = *value else { continue };
-        match producer_of(model, node, input, SUMS).filter(|_| read_elsewhere(model, value).is_none()) {
-            Some(inner) => terms_of(model, inner, terms),
+        match inner(model, node, input, value, depth) {
+            Some(inner) => terms_of(model, inner, depth - 1, terms),
             None => terms.push(Term { node, input, value }),
         }
     }
@@ -158,7 +165,7 @@ fn decide(model: &Model, host: NodeId, own: Term, terms: &[Term]) -> Result<Opti
 fn apply(edit: &mut GraphEdit, root: NodeId, y: ValueId, merge: Merge) {
     merge.constants.set(edit);
     let mut emptied = Vec::new();
-    let rest = without(edit, root, y, &merge.taken, &mut emptied);
+    let rest = without(edit, root, y, DEEPEST, &merge.taken, &mut emptied);
     if let Some(rest) = rest.filter(|rest| *rest != y) {
         // What made part of the sum makes all of it, and so under its name.
         if !edit.is_output(y) {
@@ -179,6 +186,7 @@ fn without(
     edit: &mut GraphEdit,
     node: NodeId,
     y: ValueId,
+    depth: usize,
     taken: &[Term],
     emptied: &mut Vec<NodeId>,
 ) -> Option<ValueId> {
@@ -189,9 +197,8 @@ fn without(
         if taken.contains(&Term { node, input, value }) {
             continue;
         }
-        let inner = producer_of(edit, node, input, SUMS).filter(|_| read_elsewhere(edit, value).is_none());
-        rest.extend(match inner {
-            Some(inner) => without(edit, inner, y, taken, emptied),
+        rest.extend(match inner(edit, node, input, value, depth) {
+            Some(inner) => without(edit, inner, y, depth - 1, taken, emptied),
             None => Some(value),
         });
     }

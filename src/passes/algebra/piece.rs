@@ -79,6 +79,11 @@ impl Piece {
 
     /// The value as a term over `frame.x`; `None` where it is none, the reason where another reader holds it.
     pub fn of(model: &Model, value: ValueId, frame: &Frame) -> Option<Result<Piece, String>> {
+        Self::within(model, value, frame, MOST_STEPS)
+    }
+
+    /// The same where at most so many affine operators stand behind it.
+    fn within(model: &Model, value: ValueId, frame: &Frame, steps: usize) -> Option<Result<Piece, String>> {
         if value == frame.x {
             return frame.takes_diagonals.then(|| Ok(diagonal(frame, Window::of_one(frame.axes), 1)));
         }
@@ -86,7 +91,7 @@ impl Piece {
         if has_side_outputs(model, node) {
             return None;
         }
-        let piece = match Self::of_node(model, node, frame)? {
+        let piece = match Self::of_node(model, node, frame, steps)? {
             Ok(piece) => piece,
             Err(reason) => return Some(Err(reason)),
         };
@@ -96,13 +101,18 @@ impl Piece {
         })
     }
 
-    fn of_node(model: &Model, node: NodeId, frame: &Frame) -> Option<Result<Piece, String>> {
+    fn of_node(model: &Model, node: NodeId, frame: &Frame, steps: usize) -> Option<Result<Piece, String>> {
         let n = model.node(node);
         if n.is_one_of(AFFINE) {
             let data = (0..2).find(|i| n.input(*i).is_some_and(|v| model.constant(v).is_none()))?;
             let affine = Affine::of(model, node, data, frame.channels)?;
-            let inner = Self::of(model, n.input(data)?, frame)?;
-            return Some(inner.map(|piece| piece.after(node, &affine)));
+            let piece = match Self::within(model, n.input(data)?, frame, steps.checked_sub(1)?)? {
+                Ok(piece) => piece,
+                Err(reason) => return Some(Err(reason)),
+            };
+            let uniform = affine.scale.len() == 1 && affine.shift.len() == 1;
+            let fits = uniform || piece.outputs == frame.channels.count;
+            return Some(if fits { Ok(piece.after(node, &affine)) } else { Err("they differ in channels".into()) });
         }
         if n.input(0)? != frame.x {
             return None;
@@ -165,6 +175,9 @@ impl Piece {
         Ok(())
     }
 }
+
+/// Affine operators in a row; a longer one is a graph to be left alone.
+const MOST_STEPS: usize = 64;
 
 /// Of a pool that is written as a kernel: larger ones grow the file for nothing.
 const MOST_TAPS: usize = 1024;

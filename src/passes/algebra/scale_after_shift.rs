@@ -13,7 +13,7 @@
 //! Refuses what `fold-input-affine` refuses of the scale, and when a value in between has another reader or is a
 //! graph output.
 
-use super::affine::Affine;
+use super::affine::{Affine, keeps_shape};
 use super::linear::{LINEAR, Linear};
 use crate::error::Result;
 use crate::ir::{GraphEdit, NodeId, Tensor};
@@ -46,7 +46,10 @@ fn fold(edit: &mut GraphEdit, node: NodeId) -> Outcome {
     let shift = edit.constant_input(add, 1 - i).cloned();
     let scale = (0..2).find_map(|data| {
         let x = edit.node(mul).input(data).filter(|x| edit.constant(*x).is_none())?;
-        Some((x, edit.constant_input(mul, 1 - data)?.clone(), Affine::of(edit, mul, data, channels)?))
+        let scale = edit.constant_input(mul, 1 - data)?.clone();
+        // What the shift broadcasts alike stays as it is; more axes would go with the scale.
+        let goes = shift.as_ref().is_some_and(|t| scale.rank() <= t.rank()) || keeps_shape(edit, mul, data, channels);
+        Some((x, scale, Affine::of(edit, mul, data, channels).filter(|_| goes)?))
     });
     let (Some(shift), Some((x, scale, affine))) = (shift, scale) else { return Outcome::NoMatch };
     // Both must leave the shape of x as it is.

@@ -9,7 +9,8 @@
 //! A MaxPool takes zeros too where x is the output of Relu: every window holds an element of x, which is not below 0.
 //!
 //! Refuses other modes and values, pads of batch or channels, negative pads, `auto_pad`, `ceil_mode`, an
-//! AveragePool that pads by itself without counting, and pads that reach a pooling kernel's size.
+//! AveragePool that pads by itself without counting, zeros before a MaxPool with dilations, and pads that reach a pooling
+//! kernel's size.
 
 use crate::error::Result;
 use crate::ir::shape::axis_of;
@@ -89,6 +90,9 @@ fn joint_pads(model: &Model, node: NodeId, pad: NodeId) -> Result<Option<Vec<i64
             if !(value <= f32::MIN || (value == 0.0 && after_relu)) {
                 return Err(format!("it pads with {value}, the pooling with −∞"));
             }
+            if value == 0.0 && n.ints("dilations").is_some_and(|d| d.iter().any(|d| *d != 1)) {
+                return Err("it pads with 0, and a window with gaps may hold nothing else".into());
+            }
             if model.node(node).output(1).is_some() {
                 return Err("the pooling tells indices".into());
             }
@@ -98,15 +102,15 @@ fn joint_pads(model: &Model, node: NodeId, pad: NodeId) -> Result<Option<Vec<i64
     if n.int_or("ceil_mode", 0) != 0 {
         return Err("the pooling rounds its size up".into());
     }
-    let Some(kernel) = n.ints("kernel_shape") else { return Ok(None) };
-    if pads.iter().enumerate().any(|(i, p)| *p >= kernel[i % spatial]) {
+    let Some(kernel) = n.ints("kernel_shape").filter(|k| k.len() == spatial) else { return Ok(None) };
+    if pads.iter().zip(kernel.iter().cycle()).any(|(p, k)| p >= k) {
         return Err("the pads reach the kernel's size".into());
     }
     Ok(Some(pads))
 }
 
 /// Pads before and after each axis.
-fn pads_of(model: &Model, pad: NodeId) -> Option<(Vec<i64>, Vec<i64>)> {
+pub(in crate::passes) fn pads_of(model: &Model, pad: NodeId) -> Option<(Vec<i64>, Vec<i64>)> {
     let n = model.node(pad);
     let pads = match n.input(1) {
         Some(v) => model.constant(v)?.to_i64()?,

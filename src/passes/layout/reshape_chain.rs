@@ -14,7 +14,7 @@
 use crate::analysis::shape_of;
 use crate::error::Result;
 use crate::ir::{GraphEdit, Model, NodeId, Tensor, ValueId};
-use crate::passes::support::producer_of;
+use crate::passes::support::{RESHAPES, producer_of};
 use crate::passes::{Outcome, Pass, PassReport, for_each};
 
 pub(in crate::passes) const PASS: Pass = Pass {
@@ -23,8 +23,6 @@ pub(in crate::passes) const PASS: Pass = Pass {
     run,
     exact: true,
 };
-
-pub(super) const RESHAPES: &[&str] = &["Reshape", "Flatten", "Squeeze", "Unsqueeze"];
 
 fn run(edit: &mut GraphEdit) -> Result<PassReport> {
     for_each(edit, PASS.name, RESHAPES, |edit, node| Ok(merge(edit, node)))

@@ -2,6 +2,7 @@
 
 mod fold;
 mod merge;
+mod near;
 mod path;
 
 use std::fmt::Write;

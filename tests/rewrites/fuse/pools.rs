@@ -88,6 +88,17 @@ proptest! {
     }
 
     #[test]
+    fn pads_stay_before_windows_with_gaps_and_kernels_of_another_rank(opset in select(vec![11i64, 18]), gaps: bool) {
+        let (taker, more) = match gaps {
+            // A window may hold nothing but padding then.
+            true => (Taker::Max { after_relu: true }, "kernel_shape = [3,3], dilations = [2,2]"),
+            false => (Taker::Average { counts: true }, "kernel_shape = [3]"),
+        };
+        let source = padded(opset, taker, [1; 4], [0; 4], "0.0", 1).text();
+        leaves_alone("fuse-pad", &source.replace("kernel_shape = [3,3]", more))?;
+    }
+
+    #[test]
     fn other_pads_stay(opset in select(vec![9i64, 11, 18]), before in pads(1), which in 0..5usize) {
         let (taker, own, value) = match which {
             0 => (Taker::Conv { group: 1 }, [0; 4], "0.001"),

@@ -16,9 +16,6 @@ use crate::ir::{Dim, Model, NodeId, ValueId};
 use crate::passes::layout::transpose_chain::permutation;
 use crate::passes::support::length;
 
-/// Operators that give other shapes to the same elements in the same order.
-pub const RESHAPES: &[&str] = &["Reshape", "Flatten", "Squeeze", "Unsqueeze"];
-
 /// Operators that take part of their input along an axis.
 pub const PARTS: &[&str] = &["Slice", "Gather", "Split"];
 

@@ -10,9 +10,10 @@
 //! Transpose, Reshape, Flatten, Squeeze, Unsqueeze        both; DepthToSpace, SpaceToDepth, Expand, Tile: one number
 //! ```
 
-use super::along::{Along, RESHAPES};
+use super::along::Along;
 use crate::ir::{Model, NodeId, ValueId};
-use crate::passes::support::has_side_outputs;
+use crate::passes::fuse::pad::pads_of;
+use crate::passes::support::{RESHAPES, has_side_outputs};
 
 /// What stands on the other side of `node`: at its input for what is given at its output (`back`), or the reverse.
 /// `None` where it does not pass.
@@ -37,7 +38,7 @@ pub fn through(model: &Model, node: NodeId, along: &Along, back: bool) -> Option
         "AveragePool" => affine.is_scale_only() || !counts_zeros(model, node),
         "GlobalAveragePool" | "ReduceMean" => true,
         "ReduceSum" => affine.is_scale_only(),
-        "Pad" => pads_alike(model, node, affine.is_scale_only()),
+        "Pad" => pads_alike(model, node, affine.is_scale_only()) && along.axis.is_none_or(|a| spares(model, node, a)),
         "DepthToSpace" | "SpaceToDepth" | "Expand" | "Tile" => along.axis.is_none(),
         "Resize" | "Upsample" => {
             let means = matches!(n.str("mode"), None | Some("nearest" | "linear" | "bilinear"));
@@ -64,6 +65,11 @@ fn pads_alike(model: &Model, pad: NodeId, scale_only: bool) -> bool {
         Some("edge" | "reflect" | "wrap") => true,
         Some(_) => false,
     }
+}
+
+/// Whether a Pad adds nothing to the axis, and cuts nothing off: +1 and −1 keep its size and shift it.
+fn spares(model: &Model, pad: NodeId, axis: usize) -> bool {
+    pads_of(model, pad).is_some_and(|(before, after)| before.get(axis) == Some(&0) && after.get(axis) == Some(&0))
 }
 
 /// Whether zeros of the padding are in the means.
