@@ -70,12 +70,17 @@ fn merge(edit: &mut GraphEdit, node: NodeId) -> Outcome {
     };
     let mut constants = Constants::default();
     constants.add(node, 1, weight);
-    if let Some(Some(bias)) = outputs {
+    let is_gemm = edit.node(before).is("Gemm") || edit.node(node).is("Gemm");
+    // Below 11 a Gemm must have one.
+    let bare = is_gemm && edit.onnx_opset() < 11 && edit.node(node).input(2).is_none();
+    let zeros = || from_f64(dtype, &[joint.shape[1]], &vec![0.0; joint.shape[1]]).filter(|_| bare);
+    if let Some(bias) = outputs.flatten().or_else(zeros) {
         constants.add(node, 2, bias);
     }
     match is_conv {
         true => take_window(edit, before, node, &joint),
-        false => take_form(edit, before, node, joint.bias.is_some()),
+        false if is_gemm => become_gemm(edit, before, node),
+        false => debug_assert!(joint.bias.is_none(), "of two MatMul"),
     }
     let x = edit.node(before).input(0);
     edit.set_input(node, 0, x);
@@ -103,15 +108,11 @@ fn take_window(edit: &mut GraphEdit, before: NodeId, node: NodeId, joint: &Joint
 }
 
 /// The joint product is a Gemm where one of both is; its weight is written `[in, out]`.
-fn take_form(edit: &mut GraphEdit, before: NodeId, node: NodeId, has_bias: bool) {
-    let is_gemm = edit.node(before).is("Gemm") || edit.node(node).is("Gemm");
-    debug_assert!(is_gemm || !has_bias);
-    if is_gemm {
-        edit.set_op(node, "Gemm", "");
-        ["alpha", "transB"].iter().for_each(|name| edit.remove_attr(node, name));
-        if edit.node(before).int_or("transA", 0) != 0 {
-            edit.set_attr(node, "transA", 1);
-        }
+fn become_gemm(edit: &mut GraphEdit, before: NodeId, node: NodeId) {
+    edit.set_op(node, "Gemm", "");
+    ["alpha", "transB"].iter().for_each(|name| edit.remove_attr(node, name));
+    if edit.node(before).int_or("transA", 0) != 0 {
+        edit.set_attr(node, "transA", 1);
     }
 }
 
@@ -181,6 +182,10 @@ fn products(model: &Model, first: NodeId, second: NodeId) -> Option<(Joint, DTyp
     let (w1, w2) = (model.constant_input(first, 1)?, model.constant_input(second, 1)?);
     let (k, m, n) = (l1.inputs, l1.outputs, l2.outputs);
     let matrices = w1.rank() == 2 && w2.rank() == 2 && l2.inputs == m && w1.dtype() == w2.dtype();
+    // Below 7 a Gemm broadcasts its bias by attribute.
+    if model.onnx_opset() < 7 && [first, second].iter().any(|n| model.node(*n).is("Gemm")) {
+        return None;
+    }
     if !matrices || k * n > w1.len() + w2.len() || model.node(second).int_or("transA", 0) != 0 {
         return None;
     }
