@@ -57,7 +57,8 @@ fn divided(model: &Model, node: NodeId) -> Option<(usize, f32)> {
 
 fn hard_sigmoid(edit: &mut GraphEdit, node: NodeId) -> Outcome {
     let Some((data, m)) = divided(edit, node) else { return Outcome::NoMatch };
-    let near = |g: &Gate| (g.m - m).abs() <= 2.0 * f32::EPSILON * m;
+    // Infinite where it is a Mul by 0.
+    let near = |g: &Gate| m.is_finite() && (g.m - m).abs() <= 2.0 * f32::EPSILON * m;
     // clip/m, or (x·clip)/m
     let product = producer_of(edit, node, data, &["Mul"]);
     let clip = match product {

@@ -10,11 +10,11 @@
 //!
 //! Refuses when the gate has another reader or is a graph output, and when the opset cannot be raised.
 
+use super::pattern::{Found, Pattern, fuse_from};
 use crate::error::Result;
 use crate::ir::{GraphEdit, Model, NodeId};
-use crate::passes::pass::for_each_from;
-use crate::passes::support::{producer_of, read_elsewhere};
-use crate::passes::{Outcome, Pass, PassReport};
+use crate::passes::support::producer_of;
+use crate::passes::{Pass, PassReport};
 
 pub(in crate::passes) const PASS: Pass =
     Pass { name: "fuse-hard-swish", summary: "say x times HardSigmoid(x) as HardSwish", run, exact: false };
@@ -23,33 +23,16 @@ pub(in crate::passes) const PASS: Pass =
 const OPSET: i64 = 14;
 
 fn run(edit: &mut GraphEdit) -> Result<PassReport> {
-    let matches = |model: &Model, node| gate(model, node).is_some_and(|g| only_reader(model, g).is_ok());
-    for_each_from(OPSET, edit, PASS.name, &["Mul"], matches, |edit, node| Ok(fuse(edit, node)))
+    fuse_from(OPSET, edit, PASS.name, &["Mul"], find)
 }
 
-/// The HardSigmoid that `node` multiplies its own input with.
-fn gate(model: &Model, node: NodeId) -> Option<NodeId> {
+fn find(model: &Model, last: NodeId) -> Found {
     (0..2).find_map(|i| {
-        let s = producer_of(model, node, i, &["HardSigmoid"])?;
-        let n = model.node(s);
+        let x = model.node(last).input(1 - i)?;
+        let gate = producer_of(model, last, i, &["HardSigmoid"]).filter(|g| model.node(*g).input(0) == Some(x))?;
+        let n = model.node(gate);
         let standard = n.float_or("alpha", 0.2) == 1.0 / 6.0 && n.float_or("beta", 0.5) == 0.5;
-        (standard && n.input(0) == model.node(node).input(1 - i)).then_some(s)
+        let inner = vec![gate];
+        standard.then(|| Ok(Pattern { inner, last, op_type: "HardSwish", x, constants: vec![], attrs: vec![] }))
     })
-}
-
-fn only_reader(model: &Model, gate: NodeId) -> Result<(), String> {
-    let output = model.node(gate).output(0).ok_or("it has no output")?;
-    read_elsewhere(model, output).map_or(Ok(()), Err)
-}
-
-fn fuse(edit: &mut GraphEdit, node: NodeId) -> Outcome {
-    let Some(gate) = gate(edit, node) else { return Outcome::NoMatch };
-    if let Err(reason) = only_reader(edit, gate) {
-        return Outcome::Refused(reason);
-    }
-    let x = edit.node(gate).input(0);
-    edit.set_inputs(node, &[x]);
-    edit.set_op(node, "HardSwish", "");
-    edit.remove_node(gate);
-    Outcome::Applied
 }

@@ -43,7 +43,7 @@ impl Pattern {
         }
         let Some(y) = edit.node(self.last).output(0) else { return Outcome::NoMatch };
         let (label, graph) = (edit.node_label(self.last).to_string(), edit.node(self.last).graph());
-        let mut node = NewNode::new(self.op_type).name(edit.node(self.last).name.clone()).input(self.x);
+        let (mut node, name) = (NewNode::new(self.op_type).input(self.x), edit.node(self.last).name.clone());
         for (what, tensor) in self.constants {
             node = node.input(edit.add_initializer(graph, &format!("{label}.{what}"), tensor));
         }
@@ -51,8 +51,9 @@ impl Pattern {
             node = node.attr(name, value);
         }
         edit.detach_output(self.last, 0);
-        edit.insert(Place::Before(self.last), node.output_into(y));
+        let node = edit.insert(Place::Before(self.last), node.output_into(y));
         edit.remove_node(self.last);
+        edit.rename_node(node, &name);
         // Readers before what they read.
         let mut left = self.inner;
         let unread =

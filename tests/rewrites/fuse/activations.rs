@@ -235,6 +235,11 @@ proptest! {
     }
 
     #[test]
+    fn a_product_with_zero_is_no_hard_sigmoid(dims in select(&DIMS[1..]), form in 0..4usize, swapped: bool) {
+        leaves_alone("fuse-hard-sigmoid", &hard_sigmoid(dims, 3.0, 6.0, f32::INFINITY, form, swapped).text())?;
+    }
+
+    #[test]
     fn a_relu_goes_into_a_clip(dims in select(DIMS), low in 0f32..2.0, more in 0f32..4.0, form in 0..3usize, again: bool) {
         // Another reader keeps the first operator, and takes nothing from the second.
         let again = again.then_some(("h", Reader::Node));
