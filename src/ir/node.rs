@@ -206,6 +206,7 @@ pub struct NewNode {
     pub(super) name: String,
     pub(super) op_type: String,
     pub(super) domain: String,
+    pub(super) overload: String,
     pub(super) inputs: Vec<Option<ValueId>>,
     pub(super) outputs: Vec<NewOutput>,
     pub(super) attrs: Vec<NamedAttr>,
@@ -234,6 +235,13 @@ impl NewNode {
     #[must_use]
     pub fn domain(mut self, domain: impl Into<String>) -> Self {
         self.domain = domain.into();
+        self
+    }
+
+    /// Which of the functions of one name it calls.
+    #[must_use]
+    pub fn overload(mut self, overload: impl Into<String>) -> Self {
+        self.overload = overload.into();
         self
     }
 

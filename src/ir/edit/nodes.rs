@@ -23,6 +23,7 @@ impl GraphEdit<'_> {
             name,
             op_type: new.op_type,
             raw_domain: new.domain,
+            overload: new.overload,
             inputs: new.inputs,
             outputs,
             attrs: new.attrs,
@@ -100,9 +101,15 @@ impl GraphEdit<'_> {
 
     /// Removes the nodes of a graph whose outputs nothing reads, readers before what they read; how many there were.
     pub fn remove_unread_nodes(&mut self, graph: GraphId) -> usize {
+        self.remove_unread_nodes_but(graph, |_| false)
+    }
+
+    /// As [`Self::remove_unread_nodes`], without those that are to stay.
+    pub fn remove_unread_nodes_but(&mut self, graph: GraphId, stays: impl Fn(&Node) -> bool) -> usize {
         let mut removed = 0;
         for id in self.graph(graph).nodes().to_vec().into_iter().rev() {
-            if self.node(id).outputs().iter().flatten().all(|v| self.uses(*v).is_empty()) {
+            let unread = self.node(id).outputs().iter().flatten().all(|v| self.uses(*v).is_empty());
+            if unread && !stays(self.node(id)) {
                 self.remove_node(id);
                 removed += 1;
             }
@@ -144,6 +151,16 @@ impl GraphEdit<'_> {
         let value = self.node_mut(node).outputs.get_mut(index)?.take()?;
         self.value_mut(value).origin = Origin::Detached;
         Some(value)
+    }
+
+    /// Leaves a node its first `count` outputs; the others go with their values, which nothing may read.
+    pub fn cut_outputs(&mut self, node: NodeId, count: usize) {
+        let outputs = &mut self.node_mut(node).outputs;
+        let cut = outputs.split_off(count.min(outputs.len()));
+        for value in cut.into_iter().flatten() {
+            self.value_mut(value).origin = Origin::Detached;
+            self.remove_value(value);
+        }
     }
 
     /// Gives a node an output value that has no producer.

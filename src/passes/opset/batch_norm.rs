@@ -5,6 +5,7 @@
 
 use super::Change;
 use crate::ir::{GraphEdit, NodeId};
+use crate::passes::support::has_side_outputs;
 
 pub(super) static CHANGES: &[Change] = &[
     Change { op_type: "BatchNormalization", since: 9, apply: drop_spatial },
@@ -23,15 +24,10 @@ fn drop_spatial(edit: &mut GraphEdit, node: NodeId) -> Result<bool, String> {
 }
 
 fn drop_training_outputs(edit: &mut GraphEdit, node: NodeId) -> Result<bool, String> {
-    let extra: Vec<_> = edit.node(node).outputs().iter().skip(1).copied().collect();
-    if extra.iter().flatten().any(|v| !edit.uses(*v).is_empty()) {
+    if has_side_outputs(edit, node) {
         return Err("it is in training mode: its statistics are read".into());
     }
-    for (index, value) in extra.iter().enumerate() {
-        edit.detach_output(node, index + 1);
-        if let Some(value) = value {
-            edit.remove_value(*value);
-        }
-    }
-    Ok(!extra.is_empty())
+    let had_more = edit.node(node).outputs().len() > 1;
+    edit.cut_outputs(node, 1);
+    Ok(had_more)
 }

@@ -5,12 +5,12 @@
 //! x ─► B ─► z                    w
 //! ```
 //!
-//! A node goes when none of its outputs is read: the standard's operators have no other effect. Inputs
-//! of graphs stay, read or not: they are the interface. Outputs of a node that is needed for another of
-//! its outputs stay too.
+//! A node goes when none of its outputs is read: the standard's operators have no other effect. One of another domain without
+//! outputs is there for some other effect, and stays. Inputs of graphs stay, read or not: they are the interface. Outputs of a
+//! node that is needed for another of its outputs stay too.
 
 use crate::error::Result;
-use crate::ir::{GraphEdit, GraphId, ValueId};
+use crate::ir::{GraphEdit, GraphId, Node, ValueId};
 use crate::passes::{Pass, PassReport};
 
 pub(in crate::passes) const PASS: Pass = Pass {
@@ -25,7 +25,7 @@ fn run(edit: &mut GraphEdit) -> Result<PassReport> {
     // Outer graphs first: a node that goes takes its subgraphs along.
     let mut graphs = vec![edit.main()];
     while let Some(graph) = graphs.pop() {
-        applied += edit.remove_unread_nodes(graph);
+        applied += edit.remove_unread_nodes_but(graph, is_done_for_its_effect);
         let nodes = edit.graph(graph).nodes().iter();
         graphs.extend(nodes.flat_map(|n| edit.node(*n).subgraphs().map(|(_, g)| g)));
     }
@@ -33,6 +33,10 @@ fn run(edit: &mut GraphEdit) -> Result<PassReport> {
         applied += sweep_initializers(edit, graph);
     }
     Ok(PassReport::applied(applied))
+}
+
+fn is_done_for_its_effect(node: &Node) -> bool {
+    !node.domain().is_empty() && node.outputs().iter().flatten().next().is_none()
 }
 
 fn sweep_initializers(edit: &mut GraphEdit, graph: GraphId) -> usize {
