@@ -18,7 +18,8 @@ impl Copy<'_> {
         for id in edit.graph(from).nodes().to_vec() {
             let node = edit.node(id).clone();
             let attrs: Vec<NamedAttr> = node.attrs().iter().filter_map(|a| self.attr(edit, a)).collect();
-            let mut new = NewNode::new(node.op_type.clone()).domain(node.raw_domain()).attrs(attrs);
+            let mut new = NewNode::new(node.op_type.clone()).domain(node.raw_domain()).overload(node.overload.clone());
+            new = new.attrs(attrs);
             if !node.name.is_empty() {
                 new = new.name(format!("{}/{}", self.prefix, node.name));
             }
@@ -43,6 +44,13 @@ impl Copy<'_> {
             if let Some(tensor) = edit.value(value).initializer().cloned() {
                 let name = format!("{}/{}", self.prefix, edit.name(value));
                 let new = edit.add_initializer(to, &name, tensor);
+                self.values.insert(value, Some(new));
+            }
+        }
+        for value in edit.graph(from).sparse_initializers().to_vec() {
+            if let Some(tensor) = edit.value(value).sparse_initializer().cloned() {
+                let new = edit.new_value_like(&format!("{}/{}", self.prefix, edit.name(value)));
+                edit.attach_sparse_initializer(to, new, tensor);
                 self.values.insert(value, Some(new));
             }
         }

@@ -7,14 +7,15 @@
 //!
 //! Attributes that the body takes from its caller get the caller's value, else the function's default, else
 //! are left out. Names inside get the call's name before them. Fails on functions that call themselves, on those that
-//! would become more nodes than any model has, and on a function whose operators are of another version than the model's.
+//! would become more nodes than any model has, on a graph handed to a function, and on a function whose operators are of another
+//! version than the model's.
 
 use std::collections::HashMap;
 
 use super::copy::Copy;
 use super::hand_over;
 use crate::error::{Error, Result};
-use crate::ir::{Function, GraphEdit, Model, NodeId, Place};
+use crate::ir::{Attr, Function, GraphEdit, Model, NamedAttr, NodeId, Place};
 
 /// Calls inside calls go no deeper than this; a deeper one is taken for a function that calls itself.
 const DEEPEST: usize = 64;
@@ -28,6 +29,7 @@ pub fn inline_functions(edit: &mut GraphEdit) -> Result<usize> {
         return Ok(0);
     }
     let functions = edit.functions().to_vec();
+    hand_no_graphs(edit, &functions)?;
     let mut sizes = vec![None; functions.len()];
     let all = size(edit, &functions, &edit.all_nodes(), &mut sizes, 0)?;
     if all > MOST_NODES {
@@ -79,6 +81,28 @@ fn size(
     Ok(sum)
 }
 
+/// A graph that is an attribute of a call, or the default of one, would be held by every node that takes it.
+fn hand_no_graphs(model: &Model, functions: &[Function]) -> Result<()> {
+    let is_graph = |a: &&NamedAttr| matches!(a.value, Attr::Graph(_) | Attr::Graphs(_));
+    for f in functions {
+        if let Some(a) = f.attribute_defaults.iter().find(is_graph) {
+            let message =
+                format!("function \"{}\": the default of \"{}\" is a graph, which is not supported", f.name, a.name);
+            return Err(Error::input(message));
+        }
+    }
+    let roots = functions.iter().map(|f| f.body).chain([model.main()]);
+    for node in roots.flat_map(|g| model.graphs_under(g)).flat_map(|g| model.graph(g).nodes()) {
+        let graph =
+            model.node(*node).attrs().iter().find(is_graph).filter(|_| called(model, functions, *node).is_some());
+        if let Some(a) = graph {
+            let message = format!("\"{}\" hands a function a graph, which is not supported", a.name);
+            return Err(Error::input(message).at_node(model.describe(*node)));
+        }
+    }
+    Ok(())
+}
+
 /// Which of the functions the node calls.
 fn called(model: &Model, functions: &[Function], node: NodeId) -> Option<usize> {
     let n = model.node(node);
@@ -121,7 +145,7 @@ fn inline(edit: &mut GraphEdit, node: NodeId, function: &Function) -> Result<()>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ir::{Attr, DType, NewNode, OpsetImport, TensorType, Type, verify};
+    use crate::ir::{DType, NewNode, OpsetImport, TensorType, Type, verify};
 
     /// Functions of which each calls the one before twice, and a call of the last.
     fn doubling(count: usize) -> Model {

@@ -10,7 +10,7 @@
 //! inside the body come along.
 //!
 //! Refuses when the number of turns is not constant or over 16, when the condition is computed, when the turns would become over
-//! 1,000 nodes, when a body holds a sparse initializer, and when a loop of no turn has an output that collects: its shape would be lost.
+//! 1,000 nodes, and when a loop of no turn has an output that collects: its shape would be lost.
 
 use std::collections::HashMap;
 
@@ -66,12 +66,6 @@ fn turns(model: &Model, node: NodeId, body: GraphId) -> Result<i64, String> {
     let nodes = graphs.iter().map(|g| model.graph(*g).nodes().len()).sum::<usize>() * turns as usize;
     if nodes > MOST_NODES {
         return Err(format!("it would become {nodes} nodes, more than {MOST_NODES}"));
-    }
-    if graphs.iter().any(|g| !model.graph(*g).sparse_initializers().is_empty()) {
-        return Err("its body holds a sparse initializer".into());
-    }
-    if graphs.iter().flat_map(|g| model.graph(*g).nodes()).any(|n| !model.node(*n).overload.is_empty()) {
-        return Err("its body calls an overload of a function".into());
     }
     let carried = n.inputs().len().saturating_sub(2);
     let fits = graph.inputs().len() == carried + 2 && graph.outputs().len() > carried;
