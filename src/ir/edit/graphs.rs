@@ -1,5 +1,7 @@
 //! Graphs: inputs, outputs, type notes, order, one moved into another.
 
+use std::collections::{HashMap, HashSet};
+
 use super::GraphEdit;
 use crate::ir::model::{GraphId, NodeId, ValueId};
 use crate::ir::parts::{Graph, Origin, Use};
@@ -89,12 +91,16 @@ impl GraphEdit<'_> {
         self.clear_graph_outputs(graph);
         let made = nodes.iter().flat_map(|n| self.model.node(*n).outputs.iter().flatten().copied());
         let made: Vec<ValueId> = made.chain(initializers.iter().copied()).chain(sparse.iter().copied()).collect();
-        for v in made {
-            if self.is_name_shared(v) {
-                let name = self.model.name(v).to_string();
-                let fresh = self.fresh_name(&name);
-                self.value_mut(v).name = fresh;
-            }
+        let mut clashing = self.of_shared_names(&made);
+        // What graphs inside define must not hide what is in sight from now on.
+        let here: HashSet<&str> = self.defined(outer).map(|v| self.model.name(v)).collect();
+        let inside =
+            nodes.iter().flat_map(|n| self.model.node(*n).subgraphs()).flat_map(|(_, g)| self.model.graphs_under(g));
+        clashing.extend(inside.flat_map(|g| self.defined(g)).filter(|v| here.contains(self.model.name(*v))));
+        for v in clashing {
+            let name = self.model.name(v).to_string();
+            let fresh = self.fresh_name(&name);
+            self.value_mut(v).name = fresh;
         }
         for v in initializers.iter().chain(&sparse) {
             self.value_mut(*v).origin = Origin::Initializer(outer);
@@ -110,8 +116,23 @@ impl GraphEdit<'_> {
         outputs
     }
 
-    fn is_name_shared(&self, value: ValueId) -> bool {
-        let name = self.model.name(value);
-        self.model.values.iter().flatten().filter(|v| v.name == name).count() > 1
+    /// Inputs, initializers and what the nodes of a graph make.
+    fn defined(&self, graph: GraphId) -> impl Iterator<Item = ValueId> {
+        let g = self.model.graph(graph);
+        let made = g.nodes.iter().flat_map(|n| self.model.node(*n).outputs.iter().flatten());
+        made.chain(&g.inputs).chain(&g.initializers).chain(&g.sparse_initializers).copied()
+    }
+
+    /// Those of the values that would have to be renamed for each to be the only one of its name in the model.
+    fn of_shared_names(&self, values: &[ValueId]) -> Vec<ValueId> {
+        let mut counts: HashMap<&str, usize> = HashMap::new();
+        for v in self.model.values.iter().flatten() {
+            *counts.entry(&v.name).or_default() += 1;
+        }
+        let is_shared = |v: &ValueId| {
+            let count = counts.get_mut(self.model.name(*v)).filter(|count| **count > 1);
+            count.map(|count| *count -= 1).is_some()
+        };
+        values.iter().copied().filter(is_shared).collect()
     }
 }

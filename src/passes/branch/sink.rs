@@ -6,12 +6,12 @@
 //! ```
 //!
 //! The other passes join the two then. Only where every branch makes the value by an Identity or by the same operator, so that
-//! nodes become fewer. No match where the parameters are not constant, and where the result has another reader or is a
-//! graph output.
+//! nodes become fewer. No match where the parameters are not constant or are made behind the If, and where the result has another
+//! reader or is a graph output.
 
 use super::branches;
 use crate::error::Result;
-use crate::ir::{GraphEdit, Model, NewNode, NodeId, Origin, Place, Use};
+use crate::ir::{GraphEdit, Model, NewNode, NodeId, Origin, Place, Use, ValueId};
 use crate::passes::{Outcome, Pass, PassReport, for_each};
 
 pub(in crate::passes) const PASS: Pass = Pass {
@@ -32,7 +32,8 @@ fn sink(edit: &mut GraphEdit, node: NodeId) -> Option<()> {
     let Origin::Node { node: choice, output } = edit.value(x).origin() else { return None };
     let graphs = branches(edit, choice)?;
     let alone = edit.single_reader(x) == Some(node) && edit.node(choice).graph() == edit.node(node).graph();
-    let constant = edit.node(node).inputs().iter().skip(1).flatten().all(|v| edit.constant(*v).is_some());
+    let in_sight = |v: &ValueId| edit.constant(*v).is_some() && is_before(edit, *v, choice);
+    let constant = edit.node(node).inputs().iter().skip(1).flatten().all(in_sight);
     if !alone || !constant || edit.uses(y).is_empty() || !graphs.iter().all(|g| makes_alike(edit, *g, output, node)) {
         return None;
     }
@@ -55,6 +56,13 @@ fn sink(edit: &mut GraphEdit, node: NodeId) -> Option<()> {
     edit.remove_value(x);
     edit.attach_output(choice, output, y);
     Some(())
+}
+
+/// Whether the value is there when `choice` runs.
+fn is_before(model: &Model, value: ValueId, choice: NodeId) -> bool {
+    let nodes = model.graph(model.node(choice).graph()).nodes();
+    let behind = nodes.iter().skip_while(|n| **n != choice);
+    model.producer(value).is_none_or(|maker| !behind.into_iter().any(|n| *n == maker))
 }
 
 /// Whether the output of the branch is an Identity's or of the same operator, and nothing else reads it.
