@@ -1,6 +1,6 @@
 //! Inputs fixed beforehand: what follows from them folds away, and the outputs stay.
 
-use onnxpress::ir::Tensor;
+use onnxpress::ir::{Tensor, text, verify};
 use onnxpress::onnx;
 use onnxpress::passes::{SimplifyOptions, Specialize, declare_outputs, simplify, specialize};
 use onnxpress::runtime::{self, Shaped};
@@ -43,4 +43,20 @@ fn silero_with_its_rate_and_sizes_fixed_has_no_branches_left() {
             assert!(a.len() == b.len() && off <= 1e-6 * largest, "{name}: {output} is off by {off} of {largest}");
         }
     }
+}
+
+#[test]
+fn outputs_that_are_no_tensors_keep_their_types() {
+    let source = "<ir_version: 8, opset_import: [\"\" : 17, \"ai.onnx.ml\" : 3]>
+        g (float[N,2] x) => (seq(map(int64, float[])) y) <float[N,2] p>
+        { p = Softmax (x) y = ai.onnx.ml.ZipMap <classlabels_int64s = [0,1]> (p) }";
+    let mut model = text::parse(source).unwrap();
+    let output = model.graph(model.main()).outputs()[0];
+    let declared = model.value(output).declared().cloned();
+    let wanted = Specialize { shapes: vec![("x".into(), vec![3, -1])], ..Specialize::default() };
+    specialize(&mut model, &wanted).unwrap();
+    declare_outputs(&mut model);
+    verify(&model).unwrap();
+    assert!(declared.is_some());
+    assert_eq!(model.value(output).declared().cloned(), declared);
 }

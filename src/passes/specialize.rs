@@ -119,7 +119,7 @@ fn drop_unread(edit: &mut GraphEdit) {
     }
 }
 
-/// Keeps of the declared types of all but inputs the element type.
+/// Keeps of the declared types of all tensors but inputs the element type.
 pub(crate) fn drop_shapes(edit: &mut GraphEdit) {
     let inputs = edit.graph(edit.main()).inputs().to_vec();
     for graph in edit.graphs_under(edit.main()) {
@@ -127,10 +127,10 @@ pub(crate) fn drop_shapes(edit: &mut GraphEdit) {
         let mut values: Vec<ValueId> = g.value_info().iter().chain(g.outputs()).copied().collect();
         values.extend(g.nodes().iter().flat_map(|n| edit.node(*n).outputs().iter().flatten()));
         for value in values.into_iter().filter(|v| !inputs.contains(v)) {
-            let dtype = edit.value(value).declared().and_then(Type::as_tensor).and_then(|t| t.dtype);
-            let bare = dtype.map(|dtype| Type::tensor(&TensorType { dtype: Some(dtype), shape: None }));
-            edit.set_declared(value, bare);
             edit.set_inferred(value, None);
+            let Some(declared) = edit.value(value).declared().and_then(Type::as_tensor) else { continue };
+            let bare = declared.dtype.map(|dtype| Type::tensor(&TensorType { dtype: Some(dtype), shape: None }));
+            edit.set_declared(value, bare);
         }
     }
 }
