@@ -27,7 +27,7 @@ pub fn text(bytes: &[u8]) {
     if let Ok(model) = text::parse(source)
         && let Ok(bytes) = to_bytes(&model)
     {
-        // The parser takes graphs that verification refuses; neither may panic.
+        // A file may not say all that a text may (no opset, for one), but it is refused without a panic.
         let _ = load_bytes(bytes.into(), None);
     }
 }

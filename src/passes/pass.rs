@@ -13,8 +13,6 @@ use super::opset;
 pub enum Outcome {
     /// Not what the pass looks for.
     NoMatch,
-    /// The pattern, but already in its best form.
-    NoEffect,
     Applied,
     /// The pattern, left alone for this reason.
     Refused(String),
@@ -82,7 +80,7 @@ pub fn for_each(
             Err(error) => return Err(error),
         };
         match outcome {
-            Outcome::NoMatch | Outcome::NoEffect => {}
+            Outcome::NoMatch => {}
             Outcome::Applied => report.applied += 1,
             Outcome::Refused(reason) => report.refusals.push(Refusal {
                 pass,

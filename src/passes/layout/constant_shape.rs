@@ -37,32 +37,35 @@ fn settle(edit: &mut GraphEdit, node: NodeId, values: &Values) -> Outcome {
     }
     let Some(wanted) = values.get(shape) else { return Outcome::NoMatch };
     match constant(edit, node, wanted) {
-        Some(sizes) => {
+        Ok(sizes) => {
             set_constant(edit, node, 1, Tensor::from_vec([sizes.len()], sizes));
             Outcome::Applied
         }
-        None => match inserted(edit, node, wanted) {
+        Err(reason) => match inserted(edit, node, wanted) {
             Some(axes) => {
                 unsqueeze(edit, node, axes);
                 Outcome::Applied
             }
-            None => Outcome::refused("two sizes of its shape are not known"),
+            None => Outcome::refused(reason),
         },
     }
 }
 
-/// The shape in numbers, 0 and −1.
-fn constant(model: &Model, node: NodeId, wanted: &[Dim]) -> Option<Vec<i64>> {
+/// The shape in numbers, 0 and −1; or why there is none.
+fn constant(model: &Model, node: NodeId, wanted: &[Dim]) -> Result<Vec<i64>, &'static str> {
     let n = model.node(node);
     let copies = n.int_or("allowzero", 0) == 0;
     let open = |sizes: &[Option<i64>]| sizes.iter().filter(|s| s.is_none()).count();
     let mut sizes: Vec<Option<i64>> = wanted.iter().map(Dim::number).collect();
-    if sizes.iter().flatten().any(|s| *s < -1) || (!copies && sizes.contains(&Some(0))) {
-        return None;
+    if sizes.iter().flatten().any(|s| *s < -1) {
+        return Err("a size of its shape is below −1");
+    }
+    if !copies && sizes.contains(&Some(0)) {
+        return Err("its shape has a size of 0");
     }
     let free = usize::from(!sizes.contains(&Some(-1)));
     if open(&sizes) > 0 && copies {
-        let x = analysis::shape_of(model, n.input(0)?)?;
+        let x = n.input(0).and_then(|x| analysis::shape_of(model, x)).ok_or("the rank of its input is not known")?;
         for (i, size) in sizes.iter_mut().enumerate() {
             if size.is_none() && x.get(i).is_some_and(|d| d.same(&wanted[i])) {
                 *size = Some(0);
@@ -70,8 +73,17 @@ fn constant(model: &Model, node: NodeId, wanted: &[Dim]) -> Option<Vec<i64>> {
         }
     }
     let open = open(&sizes);
-    let told = open <= free && !(open > 0 && sizes.contains(&Some(0)));
-    told.then(|| sizes.into_iter().map(|s| s.unwrap_or(-1)).collect())
+    if open > free {
+        return Err(if free == 1 {
+            "two sizes of its shape are not known"
+        } else {
+            "a size of its shape is not known beside a −1"
+        });
+    }
+    if open > 0 && sizes.contains(&Some(0)) {
+        return Err("a size that is copied may be 0, and nothing would follow for the one that is not known");
+    }
+    Ok(sizes.into_iter().map(|s| s.unwrap_or(-1)).collect())
 }
 
 /// The axes of 1 that the shape inserts between the sizes of x, if that is all it does.
