@@ -60,6 +60,31 @@ fn sparse_weights_and_repeated_node_names_run() {
     }
 }
 
+#[test]
+fn a_signal_of_two_axes_has_a_spectrum() {
+    const WINDOW: [f32; 8] = [0.25, 0.5, 0.75, 1.0, 1.0, 0.75, 0.5, 0.25];
+    let source = "<ir_version: 8, opset_import: [\"\" : 17]>
+        g (float[2,16] x) => (float[2,3,5,2] y) <int64 step = {4}, float[8] w = {0.25,0.5,0.75,1,1,0.75,0.5,0.25}>
+        { h = Neg (x) y = STFT (h, step, w) }";
+    let model = onnxpress::ir::text::parse(source).unwrap();
+    let x: Vec<f32> = (0..32).map(|i| ((i * 7 + 3) % 11) as f32 / 5.0 - 1.0).collect();
+    let inputs = [("x".to_owned(), Tensor::from_vec([2, 16], x.clone()))];
+    for runtime in runtime::RUNTIMES.iter().filter(|r| r.present().is_ok()) {
+        let made = Shaped::new(*runtime, &model, &[], 1).run(&inputs).unwrap();
+        assert_eq!(made[0].1.shape(), [2, 3, 5, 2]);
+        for (i, found) in made[0].1.to_f32().unwrap().iter().enumerate() {
+            let (signal, frame, bin, part) = (i / 30, i / 10 % 3, i / 2 % 5, i % 2);
+            let term = |k: usize| {
+                let angle = -std::f32::consts::TAU * (bin * k) as f32 / 8.0;
+                let turn = if part == 0 { angle.cos() } else { angle.sin() };
+                -x[signal * 16 + frame * 4 + k] * WINDOW[k] * turn
+            };
+            let wanted: f32 = (0..8).map(term).sum();
+            assert!((found - wanted).abs() < 1e-5, "{}: y[{i}] is {found}, not {wanted}", runtime.name());
+        }
+    }
+}
+
 /// Runs the case; the largest difference relative to the output's largest value, or what is wrong.
 fn check(folder: &Path, name: &str, case: &Value) -> Result<f64, String> {
     let model = onnx::load(&folder.join(format!("{name}.onnx"))).map_err(|e| e.to_string())?;

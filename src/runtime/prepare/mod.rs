@@ -13,7 +13,8 @@
 //! 6. a DynamicQuantizeLSTM becomes operators of the standard;
 //! 7. what is left is simplified, unless it is wanted as it stands: scalar arithmetic folds into convolutions, decomposed activations
 //!    become operators where tract runs those no slower, paddings go into the convolution;
-//! 8. a DequantizeLinear before a Softmax becomes arithmetic, which tract does not take for a table.
+//! 8. a DequantizeLinear before a Softmax becomes arithmetic, which tract does not take for a table;
+//! 9. the signal of an STFT gets its last axis.
 //!
 //! The copy shares the weights with the original.
 
@@ -23,6 +24,7 @@ mod lstm;
 mod names;
 mod narrow;
 mod results;
+mod stft;
 mod tables;
 mod types;
 
@@ -71,7 +73,9 @@ pub fn prepare(model: &Model, options: &LoadOptions, known: Known) -> Result<Pre
     if options.rewrites == Rewrites::All {
         simplified(&mut copy);
     }
-    tables::spell_out(&mut GraphEdit::new(&mut copy))?;
+    let mut edit = GraphEdit::new(&mut copy);
+    tables::spell_out(&mut edit)?;
+    stft::lengthen(&mut edit);
     Ok(Prepared { model: copy, inputs, results })
 }
 
