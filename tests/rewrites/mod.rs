@@ -5,6 +5,7 @@ mod algebra;
 mod depthwise;
 mod fuse;
 mod layout;
+mod left;
 mod tidy;
 mod transposes;
 
