@@ -216,13 +216,7 @@ fn real_models_keep_their_quality() {
     begins_and_ends(&made("bytes_calib.npz"), 64, 1);
     begins_and_ends(&made("bytes_eval.npz"), 160, 2);
     check(
-        Floor {
-            model: "magika_v3_3",
-            bytes: 840_000,
-            sqnr_db: Some(32.0),
-            agreement: Some(0.97),
-            ..NONE
-        },
+        Floor { model: "magika_v3_3", bytes: 840_000, sqnr_db: Some(32.0), agreement: Some(0.97), ..NONE },
         made("bytes_calib.npz").to_str().unwrap(),
         &made("bytes_eval.npz"),
         None,

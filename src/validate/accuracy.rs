@@ -1,6 +1,6 @@
 //! How far outputs moved, in streaming sums: memory does not grow with the data.
 //!
-//! With r the original's output and q the rewritten one's, over all elements of all samples:
+//! With r the original's output and q the rewritten one's, over all elements of all samples but masks that stayed ([`is_mask`]):
 //!
 //! ```text
 //! SQNR = 10·log10(Σr² / Σ(r−q)²) dB        cosine = Σrq / √(Σr²·Σq²)
@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use super::paired::{Paired, Table};
 use crate::ir::Tensor;
+use crate::runtime::is_mask;
 
 /// What is reported instead of an infinite SQNR, where nothing differs.
 pub const EXACT_DB: f64 = 200.0;
@@ -35,8 +36,11 @@ pub struct Sums {
 impl Sums {
     pub fn add(&mut self, r: &[f32], q: &[f32]) {
         for (r, q) in r.iter().zip(q) {
-            let (r, q) = (f64::from(*r), f64::from(*q));
             self.count += 1;
+            if is_mask(*r, *q) {
+                continue;
+            }
+            let (r, q) = (f64::from(*r), f64::from(*q));
             if !r.is_finite() || !q.is_finite() {
                 // What the original leaves undefined, as attention does behind the end of a sequence, is nothing to keep.
                 self.broken += u64::from(!r.is_nan() && r != q);
@@ -291,6 +295,8 @@ mod tests {
         let mut s = Sums::default();
         s.add(&[f32::NAN, f32::NEG_INFINITY, 1.0], &[0.5, f32::NEG_INFINITY, 1.0]);
         assert_eq!(s.sqnr_db(), EXACT_DB, "what was no number need be none");
+        s.add(&[-1e9], &[-1e9]);
+        assert_eq!(s.cosine(), 1.0, "a mask that stayed says nothing");
         s.add(&[f32::NEG_INFINITY], &[-9.0]);
         assert_eq!(s.sqnr_db(), -EXACT_DB, "a mask went");
     }
