@@ -269,3 +269,17 @@ fn weights_beside_the_file_weigh_in_the_compressed_size() {
     // 17 KB of numbers without order, nine of ten of which become zero.
     assert!(packed(0) > 8192 && packed(1) < packed(0) / 2, "{} {}", packed(0), packed(1));
 }
+
+#[test]
+fn sensitivity_to_pruning_takes_no_flags_of_quantization() {
+    let folder = tempfile::tempdir().unwrap();
+    onnx::emit(&perceptron(), &folder.path().join("m.onnx")).unwrap();
+    let given = [["--eval", "random:4"], ["--ranges", "r.json"], ["--include", "one"], ["--op-types", "MatMul"]];
+    for flags in given {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_onnxpress"));
+        let done = command.current_dir(folder.path()).args(["sensitivity", "m.onnx", "--prune", "--data", "random:8"]);
+        let done = done.args(flags).output().unwrap();
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert!(done.status.code() == Some(2) && said.contains(&format!("{} is for quantization", flags[0])), "{said}");
+    }
+}
