@@ -4,7 +4,7 @@
 //! one node at a time through [`for_each`] and answers with an [`Outcome`]; a refusal has a reason and
 //! reaches the report. To add one: write the file, add its line to [`PASSES`].
 //!
-//! - `inline`: functions, decided branches and short loops moved into the graph around them
+//! - `inline`: functions, decided branches, short loops and what loops only hand on moved into the graph around them
 //! - `branch`: If nodes joined, turned round, and relieved of what is around them
 //! - `tidy`: what is dead, duplicate, constant or without effect
 //! - `algebra`: affine and linear operators folded into each other
@@ -55,6 +55,7 @@ pub static PASSES: &[Pass] = &[
     tidy::hoist_constants::PASS,
     tidy::fold_constants::PASS,
     inline::BRANCHES,
+    inline::INVARIANTS,
     inline::LOOPS,
     branch::negated::PASS,
     branch::join::PASS,

@@ -3,6 +3,7 @@
 mod branches;
 mod copy;
 mod functions;
+mod invariants;
 mod loops;
 
 pub use branches::inline_branches;
@@ -22,6 +23,13 @@ pub(super) const BRANCHES: Pass = Pass {
     name: "inline-branches",
     summary: "replace an If whose condition is constant by the branch that it takes",
     run: |edit| Ok(PassReport::applied(inline_branches(edit)?)),
+    exact: true,
+};
+
+pub(super) const INVARIANTS: Pass = Pass {
+    name: "lift-loop-invariants",
+    summary: "read from around a Loop what it hands on unchanged from turn to turn",
+    run: invariants::lift_invariants,
     exact: true,
 };
 
