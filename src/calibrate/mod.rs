@@ -209,30 +209,4 @@ mod tests {
         assert!(min_max.merge(&*parse("mse").unwrap().observer()).is_err());
         assert!(parse("mse").unwrap().observer().restore(serde_json::json!({"min": 1})).is_err());
     }
-
-    /// Not a test of numbers: prints nanoseconds per value. `cargo test --release observing_speed -- --ignored --nocapture`
-    #[test]
-    #[ignore = "a measurement"]
-    fn observing_speed() {
-        let values = normal(1 << 20, 1);
-        let relu: Vec<f32> = values.iter().map(|v| v.max(0.0)).collect();
-        for calibrator in examples() {
-            let mut observer = calibrator.observer();
-            let mut time = |values: &[f32]| {
-                let once = |_| {
-                    let start = std::time::Instant::now();
-                    observer.observe(values);
-                    start.elapsed().as_secs_f64() * 1e9 / values.len() as f64
-                };
-                (0..40).map(once).fold(f64::INFINITY, f64::min)
-            };
-            let (bell, relu, small) = (time(&values), time(&relu), time(&values[..2000]));
-            let start = std::time::Instant::now();
-            let range = observer.range();
-            let search = start.elapsed().as_secs_f64() * 1e3;
-            println!(
-                "{calibrator:18} bell {bell:.2} relu {relu:.2} small {small:.2} ns/value, range in {search:.2} ms {range:?}"
-            );
-        }
-    }
 }
