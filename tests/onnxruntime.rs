@@ -2,8 +2,9 @@
 
 use std::process::Command;
 
-use onnxpress::ir::{Tensor, text};
+use onnxpress::ir::{Model, Tensor, text};
 use onnxpress::onnx;
+use onnxpress::passes::{SimplifyOptions, simplify};
 use onnxpress::progress::Silent;
 use onnxpress::quantize::{self, QuantOptions};
 use onnxpress::runtime::{self, LoadOptions, Runtime};
@@ -61,6 +62,38 @@ fn what_the_built_in_runtime_cannot_run_another_does_where_none_is_named() {
     }
     let made = load(auto).unwrap().run(&inputs).unwrap();
     assert!((made[0].1.to_f32().unwrap()[0] + 1.0).abs() < 1e-6, "{:?}", made[0].1);
+}
+
+#[test]
+fn what_a_loop_hands_on_unchanged_is_lifted_out_of_it() {
+    let model = text::parse(
+        "<ir_version: 8, opset_import: [\"\" : 17]>
+         g (float[1,2] x) => (float[1,2] y, float[2,2] w_out, float[20,1,2] s, float[1,2] z)
+         <int64 turns = {20}, float[2,2] w = {0.5,-0.25,1,0.5}>
+         {
+            y, w_out, s = Loop (turns, , x, w)
+               <body: graph = step (int64 i, bool go, float[1,2] h, float[2,2] u) => (bool go, float[1,2] h_out, float[2,2] u_out, float[1,2] p)
+               { u_out = Identity (u)  p = MatMul (h, u)  h_out = Tanh (p) }>
+            z, kept, twice = Loop (turns, , x, x)
+               <body: graph = again (int64 i, bool go, float[1,2] h, float[1,2] k) => (bool go, float[1,2] h_out, float[1,2] k, float[1,2] k)
+               { h_out = Add (h, k) }>
+         }",
+    )
+    .unwrap();
+    let mut lifted = model.clone();
+    let options = SimplifyOptions { only: vec!["lift-loop-invariants".into()], ..SimplifyOptions::default() };
+    assert_eq!(simplify(&mut lifted, &options).unwrap().passes, [("lift-loop-invariants".to_string(), 1)]);
+    let of = |m: &Model| -> Vec<(usize, usize)> {
+        let loops = m.all_nodes().into_iter().filter(|n| m.node(*n).is("Loop"));
+        loops.map(|n| (m.node(n).inputs().len(), m.node(n).outputs().len())).collect()
+    };
+    assert_eq!((of(&model), of(&lifted)), (vec![(4, 3), (4, 3)], vec![(3, 2), (4, 3)]), "one is given twice: it stays");
+    let Some(runtime) = present() else { return };
+    let inputs = [("x".to_string(), Tensor::from_vec([1, 2], vec![1f32, -0.5]))];
+    let run = |m: &Model| runtime.load(m, &LoadOptions::for_run(m, &inputs)).unwrap().run(&inputs).unwrap();
+    for ((name, a), (same, b)) in run(&model).iter().zip(&run(&lifted)) {
+        assert_eq!((name, a.shape(), a.bytes()), (same, b.shape(), b.bytes()));
+    }
 }
 
 #[test]
