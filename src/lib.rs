@@ -70,6 +70,7 @@ pub mod mixed;
 pub mod onnx;
 pub mod ops;
 pub mod passes;
+mod patterns;
 pub mod pipeline;
 pub mod progress;
 pub mod prune;

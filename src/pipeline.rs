@@ -56,14 +56,15 @@ pub struct Optimize<'a> {
 }
 
 /// Data for all that is fitted, and those for the proof where they are others.
-#[derive(Default)]
 pub struct Data {
     pub calibration: Option<Dataset>,
     pub validation: Option<Dataset>,
 }
 
 impl Data {
-    fn validation(&self) -> Option<&Dataset> {
+    /// Those that prove.
+    #[must_use]
+    pub fn validation(&self) -> Option<&Dataset> {
         self.validation.as_ref().or(self.calibration.as_ref())
     }
 }

@@ -11,8 +11,9 @@ use crate::mixed::Promise;
 use crate::pipeline::{self, Ground};
 use crate::quantize::Format;
 use crate::runtime::{self, AUTO};
+use crate::validate::Missed;
 use crate::validate::latency::LatencyOptions;
-use crate::{onnx, quantize, validate};
+use crate::{onnx, quantize, report, validate};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -70,7 +71,7 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
         }
         return Ok(Done::Well);
     };
-    let report = quantize::apply(&mut model, &plan)?;
+    let applied = quantize::apply(&mut model, &plan)?;
     onnx::emit(&model, path)?;
     let format = options.effective_format();
     let stored = if format == Format::Half { "f16" } else { options.weights.name() };
@@ -78,7 +79,7 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
     for (node, reason) in plan.kept() {
         say!("  keep {} ({}): {reason}", node.node, node.op_type);
     }
-    for line in plan.notes.iter().chain(&report.opset) {
+    for line in plan.notes.iter().chain(&applied.opset) {
         say!("  {line}");
     }
     if let Some(recovered) = recovered {
@@ -92,10 +93,10 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
     let (original, written) = (pipeline::load(&args.model)?, onnx::load(path)?);
     let inputs = data.batch(0)?.inputs;
     let latency = validate::time(&original, &written, &inputs, runtime, 1, &LatencyOptions::default())?;
-    let (got, low, high) = (latency.speedup, latency.speedup_low, latency.speedup_high);
-    say!("  {got:.2}× in {}, 1 thread, {} interleaved runs ({low:.2} … {high:.2})", latency.runtime, latency.runs);
-    if got < least {
-        say!("  missed    --min-speedup {least:.2}×: it is {got:.2}×");
+    say!("  {}", report::speedup(&latency));
+    if latency.speedup < least {
+        let missed = Missed { gate: "min-speedup", wanted: least, got: latency.speedup };
+        say!("  {}", report::miss(&missed));
         return Ok(Done::GateMissed);
     }
     Ok(Done::Well)

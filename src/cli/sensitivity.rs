@@ -49,14 +49,12 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
         return pruned(args, bars);
     }
     let (mut model, _) = pipeline::load_simplified(&args.model, &args.quant.simplify()?)?;
-    let calibration = args.data.data.as_ref().map(|spec| args.data.open(spec, &model)).transpose()?;
-    let eval = args.eval.as_ref().map(|spec| args.data.open(spec, &model)).transpose()?;
+    let data = args.data.both(args.eval.as_ref(), &model)?;
     let named = args.runtime.as_deref();
     let calibrates = named.unwrap_or(AUTO);
-    let source = range_source(args.ranges.as_ref(), calibration.as_ref(), calibrates, &args.quant)?;
+    let source = range_source(args.ranges.as_ref(), data.calibration.as_ref(), calibrates, &args.quant)?;
     let plan = pipeline::decide(&mut model, &args.quant.options()?, source, bars)?.plan;
-    let dataset = eval.as_ref().or(calibration.as_ref());
-    let dataset = dataset.ok_or_else(|| Error::usage("the damage is measured on --data or --eval"))?;
+    let dataset = data.validation().ok_or_else(|| Error::usage("the damage is measured on --data or --eval"))?;
     let measures = named.map_or_else(|| Ok(runtime::closest_to(&args.quant.target)), runtime::find)?;
     let subject = Subject::new(&model, (dataset, measures), bars)?;
     let found = mixed::sensitivity(&subject, &plan)?;

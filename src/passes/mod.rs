@@ -28,6 +28,7 @@ pub use pass::{Outcome, Pass, PassReport, Refusal, for_each};
 pub use simplify::{LeftOut, SimplifyOptions, SimplifyReport, simplify};
 pub(crate) use specialize::drop_shapes;
 pub use specialize::{Specialize, declare_outputs, specialize};
+pub(crate) use tidy::merge_initializers::Seen;
 
 /// Passes that reach the same in several ways: where one is left out, another does its work.
 #[rustfmt::skip]

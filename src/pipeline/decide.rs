@@ -202,12 +202,7 @@ fn once<'a>(
 
 /// The plan with the ranges of a file.
 fn from_file(model: &Model, path: &Path, values: &[String], options: &QuantOptions) -> Result<QuantPlan> {
-    let asked = [
-        ("--smooth on", options.smooth),
-        ("--bias-correction on", options.bias_correction),
-        ("--tune latency", options.tune),
-    ];
-    if let Some((flag, _)) = asked.iter().find(|(_, switch)| *switch == Switch::On) {
+    if let Some(flag) = options.insists_on_data() {
         return Err(Error::usage(format!("{flag} looks at data, not at ranges: give --data")).in_file(path));
     }
     let ranges = Ranges::load(path)?;

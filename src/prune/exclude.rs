@@ -3,8 +3,9 @@
 use regex::Regex;
 
 use super::options::PruneOptions;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::ir::{Model, NodeId, Use, ValueId};
+use crate::patterns::{compile, excluded};
 use crate::recover::{Bound, Bounds};
 
 /// What `--exclude` names.
@@ -14,15 +15,12 @@ impl Exclude {
     /// # Errors
     /// Usage, for what is no regular expression.
     pub fn of(options: &PruneOptions) -> Result<Self> {
-        let wrong = |p: &str, e| Error::usage(format!("--exclude \"{p}\" is no regular expression: {e}"));
-        let regex = |p: &String| Regex::new(p).map_err(|e| wrong(p, e));
-        Ok(Exclude(options.exclude.iter().map(regex).collect::<Result<_>>()?))
+        Ok(Exclude(compile("--exclude", &options.exclude)?))
     }
 
     /// Why the node keeps its weights.
     pub fn node(&self, model: &Model, id: NodeId) -> Option<String> {
-        let label = model.node_label(id);
-        self.0.iter().find(|r| r.is_match(label)).map(|r| format!("--exclude {r}"))
+        excluded(&self.0, model.node_label(id))
     }
 
     /// Why a constant stays as it is: one of the nodes that read it is left out.

@@ -1,6 +1,6 @@
 //! Carries out a plan.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -14,9 +14,9 @@ use super::{
     weight_only,
 };
 use crate::error::{Error, Result};
-use crate::ir::{DType, GraphEdit, Model, Tensor, ValueId};
+use crate::ir::{GraphEdit, Model, Tensor, ValueId};
 use crate::ops::{self, QuantRule};
-use crate::passes::opset;
+use crate::passes::{Seen, opset};
 use crate::target;
 
 /// Q/DQ per axis is of opset 13; everything else that is written here is older.
@@ -272,18 +272,11 @@ fn weights_of(model: &Model, plan: &QuantPlan) -> usize {
 /// Makes one of equal weights among the initializers from number `first` on: a weight that several nodes read becomes integers for each
 /// of them, whose scales may differ with what they read and add.
 fn store_once(edit: &mut GraphEdit, first: usize) {
-    let mut kinds: HashMap<(DType, Vec<usize>), Vec<ValueId>> = HashMap::new();
+    let mut seen = Seen::default();
     let added = edit.graph(edit.main()).initializers().to_vec().split_off(first);
     for v in added {
-        let Some(tensor) = edit.value(v).initializer().filter(|t| t.rank() >= 2) else { continue };
-        let alike = kinds.entry((tensor.dtype(), tensor.shape().to_vec())).or_default();
-        let content = |v: ValueId| edit.value(v).initializer().map(Tensor::bytes);
-        match alike.iter().copied().find(|other| content(*other) == Some(tensor.bytes())) {
-            Some(other) => {
-                edit.replace_node_uses(v, other);
-                edit.remove_value(v);
-            }
-            None => alike.push(v),
+        if edit.value(v).initializer().is_some_and(|t| t.rank() >= 2) {
+            seen.merge(edit, v);
         }
     }
 }

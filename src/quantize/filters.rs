@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use regex::Regex;
 
 use super::options::QuantOptions;
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::patterns::{compile, excluded};
 
 /// The node filters of the options, compiled.
 pub(super) struct Filters<'a> {
@@ -33,7 +34,7 @@ impl<'a> Filters<'a> {
 
     /// The flag by which a node stays as it is.
     pub fn excludes(&self, name: &str) -> Option<String> {
-        self.exclude.iter().find(|r| r.is_match(name)).map(|r| format!("--exclude {r}"))
+        excluded(&self.exclude, name)
     }
 
     /// Why a node is out; `None`: it is in.
@@ -57,12 +58,6 @@ impl<'a> Filters<'a> {
     pub fn insists(&self, name: &str, op_type: &str) -> bool {
         self.include.iter().any(|r| r.is_match(name)) || self.op_types.iter().any(|t| t == op_type)
     }
-}
-
-fn compile(flag: &str, patterns: &[String]) -> Result<Vec<Regex>> {
-    let one =
-        |p: &String| Regex::new(p).map_err(|e| Error::usage(format!("{flag} \"{p}\" is no regular expression: {e}")));
-    patterns.iter().map(one).collect()
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What the forms hold of what is asked for: where that contradicts itself it is an error, where it is stored as something else a note.
 
-use super::options::{Activations, Format, Granularity, QuantOptions, Switch, Weights};
+use super::options::{Activations, Format, Granularity, QuantOptions, Weights};
 use super::params::QType;
 use super::storage;
 use crate::error::{Error, Result};
@@ -19,12 +19,8 @@ pub(super) fn check(options: &QuantOptions, preset: &Preset) -> Result<()> {
         format!("the {format} form finds u8 at every call: leave --activations {} out", options.activations)
     } else if format == Format::Half && other_weights {
         format!("--activations f16 makes weights float16, too: leave --weights {} out", options.weights)
-    } else if options.smooth == Switch::On && !computes {
-        format!("--smooth on is for activations with scales; the {format} form has none")
-    } else if options.bias_correction == Switch::On && !computes {
-        format!("--bias-correction on is for activations with scales; the {format} form has none")
-    } else if options.tune == Switch::On && !computes {
-        format!("--tune latency is for activations with scales; the {format} form has none")
+    } else if let Some(flag) = options.insists_on_data().filter(|_| !computes) {
+        format!("{flag} is for activations with scales; the {format} form has none")
     } else {
         return Ok(());
     };
@@ -67,6 +63,7 @@ pub(super) fn stored_otherwise(options: &mut QuantOptions, preset: &Preset) -> V
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::quantize::Switch;
     use crate::target;
 
     #[test]

@@ -275,6 +275,16 @@ impl QuantOptions {
         if alone { Format::WeightOnly } else { self.format }
     }
 
+    /// The flag that insists on what is found by running activations with scales, if one does.
+    pub fn insists_on_data(&self) -> Option<&'static str> {
+        let flags = [
+            ("--smooth on", self.smooth),
+            ("--bias-correction on", self.bias_correction),
+            ("--tune latency", self.tune),
+        ];
+        flags.into_iter().find(|(_, switch)| *switch == Switch::On).map(|(flag, _)| flag)
+    }
+
     /// What numbers become: `int8`, or what weights, or weights and activations, are named in types of other widths.
     pub fn types(&self) -> String {
         let (weights, activations) = (self.weights.name(), self.activations.name());

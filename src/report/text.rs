@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::Report;
 use crate::validate::accuracy::EXACT_DB;
+use crate::validate::latency::Latency;
 use crate::validate::ran::Ran;
 use crate::validate::size::Size;
 use crate::validate::{Missed, Validation};
@@ -172,7 +173,6 @@ pub fn comparison(v: &Validation, missed: &[Missed]) -> String {
     if v.random_data {
         out += "    the inputs are made up: accuracy on them means nothing\n";
     }
-    let percent = |x: f64| format!("{:.1} %", 100.0 * x);
     let agreement = v.agreement().map_or(String::new(), |a| format!("   agreement {}", percent(a)));
     if let Some(task) = &v.task {
         for (what, p) in [("top-1", Some(task.top1)), ("top-5", task.top5)] {
@@ -206,21 +206,35 @@ pub fn comparison(v: &Validation, missed: &[Missed]) -> String {
         let _ = writeln!(out, "    {:<9} {db:>10}    cosine {:.5}{agreement}{node}", "SQNR", o.cosine);
     }
     if let Some(l) = &v.latency {
-        let threads = if l.threads == 1 { "1 thread".to_string() } else { format!("{} threads", l.threads) };
-        let how = format!(
-            "{:.2}× in {}, {threads}, {} interleaved runs ({:.2} … {:.2})",
-            l.speedup, l.runtime, l.runs, l.speedup_low, l.speedup_high
-        );
+        let how = speedup(l);
         let ms = |x: f64| format!("{x:.2} ms");
         line(&mut out, "latency", &ms(l.original.median_ms), &ms(l.rewritten.median_ms), &how);
     }
     for m in missed {
-        let (wanted, got) = match m.gate {
-            "max-drop" => (percent(m.wanted), percent(m.got)),
-            "min-sqnr" => (format!("{:.1} dB", m.wanted), format!("{:.1} dB", m.got)),
-            _ => (format!("{:.2}×", m.wanted), format!("{:.2}×", m.got)),
-        };
-        let _ = writeln!(out, "    missed    --{} {wanted}: it is {got}", m.gate);
+        let _ = writeln!(out, "    {}", miss(m));
     }
     out
+}
+
+/// How much faster, where, and how sure that is.
+pub fn speedup(l: &Latency) -> String {
+    let threads = if l.threads == 1 { "1 thread".to_string() } else { format!("{} threads", l.threads) };
+    format!(
+        "{:.2}× in {}, {threads}, {} interleaved runs ({:.2} … {:.2})",
+        l.speedup, l.runtime, l.runs, l.speedup_low, l.speedup_high
+    )
+}
+
+/// A demand that was not met, and what there is.
+pub fn miss(m: &Missed) -> String {
+    let of = |x: f64| match m.gate {
+        "max-drop" => percent(x),
+        "min-sqnr" => format!("{x:.1} dB"),
+        _ => format!("{x:.2}×"),
+    };
+    format!("missed    --{} {}: it is {}", m.gate, of(m.wanted), of(m.got))
+}
+
+fn percent(x: f64) -> String {
+    format!("{:.1} %", 100.0 * x)
 }

@@ -1,26 +1,46 @@
 //! How far what two runs gave lies apart.
 
 /// Numbers beyond this, the end of float16, mask what is not to be chosen: as they stand, they would drown all others.
-const MASK: f32 = 65_504.0;
+pub const MASK: f32 = 65_504.0;
 
-/// Whether `x` masks, and still does.
-#[must_use]
-pub fn is_mask(x: f32, y: f32) -> bool {
-    x == y && x.abs() >= MASK
+/// What a number and what became of it tell.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Pair {
+    /// Both are finite.
+    Numbers(f64, f64),
+    /// Nothing: a mask that stayed, or what was no number, as attention leaves it behind the end of a sequence.
+    Nothing,
+    /// A finite number became none, or an infinity did not stay.
+    Broken,
 }
 
-/// Σ x² and Σ (x − y)² over the pairs of which both are finite, but for masks. The second is infinite where a finite number became none, or an
-/// infinity did not stay. What was no number, as attention leaves it behind the end of a sequence, is nothing to keep.
+impl Pair {
+    #[must_use]
+    pub fn of(x: f32, y: f32) -> Self {
+        if x == y && x.abs() >= MASK {
+            Pair::Nothing
+        } else if x.is_finite() && y.is_finite() {
+            Pair::Numbers(f64::from(x), f64::from(y))
+        } else if x.is_nan() || x == y {
+            Pair::Nothing
+        } else {
+            Pair::Broken
+        }
+    }
+}
+
+/// Σ x² and Σ (x − y)² over the pairs of numbers; the second is infinite where one broke.
 #[must_use]
 pub fn apart(x: &[f32], y: &[f32]) -> (f64, f64) {
     let (mut energy, mut error) = (0f64, 0f64);
-    for (x, y) in x.iter().zip(y).filter(|(x, y)| !is_mask(**x, **y)) {
-        if x.is_finite() && y.is_finite() {
-            let (x, e) = (f64::from(*x), f64::from(*x) - f64::from(*y));
-            energy += x * x;
-            error += e * e;
-        } else if !x.is_nan() && x != y {
-            error = f64::INFINITY;
+    for (x, y) in x.iter().zip(y) {
+        match Pair::of(*x, *y) {
+            Pair::Numbers(x, y) => {
+                energy += x * x;
+                error += (x - y) * (x - y);
+            }
+            Pair::Nothing => {}
+            Pair::Broken => error = f64::INFINITY,
         }
     }
     (energy, error)

@@ -25,7 +25,7 @@ mod weights;
 
 use std::collections::BTreeMap;
 
-pub use apart::{apart, is_mask};
+pub use apart::{MASK, Pair, apart};
 pub use deciding::deciding_inputs;
 pub use kernels::Kernel;
 pub use shaped::Shaped;

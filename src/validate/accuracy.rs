@@ -1,6 +1,6 @@
 //! How far outputs moved, in streaming sums: memory does not grow with the data.
 //!
-//! With r the original's output and q the rewritten one's, over all elements of all samples but masks that stayed ([`is_mask`]):
+//! With r the original's output and q the rewritten one's, over all elements of all samples that tell something ([`Pair`]):
 //!
 //! ```text
 //! SQNR = 10·log10(Σr² / Σ(r−q)²) dB        cosine = Σrq / √(Σr²·Σq²)
@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::paired::{Paired, Table};
 use crate::ir::Tensor;
-use crate::runtime::is_mask;
+use crate::runtime::Pair;
 
 /// What is reported instead of an infinite SQNR, where nothing differs.
 pub const EXACT_DB: f64 = 200.0;
@@ -37,15 +37,14 @@ impl Sums {
     pub fn add(&mut self, r: &[f32], q: &[f32]) {
         for (r, q) in r.iter().zip(q) {
             self.count += 1;
-            if is_mask(*r, *q) {
-                continue;
-            }
-            let (r, q) = (f64::from(*r), f64::from(*q));
-            if !r.is_finite() || !q.is_finite() {
-                // What the original leaves undefined, as attention does behind the end of a sequence, is nothing to keep.
-                self.broken += u64::from(!r.is_nan() && r != q);
-                continue;
-            }
+            let (r, q) = match Pair::of(*r, *q) {
+                Pair::Numbers(r, q) => (r, q),
+                Pair::Nothing => continue,
+                Pair::Broken => {
+                    self.broken += 1;
+                    continue;
+                }
+            };
             let e = (r - q).abs();
             self.rr += r * r;
             self.qq += q * q;

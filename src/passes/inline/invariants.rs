@@ -9,7 +9,7 @@
 //! No match where the value is handed on through more than Identity, where the body gives it a second time, and where the Loop would be left
 //! without an output.
 
-use super::{INVARIANTS, hand_over};
+use super::{INVARIANTS, hand_over, unwrapped};
 use crate::error::Result;
 use crate::ir::{Attr, GraphEdit, GraphId, Model, NodeId, Use, ValueId};
 use crate::passes::{Outcome, PassReport, for_each};
@@ -35,13 +35,9 @@ fn invariant(model: &Model, node: NodeId, body: GraphId) -> Option<(usize, Value
     }
     let stays = |index: &usize| {
         let given = graph.inputs()[index + 2];
-        let mut made = graph.outputs()[index + 1];
-        while let Some(step) = model.producer(made).filter(|s| model.node(*s).is("Identity")) {
-            let Some(x) = model.node(step).input(0) else { return false };
-            made = x;
-        }
+        let made = unwrapped(model, graph.outputs()[index + 1]);
         let own = Use::Output { graph: body, index: index + 1 };
-        made == given && model.uses(given).iter().all(|u| matches!(u, Use::Node { .. }) || *u == own)
+        made == Some(given) && model.uses(given).iter().all(|u| matches!(u, Use::Node { .. }) || *u == own)
     };
     let index = (0..carried).find(stays)?;
     Some((index, n.input(index + 2)?))

@@ -15,7 +15,7 @@
 use std::collections::HashMap;
 
 use super::copy::Copy;
-use super::{LOOPS, hand_over};
+use super::{LOOPS, hand_over, unwrapped};
 use crate::error::Result;
 use crate::ir::{Attr, DType, GraphEdit, GraphId, Model, NewNode, NodeId, Place, Tensor, ValueId};
 use crate::passes::{Outcome, PassReport, for_each};
@@ -86,10 +86,7 @@ fn flag(model: &Model, value: ValueId) -> Option<bool> {
 
 /// Whether the loop goes on after a turn, where that is constant or the condition is handed on.
 fn goes_on(model: &Model, given: Option<ValueId>, made: Option<ValueId>) -> Option<bool> {
-    let mut value = made?;
-    while let Some(node) = model.producer(value).filter(|n| model.node(*n).is("Identity")) {
-        value = model.node(node).input(0)?;
-    }
+    let value = unwrapped(model, made?)?;
     if Some(value) == given { Some(true) } else { flag(model, value) }
 }
 

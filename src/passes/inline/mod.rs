@@ -10,7 +10,7 @@ pub use branches::inline_branches;
 pub use functions::inline_functions;
 
 use super::{Pass, PassReport};
-use crate::ir::{GraphEdit, NewNode, NodeId, Place, ValueId};
+use crate::ir::{GraphEdit, Model, NewNode, NodeId, Place, ValueId};
 
 pub(super) const FUNCTIONS: Pass = Pass {
     name: "inline-functions",
@@ -39,6 +39,14 @@ pub(super) const LOOPS: Pass = Pass {
     run: loops::inline_loops,
     exact: true,
 };
+
+/// What `value` is behind any Identity; `None` where one reads nothing.
+fn unwrapped(model: &Model, mut value: ValueId) -> Option<ValueId> {
+    while let Some(step) = model.producer(value).filter(|s| model.node(*s).is("Identity")) {
+        value = model.node(step).input(0)?;
+    }
+    Some(value)
+}
 
 /// Readers of an output of `node` read `value`; a graph output that `value` cannot be is made by an Identity.
 fn hand_over(edit: &mut GraphEdit, node: NodeId, output: usize, value: ValueId) {

@@ -19,7 +19,24 @@ pub(in crate::passes) const PASS: Pass =
 
 /// Initializers that may stand for others, by dtype, shape and a few of the bytes: hashing all of a large
 /// weight takes longer than comparing the few that agree so far.
-type Seen = HashMap<(DType, Vec<usize>, Vec<u8>), Vec<ValueId>>;
+#[derive(Debug, Clone, Default)]
+pub struct Seen(HashMap<(DType, Vec<usize>, Vec<u8>), Vec<ValueId>>);
+
+impl Seen {
+    /// Lets one of equal content that was seen before stand for the initializer; whether there is one. Else it is seen from now on.
+    pub fn merge(&mut self, edit: &mut GraphEdit, value: ValueId) -> bool {
+        let Some(tensor) = edit.value(value).initializer() else { return false };
+        let alike = self.0.entry(key(tensor)).or_default();
+        let content = |v: ValueId| edit.value(v).initializer().map(Tensor::bytes);
+        let Some(first) = alike.iter().copied().find(|v| content(*v) == Some(tensor.bytes())) else {
+            alike.push(value);
+            return false;
+        };
+        edit.replace_node_uses(value, first);
+        edit.remove_value(value);
+        true
+    }
+}
 
 fn key(tensor: &Tensor) -> (DType, Vec<usize>, Vec<u8>) {
     let bytes = tensor.bytes();
@@ -36,7 +53,7 @@ fn run(edit: &mut GraphEdit) -> Result<PassReport> {
         .cloned()
         .collect();
     let mut merged = 0;
-    walk(edit, edit.main(), &Seen::new(), &annotated, &mut merged);
+    walk(edit, edit.main(), &Seen::default(), &annotated, &mut merged);
     Ok(PassReport::applied(merged))
 }
 
@@ -45,19 +62,9 @@ fn walk(edit: &mut GraphEdit, graph: GraphId, outer: &Seen, annotated: &BTreeSet
     for value in edit.graph(graph).initializers().to_vec() {
         let v = edit.value(value);
         let plain = matches!(v.origin(), Origin::Initializer(_)) && !annotated.contains(v.name());
-        let Some(tensor) = v.initializer().filter(|t| plain && t.strings().is_none()) else { continue };
-        if edit.is_output(value) || is_quantization_parameter(edit, value) {
-            continue;
-        }
-        let alike = seen.entry(key(tensor)).or_default();
-        let content = |v: ValueId| edit.value(v).initializer().map(Tensor::bytes);
-        match alike.iter().copied().find(|v| content(*v) == Some(tensor.bytes())) {
-            Some(first) => {
-                edit.replace_node_uses(value, first);
-                edit.remove_value(value);
-                *merged += 1;
-            }
-            None => alike.push(value),
+        let numbers = v.initializer().is_some_and(|t| plain && t.strings().is_none());
+        if numbers && !edit.is_output(value) && !is_quantization_parameter(edit, value) {
+            *merged += usize::from(seen.merge(edit, value));
         }
     }
     let nested: Vec<GraphId> =

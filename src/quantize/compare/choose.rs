@@ -105,12 +105,14 @@ fn tried(
     }
     let mut plans: Vec<QuantPlan> =
         all.iter().map(|ranges| plan(model, Some(ranges), options)).collect::<Result<_>>()?;
-    let wanted = match options.bias_correction {
-        Switch::Auto => choice && samples.apart(),
-        switch => switch == Switch::On,
+    let (wanted, worth) = match options.bias_correction {
+        Switch::Auto => (choice && samples.apart(), WORTH),
+        Switch::On => (true, f64::NEG_INFINITY),
+        Switch::Off => (false, WORTH),
     };
     let corrects = wanted && correct(ground, &mut plans, &spread(&samples.fit, BIASES * count))?;
-    let worth = if options.bias_correction == Switch::On { f64::NEG_INFINITY } else { WORTH };
+    // What they must bring.
+    let corrects = corrects.then_some(worth);
     let mut scores = judge.scores(&plans.iter().collect::<Vec<_>>())?;
     for score in &scores {
         tracing::debug!("a plan reaches {:.2} dB, SQNR {:.2} dB", score.score, score.sqnr);
@@ -118,7 +120,7 @@ fn tried(
     let best = (0..plans.len()).max_by(|a, b| scores[*a].score.total_cmp(&scores[*b].score).then(b.cmp(a)));
     let best = best.ok_or_else(|| Error::internal("no plan was made"))?;
     let (mut plan, ranges, mut score) = (plans.swap_remove(best), all.swap_remove(best), scores.swap_remove(best));
-    if corrects {
+    if let Some(worth) = corrects {
         let plain = uncorrected(&plan);
         let without = judge.scores(&[&plain])?.remove(0);
         tracing::debug!("the plan reaches {:.2} dB without its corrections", without.score);
@@ -142,7 +144,7 @@ fn tried(
     let by_data = algorithm::find(&options.algorithm)?.by_data;
     if matches!(by_data, ByData::WherePays | ByData::Always) {
         let fitted = spread(&samples.fit, BIASES * count);
-        let rounded = rounded(ground, &plan, (&fitted, corrects, worth), &judge)?;
+        let rounded = rounded(ground, &plan, (&fitted, corrects), &judge)?;
         let worth = if options.weights_are_narrow() { 0.0 } else { WORTH };
         (plan, score) = match rounded {
             // Few bits leave more to gain than to overfit.
@@ -187,7 +189,7 @@ fn candidates(
 fn rounded(
     ground: Ground,
     plan: &QuantPlan,
-    (batches, corrects, worth): (&[usize], bool, f64),
+    (batches, corrects): (&[usize], Option<f64>),
     judge: &Judge,
 ) -> Result<Option<(QuantPlan, Score)>> {
     if plan.options.weights_are_narrow() {
@@ -203,7 +205,7 @@ fn rounded(
         return Ok(None);
     }
     let mut plans = vec![uncorrected(&rounding::with_weights(plan, &weights))];
-    if corrects {
+    if corrects.is_some() {
         plans.push(plans[0].clone());
         correct(ground, &mut plans[1..], batches)?;
     }
@@ -211,8 +213,8 @@ fn rounded(
     for score in &scores {
         tracing::debug!("with weights rounded by data it reaches {:.2} dB", score.score);
     }
-    let best = plans.len() - 1;
-    let best = if best > 0 && scores[best].score < scores[0].score + worth { 0 } else { best };
+    let pays = |worth: f64| scores[1].score >= scores[0].score + worth;
+    let best = usize::from(corrects.is_some_and(pays));
     let (mut plan, score) = (plans.swap_remove(best), scores.swap_remove(best));
     plan.notes.push(format!("{} weights rounded by GPTQ", weights.len()));
     Ok(Some((plan, score)))

@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::ir::Tensor;
 use crate::progress::Silent;
 use crate::quantize::plan::QuantPlan;
-use crate::runtime::{Shaped, apart};
+use crate::runtime::{MASK, Shaped, apart};
 
 /// The float outputs of a few batches.
 pub struct Judge<'a> {
@@ -26,9 +26,6 @@ pub struct Judge<'a> {
 
 /// What stands for an infinite ratio, in dB.
 const EXACT: f64 = 200.0;
-
-/// Below this norm nothing is masked.
-const MASKED: f64 = 65_504.0;
 
 /// Norm of each output, and distance from it.
 pub(super) type Distances = Vec<Option<(f64, f64)>>;
@@ -74,7 +71,7 @@ pub(super) fn distances(a: &Tensor, b: &Tensor) -> Option<(f64, f64)> {
     }
     let (norm, distance) = (power(&x).sqrt(), squared_distance(&x, &y).sqrt());
     // Without NaN, infinities and masks, the quick sums are right.
-    if norm < MASKED && distance.is_finite() {
+    if norm < f64::from(MASK) && distance.is_finite() {
         return Some((norm, distance));
     }
     let (energy, error) = apart(&x, &y);
