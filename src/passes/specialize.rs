@@ -11,6 +11,7 @@
 //! by inference. What follows from constants (shapes, decided branches) is then folded by the passes.
 
 use crate::error::{Error, Result};
+use crate::ir::tensor::element_count;
 use crate::ir::{Dim, GraphEdit, Model, Tensor, TensorType, Type, ValueId};
 use crate::ops::from_i64;
 
@@ -28,6 +29,9 @@ pub struct Specialize {
     /// Values that are the outputs now; none: the outputs stay.
     pub outputs: Vec<String>,
 }
+
+/// Elements of an input that becomes a constant, at most.
+const FROZEN: usize = 16 << 20;
 
 /// Fixes in `model` what `wanted` says.
 ///
@@ -89,8 +93,9 @@ fn named(model: &Model, name: &str) -> Result<ValueId> {
     })
 }
 
+/// The input of that name, with a default or without.
 fn input(model: &Model, name: &str) -> Result<ValueId> {
-    let inputs = model.user_inputs();
+    let inputs = model.graph(model.main()).inputs();
     inputs.iter().find(|v| model.name(**v) == name).copied().ok_or_else(|| {
         let names: Vec<_> = inputs.iter().map(|v| model.name(*v)).collect();
         Error::usage(format!("there is no input \"{name}\"; there are {}", names.join(", ")))
@@ -165,7 +170,8 @@ fn value(declared: &TensorType, name: &str, text: &str) -> Result<Tensor> {
         (None, None) if words.len() == 1 => vec![],
         _ => return Err(refused("its sizes are open: fix them by --shape")),
     };
-    let count: usize = shape.iter().product();
+    let count =
+        element_count(&shape).filter(|n| *n <= FROZEN).ok_or_else(|| refused("that is too large a constant"))?;
     let words = match words.len() {
         1 => vec![words[0]; count],
         n if n == count => words,
@@ -249,6 +255,10 @@ mod tests {
             said(Specialize { shapes: pair("z", vec![3]), ..Default::default() }),
             "there is no input \"z\"; there are x, k, flags"
         );
+        let large = "<ir_version: 8, opset_import: [\"\" : 17]> g (float[1099511627776,1099511627776] x) => (float[N] y) { y = Relu (x) }";
+        let freeze_large = Specialize { freeze: pair("x", "1".into()), ..Default::default() };
+        let error = specialize(&mut text::parse(large).unwrap(), &freeze_large).unwrap_err();
+        assert!(error.to_string().starts_with("--freeze x=1: that is too large a constant"), "{error}");
         let freeze =
             |name: &str, text: &str| said(Specialize { freeze: pair(name, text.into()), ..Default::default() });
         assert_eq!(freeze("k", "1.5"), "--freeze k=1.5: that is no value of its type; the model declares int64");

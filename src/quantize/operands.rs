@@ -17,6 +17,9 @@ pub(super) struct Contraction<'m> {
     pub groups: usize,
 }
 
+/// Of a weight that is an input of the model, too.
+const OVERRIDDEN: &str = "its weight is an input whose default a caller may override: freeze-inputs makes it constant";
+
 /// The contraction that a node is, or why it is none that can be quantized.
 pub(super) fn contraction(model: &Model, id: NodeId) -> Result<Contraction<'_>, String> {
     let node = model.node(id);
@@ -29,6 +32,7 @@ pub(super) fn contraction(model: &Model, id: NodeId) -> Result<Contraction<'_>, 
     let Some(tensor) = model.constant(w) else {
         let why = match model.value(w).sparse_initializer() {
             Some(_) => "its weight is a sparse initializer, whose zeros take no room as they are",
+            None if model.value(w).initializer().is_some() => OVERRIDDEN,
             None if both_activations => "a product of two activations",
             None => "its weight is computed at run time",
         };
