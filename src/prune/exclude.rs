@@ -5,6 +5,7 @@ use regex::Regex;
 use super::options::PruneOptions;
 use crate::error::Result;
 use crate::ir::{Model, NodeId, Use, ValueId};
+use crate::ops::{self, QuantRule};
 use crate::patterns::{compile, excluded};
 use crate::recover::{Bound, Bounds};
 
@@ -23,18 +24,35 @@ impl Exclude {
         excluded(&self.0, model.node_label(id))
     }
 
-    /// Why a constant stays as it is: one of the nodes that read it is left out.
+    /// Why a constant stays as it is: one of the nodes that read it, as it is or in another arrangement, is left out.
     pub fn constant(&self, model: &Model, value: ValueId) -> Option<String> {
-        let reader = |u: &Use| match u {
-            Use::Node { node, .. } => self.node(model, *node),
+        model.constant(value).and_then(|_| self.reader(model, value))
+    }
+
+    fn reader(&self, model: &Model, value: ValueId) -> Option<String> {
+        let why = |u: &Use| match u {
+            Use::Node { node, .. } => self
+                .node(model, *node)
+                .or_else(|| rearranged(model, *node, value).and_then(|made| self.reader(model, made))),
             Use::Output { .. } => None,
         };
-        model.constant(value).and_then(|_| model.uses(value).iter().find_map(reader))
+        model.uses(value).iter().find_map(why)
     }
 
     /// The constants of the nodes that are left out, which are not trained.
     pub fn bounds(&self, model: &Model) -> Bounds {
         let read = model.all_nodes().into_iter().flat_map(|n| model.node(n).inputs().iter().flatten());
         read.filter_map(|v| Some((*v, Bound::Fixed(Some(self.constant(model, *v)?))))).collect()
+    }
+}
+
+/// The output of a node that only rearranges `value`.
+fn rearranged(model: &Model, id: NodeId, value: ValueId) -> Option<ValueId> {
+    let node = model.node(id);
+    match ops::of(node).map(|op| op.quant) {
+        Some(QuantRule::PassThrough { inputs, clamp: None }) if inputs(node) == [0] && node.input(0) == Some(value) => {
+            node.output(0)
+        }
+        _ => None,
     }
 }

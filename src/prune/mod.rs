@@ -6,7 +6,7 @@
 //!
 //! A criterion scores every weight, from the weights alone or from data; the lowest scores become zero, over the whole model
 //! or tensor by tensor, anywhere or in a [`Pattern`]. An algorithm says what becomes of the weights that stay. Zeros are stored
-//! dense, or as `sparse_initializer` where asked and smaller.
+//! dense, or as `sparse_initializer` where asked and smaller. Whole channels and heads go out of the graph ([`channel`]).
 
 pub mod algorithm;
 mod apply;

@@ -1,4 +1,5 @@
-//! The weights that may go: constants that a contraction sums over, each once, in graph order; then those that it reads in another form.
+//! The weights that may go: constants that a contraction or a recurrent layer sums over, each once, in graph order; then those that it reads
+//! in another form.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +8,7 @@ use super::mask;
 use super::options::PruneOptions;
 use super::plan::TensorPlan;
 use crate::error::{Error, Result};
-use crate::ir::{Function, Model, Node, NodeId, ValueId};
+use crate::ir::{Function, Model, Node, NodeId, Tensor, ValueId};
 use crate::ops::{self, QuantRule};
 
 /// All of them, with the reason for those that keep their weights.
@@ -17,17 +18,12 @@ pub(super) fn listed(model: &Model, options: &PruneOptions) -> Result<Vec<Tensor
     let mut list = Vec::new();
     let (plain, hidden): (Vec<Weight>, Vec<Weight>) = weights(model).into_iter().partition(|w| w.hidden.is_none());
     for Weight { node: id, value, hidden } in plain.into_iter().chain(hidden) {
-        let Some(t) = model.constant(value) else { continue };
+        let Some(t) = model.constant(value).or(model.value(value).initializer()) else { continue };
         if t.rank() < 2 || !seen.insert(value) {
             continue;
         }
         let node = model.node(id);
-        // The summed axis is the other one of the first (convolution) or last (product) two.
-        let channel = match ops::of(node).map(|op| op.quant) {
-            Some(QuantRule::Weighted { channel_axis, .. }) => channel_axis(node, t.rank()),
-            _ => 0,
-        };
-        let axis = if channel == 0 { 1 } else { channel - 1 };
+        let (channel, axis) = axes(node, t.rank());
         let kept = match exclude.constant(model, value).or(hidden) {
             Some(why) => Some(why),
             None if !t.dtype().is_float() => Some(format!("its weight is {}", t.dtype())),
@@ -50,6 +46,20 @@ pub(super) fn listed(model: &Model, options: &PruneOptions) -> Result<Vec<Tensor
     }
     refuse_unchanged(model, &list)?;
     Ok(list)
+}
+
+/// The axis of the outputs and that which is summed over, of a weight of this rank.
+fn axes(node: &Node, rank: usize) -> (usize, usize) {
+    match ops::of(node).map(|op| op.quant) {
+        // The other one of the first (convolution) or last (product) two.
+        Some(QuantRule::Weighted { channel_axis, .. }) => match channel_axis(node, rank) {
+            0 => (0, 1),
+            channel => (channel, channel - 1),
+        },
+        // [directions, gates, inputs]
+        Some(QuantRule::Recurrent) if rank == 3 => (1, 2),
+        _ => (0, 1),
+    }
 }
 
 /// Nothing is left unchanged in silence.
@@ -84,6 +94,7 @@ fn weights(model: &Model) -> Vec<Weight> {
             found.extend(read.map(|value| Weight { node, value: *value, hidden: hidden() }));
         }
         found.extend(weight_of(model, node));
+        found.extend(others(model, node));
     }
     for f in model.functions() {
         for node in model.graphs_under(f.body).into_iter().flat_map(|g| model.graph(g).nodes()) {
@@ -98,12 +109,16 @@ fn calls(node: &Node, f: &Function) -> bool {
     (f.name.as_str(), f.domain.as_str()) == (node.op_type.as_str(), node.domain())
 }
 
+const FREEZE: &str = "simplify --only freeze-inputs makes it constant";
 const INLINE: &str = "simplify --only inline-functions takes it out";
 
 /// The weight of a contraction: its constant, or that of which other nodes make it.
 fn weight_of(model: &Model, node: NodeId) -> Option<Weight> {
     let Some(QuantRule::Weighted { weight, .. }) = ops::of(model.node(node)).map(|op| op.quant) else { return None };
     let mut value = model.node(node).input(weight)?;
+    if model.constant(value).is_none() && model.value(value).initializer().is_some() {
+        return Some(Weight { node, value, hidden: Some(format!("it is an input with a default: {FREEZE}")) });
+    }
     let mut between = None;
     while model.constant(value).is_none() {
         let maker = model.producer(value)?;
@@ -120,6 +135,28 @@ fn weight_of(model: &Model, node: NodeId) -> Option<Weight> {
         false => format!("it is {dtype}, read through {}", model.describe(n)),
     });
     Some(Weight { node, value, hidden })
+}
+
+/// What else a node multiplies by: matrices of gates, and a constant on the left.
+fn others(model: &Model, node: NodeId) -> Vec<Weight> {
+    let inputs = model.node(node).inputs();
+    let constant = |i: usize| inputs.get(i).copied().flatten().filter(|v| model.constant(*v).is_some_and(is_float));
+    match ops::of(model.node(node)).map(|op| op.quant) {
+        Some(QuantRule::Recurrent) => {
+            let gates = [1, 2].into_iter().filter_map(constant);
+            gates.map(|value| Weight { node, value, hidden: None }).collect()
+        }
+        Some(QuantRule::Weighted { input, both_activations: true, .. }) => {
+            let left = constant(input);
+            let hidden = || Some("it is the left operand of the product: only right ones are pruned".to_string());
+            left.map(|value| Weight { node, value, hidden: hidden() }).into_iter().collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn is_float(t: &Tensor) -> bool {
+    t.dtype().is_float()
 }
 
 /// Why a model has no weight that is float.

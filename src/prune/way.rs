@@ -40,7 +40,7 @@ const TRIED: [(&str, &str, Scope); 4] = [
     ("hessian", "admm", Scope::Auto),
     ("hessian", "admm", Scope::Layer),
 ];
-/// What scores weights for free, where scores decide nothing.
+/// What scores weights for free, where scores decide nothing, and what a threshold is of where nobody says it.
 const FREE: &str = "magnitude";
 /// Takes the zeros that scores say, where the user said by what to score or below which score.
 const AS_SCORED: &str = "least-squares";
@@ -67,6 +67,8 @@ impl Way {
             }
             // A pattern of groups says how much of each tensor goes.
             let fixed = options.pattern.sparsity().map(|_| Scope::Layer);
+            // Each criterion has a unit of its own: a threshold means one of them.
+            let criterion = if threshold.is_some() { FREE } else { criterion };
             let mut way = Way {
                 criterion: criterion::find(options.criterion.as_deref().unwrap_or(criterion))?,
                 algorithm,
@@ -157,8 +159,7 @@ mod tests {
         let open = PruneOptions { criterion: Some("wanda".into()), ..options.clone() };
         assert_eq!(ways(&open), ["global", "auto", "layer"].map(of));
         let threshold = PruneOptions { goal: Goal::Threshold("0.1".parse().unwrap()), ..options };
-        let of = |criterion| format!("criterion {criterion}, algorithm least-squares, scope layer");
-        assert_eq!(ways(&threshold), ["hessian", "magnitude"].map(of));
+        assert_eq!(ways(&threshold), ["criterion magnitude, algorithm least-squares, scope layer"]);
         let blocks = Pattern::Block { rows: 4, columns: 1 };
         assert_eq!(ways(&PruneOptions { pattern: blocks, ..PruneOptions::new(Goal::Sparsity(0.5)) }).len(), 3);
     }

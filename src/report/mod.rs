@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 pub use markdown::markdown;
-pub use text::{comparison, count, megabytes, miss, sizes, speedup, text};
+pub use text::{comparison, count, megabytes, miss, simplified, sizes, speedup, text};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::passes::SimplifyReport;

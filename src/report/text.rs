@@ -1,8 +1,11 @@
 //! The screen that `optimize` ends with.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use super::Report;
+use crate::passes::SimplifyReport;
+use crate::prune::PrunePlan;
 use crate::validate::accuracy::EXACT_DB;
 use crate::validate::latency::Latency;
 use crate::validate::ran::Ran;
@@ -40,17 +43,7 @@ pub fn text(r: &Report) -> String {
     }
     out.push('\n');
     if let Some(s) = r.simplify.as_ref().filter(|s| !s.passes.is_empty()) {
-        let passes: Vec<_> = s.passes.iter().map(|(name, n)| format!("{name} {n}")).collect();
-        let _ = writeln!(out, "  simplify: {} ─► {} nodes ({})", s.nodes_before, s.nodes_after, passes.join(", "));
-        for raised in &s.raised {
-            let _ = writeln!(out, "  {raised}");
-        }
-        for left in &s.left_out {
-            let _ = writeln!(out, "  {left}");
-        }
-        if !s.refusals.is_empty() {
-            let _ = writeln!(out, "  {} rewrites refused (inspect shows why)", s.refusals.len());
-        }
+        out += &simplified(s);
     }
     if let Some(p) = &r.prune {
         let _ = writeln!(out, "  prune: {p}");
@@ -58,10 +51,8 @@ pub fn text(r: &Report) -> String {
             let _ = writeln!(out, "  {note}");
         }
     }
-    for t in r.prune_plan.iter().flat_map(|p| &p.tensors) {
-        if let Some(why) = &t.kept {
-            let _ = writeln!(out, "  keep {} ({}): {why}", t.node, t.op_type);
-        }
+    if let Some(plan) = &r.prune_plan {
+        out += &unpruned(plan);
     }
     if let Some(plan) = &r.plan {
         let kept = plan.kept().count();
@@ -83,6 +74,46 @@ pub fn text(r: &Report) -> String {
     }
     if let Some(raised) = r.quantize.as_ref().and_then(|q| q.opset.as_ref()) {
         let _ = writeln!(out, "  {raised}");
+    }
+    out
+}
+
+/// What the passes did, and how much they refused.
+pub fn simplified(s: &SimplifyReport) -> String {
+    let mut out = String::new();
+    let passes: Vec<_> = s.passes.iter().map(|(name, n)| format!("{name} {n}")).collect();
+    let passes = if passes.is_empty() { String::new() } else { format!(" ({})", passes.join(", ")) };
+    let _ = writeln!(out, "  simplify: {} ─► {} nodes{passes}", s.nodes_before, s.nodes_after);
+    let raised = s.raised.iter().cloned();
+    for line in raised.chain(s.left_out.iter().map(ToString::to_string)) {
+        let _ = writeln!(out, "  {line}");
+    }
+    if !s.refusals.is_empty() {
+        let _ = writeln!(out, "  {} rewrites refused (inspect shows why)", s.refusals.len());
+    }
+    out
+}
+
+/// What pruning left as it is, and why: tensors one by one, groups of channels and layers by reason.
+fn unpruned(plan: &PrunePlan) -> String {
+    let mut out = String::new();
+    for t in &plan.tensors {
+        if let Some(why) = &t.kept {
+            let _ = writeln!(out, "  keep {} ({}): {why}", t.node, t.op_type);
+        }
+    }
+    let groups = plan.channels.iter().flat_map(|c| &c.groups);
+    let channels = groups.filter_map(|g| Some((format!("all channels of {}", g.node), g.kept.clone()?)));
+    let layers =
+        plan.channels.iter().flat_map(|c| &c.unsolved).map(|(n, why)| (format!("the weights of {n}"), why.clone()));
+    let mut by_reason: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    channels.chain(layers).for_each(|(what, why)| by_reason.entry(why).or_default().push(what));
+    for (why, what) in by_reason {
+        let others = match what.len() {
+            1 => String::new(),
+            n => format!(" and of {} more", n - 1),
+        };
+        let _ = writeln!(out, "  keep {}{others}: {why}", what[0]);
     }
     out
 }

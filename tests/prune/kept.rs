@@ -100,6 +100,16 @@ fn what_is_left_out_keeps_its_weights_whoever_else_reads_them() {
     let kept = plan.unwrap().tensors.into_iter().filter_map(|t| Some((t.tensor, t.kept?))).collect::<Vec<_>>();
     assert_eq!(kept, [("ws".to_string(), "--exclude right".to_string())]);
 
+    // So too where it reads them in another arrangement.
+    let turned = model(
+        16,
+        &[weight("w0", 16, 16), weight("w1", 16, 4)],
+        "[first] h = MatMul (x, w0)  t = Transpose <perm = [1, 0]> (w0)  [tied] g = MatMul (h, t)  [last] y = MatMul (g, w1)",
+    );
+    let plan = prune::decide(&turned, &exclude("tied", PruneOptions::new(Goal::Sparsity(0.5))), None, &Silent);
+    let kept = plan.unwrap().tensors.into_iter().filter_map(|t| Some((t.tensor, t.kept?))).collect::<Vec<_>>();
+    assert_eq!(kept, [("w0".to_string(), "--exclude tied".to_string())]);
+
     // Channels that it sums over stay, and it is not solved anew for what its input has become.
     let float = perceptron();
     let channels = PruneOptions { pattern: Pattern::Channel, ..PruneOptions::new(Goal::Macs(0.7)) };
@@ -218,6 +228,41 @@ fn channels_are_counted_in_parameters() {
     assert!(plan.to_string().contains(" parameters become "), "{plan}");
 }
 
+/// Gates, a left operand, and a weight that a caller may override.
+#[test]
+fn what_no_contraction_has_for_its_weight_is_listed() {
+    let [w, r] = [weight("w", 12, 8), weight("r", 12, 4)].map(|t| t.replace("float[12,", "float[1,12,"));
+    let constants = [w, r, weight("left", 4, 4), weight("given", 4, 4)].join(", ");
+    let source = format!(
+        "<ir_version: 8, opset_import: [\"\" : 17]> g (float[3,1,8] x, float[4,4] given) => (float[4,4] y) <{constants}>
+         {{ rows = Constant <value_ints = [4, 1]> ()  square = Constant <value_ints = [4, 4]> ()
+            [gru] s, h = GRU <hidden_size = 4> (x, w, r)  q = Reshape (h, rows)  [turned] l = MatMul (left, q)
+            e = Expand (l, square)  [open] y = MatMul (e, given) }}"
+    );
+    let model = text::parse(&source).unwrap();
+    let mut pruned = model.clone();
+    let half = prune::decide(&model, &PruneOptions::new(Goal::Sparsity(0.5)), None, &Silent).unwrap();
+    let _ = prune::apply(&mut pruned, &half).unwrap();
+    let zeros = |name: &str| numbers(&pruned, name).iter().filter(|w| **w == 0.0).count();
+    assert_eq!(zeros("w") + zeros("r"), (12 * 8 + 12 * 4) / 2);
+    let kept = half.tensors.iter().filter_map(|t| Some((t.tensor.as_str(), t.kept.as_deref()?))).collect::<Vec<_>>();
+    let reasons = [
+        ("left", "it is the left operand of the product: only right ones are pruned"),
+        ("given", "it is an input with a default: simplify --only freeze-inputs makes it constant"),
+    ];
+    assert_eq!(kept, reasons);
+    // Zeros of gates are in every four inputs of a row.
+    let pattern = Pattern::Of { keep: 2, of: 4 };
+    let grouped = PruneOptions { pattern, ..PruneOptions::new(Goal::Sparsity(0.5)) };
+    let mut pruned = model.clone();
+    let plan = prune::decide(&model, &grouped, None, &Silent).unwrap();
+    let _ = prune::apply(&mut pruned, &plan).unwrap();
+    for name in ["w", "r"] {
+        let groups = numbers(&pruned, name);
+        assert!(groups.chunks(4).all(|g| g.iter().filter(|w| **w == 0.0).count() == 2), "{name}");
+    }
+}
+
 /// A folder of one sample a file, so many of three rows and so many of five.
 fn of_two_shapes(folder: &Path, model: &Model, counts: [usize; 2]) -> Dataset {
     for (rows, count) in [3, 5].into_iter().zip(counts) {
@@ -265,21 +310,39 @@ fn weights_beside_the_file_weigh_in_the_compressed_size() {
     let done = command.current_dir(folder.path()).args(["prune", "m.onnx", "-o", "o.onnx", "--sparsity", "0.9"]);
     let done = done.args(["--report", "json"]).output().unwrap();
     let report: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
-    let packed = |i: usize| report["sizes"][i]["compressed"].as_u64().unwrap();
+    let packed = |r: &serde_json::Value, i: usize| r["sizes"][i]["compressed"].as_u64().unwrap();
     // 17 KB of numbers without order, nine of ten of which become zero.
-    assert!(packed(0) > 8192 && packed(1) < packed(0) / 2, "{} {}", packed(0), packed(1));
+    let [before, after] = [packed(&report, 0), packed(&report, 1)];
+    assert!(before > 8192 && after < before / 2, "{before} {after}");
+
+    // The same where the result takes the place of the original.
+    let mut command = std::process::Command::new(program);
+    let done = command.current_dir(folder.path()).args(["prune", "m.onnx", "-o", "m.onnx", "--sparsity", "0.9"]);
+    let done = done.args(["--report", "json"]).output().unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
+    assert_eq!([packed(&report, 0), packed(&report, 1)], [before, after]);
 }
 
 #[test]
 fn sensitivity_to_pruning_takes_no_flags_of_quantization() {
     let folder = tempfile::tempdir().unwrap();
     onnx::emit(&perceptron(), &folder.path().join("m.onnx")).unwrap();
-    let given = [["--eval", "random:4"], ["--ranges", "r.json"], ["--include", "one"], ["--op-types", "MatMul"]];
+    let given = [
+        ["--eval", "random:4"],
+        ["--ranges", "r.json"],
+        ["--include", "one"],
+        ["--op-types", "MatMul"],
+        ["--weights", "s8"],
+        ["--smooth", "on"],
+        ["--min-bytes", "10"],
+    ];
     for flags in given {
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_onnxpress"));
         let done = command.current_dir(folder.path()).args(["sensitivity", "m.onnx", "--prune", "--data", "random:8"]);
         let done = done.args(flags).output().unwrap();
         let said = String::from_utf8_lossy(&done.stderr);
-        assert!(done.status.code() == Some(2) && said.contains(&format!("{} is for quantization", flags[0])), "{said}");
+        let told = said.lines().next().unwrap_or_default();
+        assert!(told.contains("--prune") && told.contains(&format!("cannot be used with '{}", flags[0])), "{said}");
+        assert_eq!(done.status.code(), Some(2));
     }
 }
