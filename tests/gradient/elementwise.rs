@@ -1,5 +1,8 @@
 //! Elementwise arithmetic and its broadcasting.
 
+use onnxpress::gradient::{Loss, Weights, differentiate};
+use onnxpress::ir::{Tensor, text};
+use onnxpress::runtime::{LoadOptions, RUNTIMES};
 use proptest::prelude::*;
 
 use super::{Fill, check, list, one};
@@ -65,5 +68,31 @@ fn of_a_constant_power() {
             1,
         )
         .unwrap();
+    }
+}
+
+/// Where a slope is infinite, what lies before it gets none rather than what is no number.
+#[test]
+fn of_poles() {
+    for body in
+        ["y = ReduceL2<axes = [1], keepdims = 1>(x)", "y = Sqrt(x)", "p = Constant<value = float {0}>() y = Pow(x, p)"]
+    {
+        let model = text::parse(&one("float[2,3] x", "float[] y", body)).unwrap();
+        let x = ("x".to_string(), Tensor::from_vec([2, 3], vec![0f32, 0.0, 0.0, 4.0, 4.0, 4.0]));
+        let load = LoadOptions::for_inputs(std::slice::from_ref(&x));
+        let loss = Loss::SquaredError { scales: Vec::new() };
+        let gradient = differentiate(&model, &load, &loss, &["x".into()], Weights::Fed { long: true }).unwrap();
+        for runtime in RUNTIMES.iter().filter(|r| r.present().is_ok()) {
+            let mut fed = vec![x.clone()];
+            fed.extend(gradient.targets.iter().map(|t| {
+                let count = t.dims.iter().product();
+                (t.input.clone(), Tensor::from_vec(t.dims.clone(), vec![-1f32; count]))
+            }));
+            let made = runtime.load(&gradient.model, &gradient.load_options()).unwrap().run(&fed).unwrap();
+            let of = gradient.of[0].1.as_ref().unwrap();
+            let slopes = made.iter().find(|(name, _)| name == of).unwrap().1.to_f64().unwrap();
+            assert_eq!(slopes[..3], [0.0; 3], "{body} in {}", runtime.name());
+            assert!(slopes[3..].iter().all(|s| s.is_finite()), "{body} in {}: {slopes:?}", runtime.name());
+        }
     }
 }

@@ -25,6 +25,7 @@ const ALL: &[&str] = &[
     "i = Constant<value_ints = [2, 0, 2, 2]>() y = Gather<axis = 1>(x, i)",
     "i = Constant<value_int = 1>() y = Gather<axis = 2>(x, i)",
     "i = Constant<value = int64[2,2] {0, 1, 1, 1}>() y = Gather<axis = 0>(x, i)",
+    "i = Constant<value = int32[3] {2, 0, -1}>() y = Gather<axis = 1>(x, i)",
     "y = Dropout(x)",
     "y = Cast<to = 1>(x)",
     "f = Shape(x) g = Cast<to = 1>(f) k = ReduceSum<keepdims = 0>(g) y = Mul(x, k)",

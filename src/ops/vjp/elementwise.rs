@@ -30,16 +30,18 @@ pub fn div(a: &Adjoint) -> Rule {
     Ok(())
 }
 
-/// d(xᵖ) = p·xᵖ⁻¹·dx + xᵖ·ln(x)·dp
+/// d(xᵖ) = p·xᵖ⁻¹·dx + xᵖ·ln(x)·dp, where p = 0 without the pole of x⁻¹
 pub fn pow(a: &Adjoint) -> Rule {
     let p = a.x(1).float();
-    a.give_with(0, || a.dy() * p * a.x(0).pow(p - 1.0));
+    let below = p - 1.0 + p.equals(a.number(0.0));
+    a.give_with(0, || a.dy() * p * a.x(0).pow(below));
     a.give_with(1, || a.dy() * a.y() * a.x(0).map("Log"));
     Ok(())
 }
 
+/// d√x = dx/(2·√x), and 0 at 0: ∞·0 above would make a NaN of all gradients before it
 pub fn sqrt(a: &Adjoint) -> Rule {
-    a.give(0, 0.5 * a.dy() / a.y());
+    a.give(0, 0.5 * a.dy() * a.y().inverse());
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use super::tape::Cut;
 use super::{Adjoint, Var};
 use crate::ir::shape::axis_of;
-use crate::ir::{Attr, Tensor};
+use crate::ir::{Attr, DType, Tensor};
 
 type Rule = Result<(), String>;
 
@@ -120,6 +120,8 @@ pub fn gather(a: &Adjoint) -> Rule {
     let count = a.x(1).count();
     let (outer, inner) = (x[..axis].iter().product::<usize>(), x[axis + 1..].iter().product::<usize>());
     let indices = a.node("Reshape", &[a.x(1), a.ints([count as i64])], &[], (a.dtype(1), &[count]));
+    // ONNX Runtime has OneHot of floats for indices of 64 bits alone.
+    let indices = a.node("Cast", &[indices], &[("to", Attr::Int(DType::I64.code().into()))], (DType::I64, &[count]));
     let depth = a.constant(Tensor::scalar(x[axis] as i64));
     let values = a.constant(Tensor::from_vec([2], vec![0f32, 1.0]));
     let rows = a.float("OneHot", &[indices, depth, values], &[("axis", Attr::Int(0))], &[x[axis], count]);

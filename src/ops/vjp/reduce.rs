@@ -51,10 +51,10 @@ pub fn extreme(a: &Adjoint) -> Rule {
     Ok(())
 }
 
-/// d√(Σx²) = x/y
+/// d√(Σx²) = x/y, and 0 of a row of zeros
 pub fn l2(a: &Adjoint) -> Rule {
     let r = Reduced::of(a)?;
-    a.give(0, a.x(0) * (r.keep(a.dy()) / r.keep(a.y())));
+    a.give(0, a.x(0) * (r.keep(a.dy()) * r.keep(a.y()).inverse()));
     Ok(())
 }
 

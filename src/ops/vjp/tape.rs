@@ -166,6 +166,12 @@ impl<'t> Var<'t> {
         self.compared("Greater", self.tape.number(bound))
     }
 
+    /// 1/x where x is above 0, else 0.
+    pub fn inverse(self) -> Self {
+        let above = self.above(0.0);
+        above / (self + (1.0 - above))
+    }
+
     /// 1 where both are equal, else 0.
     pub fn equals(self, other: Self) -> Self {
         self.compared("Equal", other)
