@@ -28,12 +28,14 @@ mod random;
 mod rng;
 mod safetensors;
 mod source;
+mod split;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 pub use preprocess::Preprocess;
 pub(crate) use rng::Rng;
+pub use split::{Split, is_held};
 
 use crate::error::Result;
 use crate::ir::{Model, Tensor, TensorType};
@@ -151,6 +153,11 @@ impl Dataset {
 
     pub fn batch_count(&self) -> usize {
         self.source.batches()
+    }
+
+    /// Its batches, one of `every` held back.
+    pub fn split(&self, every: usize) -> Split {
+        Split::of(&(0..self.batch_count()).collect::<Vec<_>>(), every)
     }
 
     /// Batches that hold about so many samples, one at least.

@@ -21,7 +21,7 @@ use super::resolve::resolve;
 use super::sensitivity::{LayerSensitivity, damages};
 use super::way::Way;
 use super::{Goal, Needs, Pattern, Statistics, channel, tensors};
-use crate::data::{Dataset, spread};
+use crate::data::{Dataset, Split, spread};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ir::{GraphEdit, Model};
 use crate::progress::Progress;
@@ -73,10 +73,9 @@ pub fn decide(model: &Model, options: &PruneOptions, data: Option<Data>, progres
     };
     let plan = match planned {
         // What the user named is not replaced by something else.
-        Err(e) if e.kind() == ErrorKind::Runtime && options.criterion.is_none() && options.algorithm.is_none() => {
-            let options = PruneOptions { scope: None, ..options.clone() };
-            let ground = Ground { options: &options, data: None, ..ground };
-            let mut plan = ground.plan(&Way::first(&options, false)?, &[])?;
+        Err(e) if e.kind() == ErrorKind::Runtime && names_nothing(options) => {
+            let ground = Ground { data: None, ..ground };
+            let mut plan = ground.plan(&Way::first(options, false)?, &[])?;
             plan.notes.push(format!("pruned without data, since the model cannot be run in steps: {e}"));
             plan
         }
@@ -84,6 +83,10 @@ pub fn decide(model: &Model, options: &PruneOptions, data: Option<Data>, progres
     };
     tensors::refuse_unchanged(model, &plan.tensors)?;
     Ok(plan)
+}
+
+fn names_nothing(options: &PruneOptions) -> bool {
+    options.criterion.is_none() && options.algorithm.is_none() && options.scope.is_none_or(|s| s != Scope::Auto)
 }
 
 /// What was found before, of every tensor or layer.
@@ -104,15 +107,9 @@ struct Ground<'a> {
 impl Ground<'_> {
     /// The way whose outputs do best on batches held back ([`judge::best`]), gone with all batches.
     fn choose(&self, ways: &[Way], data: Data, all: &[usize]) -> Result<PrunePlan> {
-        // A single batch cannot be split: it is fitted to and judged on.
-        let part = |held: bool| {
-            // Two batches: one each.
-            let is_held = |i: usize| i % HELD == HELD - 1 || (all.len() == 2 && i == 1);
-            let chosen = all.iter().enumerate().filter(|(i, _)| all.len() == 1 || is_held(*i) == held);
-            chosen.map(|(_, index)| *index).collect::<Vec<usize>>()
-        };
-        let some = |held: bool, samples| spread(&part(held), data.dataset.batches_of(samples));
-        let (judging, fit) = (some(true, JUDGING), some(false, COMPARED));
+        let split = Split::of(all, HELD);
+        let some = |batches: &[usize], samples| spread(batches, data.dataset.batches_of(samples));
+        let (judging, fit) = (some(&split.judge, JUDGING), some(&split.fit, COMPARED));
         let judge = Judge::new(self.model, data, &judging)?;
         let mut tried = Vec::new();
         for way in ways {
@@ -124,9 +121,9 @@ impl Ground<'_> {
             let zeros: usize = plan.tensors.iter().map(|t| t.zeros).sum();
             tried.push((way, score, zeros));
         }
-        // A criterion that knows nothing of some tensors prunes less, and errs less by that alone.
+        // A criterion that knows nothing of some tensors prunes less, and errs less by that alone. A size needs as many zeros as it needs.
         let most = tried.iter().map(|t| t.2).max().unwrap_or(0) as f64;
-        tried.retain(|t| t.2 as f64 >= (1.0 - FEWER) * most);
+        tried.retain(|t| matches!(self.options.goal, Goal::Size(_)) || t.2 as f64 >= (1.0 - FEWER) * most);
         let scores: Vec<Score> = tried.iter().map(|t| t.1).collect();
         let best = judge::best(&scores).ok_or_else(|| Error::internal("no way was tried"))?;
         let (way, score, _) = tried[best];

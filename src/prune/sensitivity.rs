@@ -154,12 +154,11 @@ pub(super) fn damages(
     Ok(found)
 }
 
-/// Batches to measure on and batches to fit to; the same where there are but two.
+/// Batches to measure on and batches to fit to.
 fn parts(data: Data) -> (Vec<usize>, Vec<usize>) {
-    let (held, others): (Vec<usize>, Vec<usize>) = (0..data.dataset.batch_count()).partition(|i| i % HELD == HELD - 1);
-    let measured = if held.is_empty() { &others } else { &held };
+    let split = data.dataset.split(HELD);
     let count = |samples| data.dataset.batches_of(samples);
-    (spread(measured, count(MEASURED)), spread(&others, count(FITTED)))
+    (spread(&split.judge, count(MEASURED)), spread(&split.fit, count(FITTED)))
 }
 
 /// The sums of the lowest scores at the shares 0, 1/[`STEPS`], … 1.

@@ -9,12 +9,12 @@
 use std::collections::BTreeMap;
 
 use super::RecoverOptions;
-use crate::data::{Dataset, Rng};
+use crate::data::{Dataset, Rng, Split};
 use crate::error::{Error, Result};
 use crate::ir::{DType, Model, Tensor};
 
-/// One of so many is held back.
-const HELD: usize = 8;
+/// One of so many is held back. Where one of three was before, as where quantization is fitted, it is among those.
+const HELD: usize = 6;
 
 /// Named tensors.
 pub(super) type Fed = Vec<(String, Tensor)>;
@@ -55,9 +55,10 @@ impl<'a> Batches<'a> {
         let lanes = if joins { cores } else { (options.batch / each).max(1) };
         let float = |v| model.tensor_type(v).dtype == Some(DType::F32);
         let blends = joins && model.user_inputs().into_iter().all(float);
-        let is_held = |i: &usize| i % HELD == HELD - 1;
-        let held: Vec<usize> = (0..indices.len()).filter(is_held).map(|i| indices[i]).collect();
-        let training: Vec<usize> = (0..indices.len()).filter(|i| !is_held(i)).map(|i| indices[i]).collect();
+        let split = Split::of(&indices, HELD);
+        // What was trained on judges nothing.
+        let held = if split.apart() { split.judge } else { Vec::new() };
+        let training = split.fit;
         // Few samples make small steps.
         let most = if joins { options.batch / cores / each } else { 1 };
         let joined = most.min(held.len()).min(training.len() / lanes).max(1);

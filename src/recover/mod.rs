@@ -7,7 +7,7 @@
 //!
 //! Hinton, Vinyals and Dean, Distilling the Knowledge in a Neural Network (2015), with the outputs themselves for targets, and values on the
 //! way to them (`taps`). The gradient graph ([`crate::gradient`]) is built once, its weights are inputs, and every core runs it on a part
-//! of each batch, in ONNX Runtime where that is present. An eighth of the samples is held back: the weights with the least loss on it win, which may be
+//! of each batch, in ONNX Runtime where that is present. A sixth of the samples is held back: the weights with the least loss on it win, which may be
 //! those that training began with, and training stops where that loss has not fallen for long.
 //!
 //! Weights that are stored in few bits are rounded before each run ([`Grid`]), so that what is trained is what will be written.

@@ -14,8 +14,9 @@ use std::collections::BTreeSet;
 use faer::Mat;
 use rayon::prelude::*;
 
-use super::Ground;
+use super::ground::{Ground, HELD};
 use super::rows::SAMPLE;
+use crate::data::is_held;
 use crate::error::Result;
 use crate::ir::{GraphEdit, Model, NodeId, Tensor, ValueId};
 use crate::ops::{self, QuantRule};
@@ -28,8 +29,6 @@ use crate::second_order::{Contraction, Layer, Order, Solved, Walk};
 const DAMPINGS: [f64; 7] = [1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0];
 /// Where no batch can be held back.
 const UNJUDGED: f64 = 1e-2;
-/// Every so many batches, one is held back.
-const HELD: usize = 4;
 
 /// What a layer's weights become, or why it keeps those it has.
 pub type Outcome = std::result::Result<Solved, String>;
@@ -80,7 +79,7 @@ fn sums(
     let cut = |t: &Tensor, v: ValueId| cut_value(t, v, kept);
     let wanted = Wanted::of(model, &float, &beside).cut(stays, &cut);
     let batches = walk.batches();
-    let held = |i: usize| i % HELD == HELD - 1 || (batches < HELD && i > 0 && i + 1 == batches);
+    let held = |i: usize| is_held(i, batches, HELD);
     let sought = [Sought { layer, wanted: Some(wanted) }];
     let found = measure((walk, model), &sought, SAMPLE, (2, &|i| usize::from(held(i))))?;
     let mut parts = found.into_iter().flatten().map(|groups| {

@@ -31,15 +31,16 @@ pub fn decide(
     data: Option<Data>,
     progress: &dyn Progress,
 ) -> Result<ChannelPlan> {
-    let shapes = data.map(|d| d.dataset.shapes(0)).transpose()?.unwrap_or_default();
-    match decided(model, options, (data, &shapes), progress) {
+    let of = |d: Data| -> Result<FirstRun> { Ok((d.dataset.shapes(0)?, d.dataset.batch(0)?.samples)) };
+    let first = data.map(of).transpose()?.unwrap_or((Vec::new(), 1));
+    match decided(model, options, (data, &first), progress) {
         // A latency is measured: without data there is nothing to go by.
         Err(e)
             if e.kind() == ErrorKind::Runtime
                 && options.criterion.is_none()
                 && !matches!(options.goal, Goal::Latency(_)) =>
         {
-            let mut plan = decided(model, options, (None, &shapes), progress)?;
+            let mut plan = decided(model, options, (None, &first), progress)?;
             plan.notes.push(format!("pruned by the weights alone, since the model cannot be run in steps: {e}"));
             Ok(plan)
         }
@@ -47,10 +48,13 @@ pub fn decide(
     }
 }
 
+/// Shapes of the inputs of the first batch, and its samples.
+type FirstRun = (Vec<(String, Vec<usize>)>, usize);
+
 fn decided(
     model: &Model,
     options: &PruneOptions,
-    (data, shapes): (Option<Data>, &[(String, Vec<usize>)]),
+    (data, (shapes, samples)): (Option<Data>, &FirstRun),
     progress: &dyn Progress,
 ) -> Result<ChannelPlan> {
     let mut model = model.clone();
@@ -102,8 +106,7 @@ fn decided(
         damage: counts[g].checked_sub(1).map_or(0.0, |last| damage[g][last]),
         kept: refused[g].clone().or_else(|| orders[g].channels.is_empty().then(|| UNREAD.into())),
     };
-    let samples = shapes.first().and_then(|(_, s)| s.first()).copied().unwrap_or(1).max(1) as u64;
-    let each = |gone: &[usize]| budget.macs(gone) as u64 / samples;
+    let each = |gone: &[usize]| budget.macs(gone) as u64 / (*samples).max(1) as u64;
     let mut plan = ChannelPlan {
         groups: (0..groups.len()).map(group).collect(),
         macs: (each(&none), each(&counts)),

@@ -16,8 +16,7 @@ use rayon::prelude::*;
 use super::press::power;
 use super::products::{BATCHES, Seen, bytes, divide, groups_of, product, sample, side_by_side};
 use super::rounding::{Weights, with_weights};
-use super::samples::Samples;
-use super::{Alike, Layer, ROOM, packed};
+use super::{Alike, HELD, Layer, ROOM, packed};
 use crate::data::{Dataset, spread};
 use crate::error::Result;
 use crate::ir::{GraphEdit, Model};
@@ -111,7 +110,7 @@ pub(super) fn round(
 
 /// Batches that are not held back.
 fn fitted(dataset: &Dataset) -> Vec<usize> {
-    spread(&Samples::of(dataset.batch_count()).fit, BATCHES)
+    spread(&dataset.split(HELD).fit, BATCHES)
 }
 
 /// The weight of `layer` with whole ranges or clipped ones: what multiplies `seen` with the smaller error.

@@ -24,7 +24,7 @@ use std::collections::BTreeMap;
 
 use super::biases::{layers, uncorrected};
 use super::judge::{Judge, Score};
-use super::{Ground, Samples, correct, dominant, refine, rounding, staged, weight_ranges};
+use super::{Ground, HELD, correct, dominant, refine, rounding, staged, weight_ranges};
 use crate::calibrate::{Range, Ranges, Statistics};
 use crate::data::{Dataset, spread};
 use crate::error::{Error, Result};
@@ -91,7 +91,7 @@ fn tried(
     let elements = sizes.values().sum::<usize>() / size_of::<f32>() + model.tensors().map(Tensor::len).sum::<usize>();
     let count = (ELEMENTS / elements.max(1)).clamp(LEAST, MOST);
     let ground = Ground { model, dataset, runtime, progress, sizes: &sizes };
-    let samples = Samples::of(dataset.batch_count());
+    let samples = dataset.split(HELD);
     let judge = Judge::new(ground, spread(&samples.judge, JUDGING * count), largest(&sizes))?;
 
     let choice = statistics.leaves_choice();

@@ -5,7 +5,7 @@
 //! - `leave_out`: which nodes make most of the error, and stay in float
 //! - [`choose`]: which plan brings the outputs nearest to those of the float model
 //!
-//! The first two fit; the last one judges, on batches that they have not seen ([`Samples`]). All give the same result
+//! The first two fit; the last one judges, on batches that they have not seen ([`Split`](crate::data::Split)). All give the same result
 //! however many threads there are: batches are added up in their order.
 
 mod awq;
@@ -18,7 +18,6 @@ mod press;
 mod products;
 mod ranges;
 mod rounding;
-mod samples;
 mod smooth;
 mod staged;
 mod weight_ranges;
@@ -32,7 +31,6 @@ pub use awq::{Scaled, scale};
 use biases::correct;
 pub use choose::choose;
 use ranges::refine;
-use samples::Samples;
 pub use smooth::{Smoothed, smooth};
 pub use weights_alone::weights_alone;
 
@@ -46,6 +44,9 @@ use crate::quantize::{Format, QParams, apply, guard};
 use crate::runtime::{Runtime, cores};
 use crate::second_order::Contraction;
 use crate::target;
+
+/// Every so many batches, one is held back to judge.
+const HELD: usize = 3;
 
 /// Memory that the values in flight may take, beyond which fewer runs go on at a time.
 const ROOM: usize = 96 << 20;

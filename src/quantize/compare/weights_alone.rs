@@ -1,7 +1,7 @@
 //! Weights alone, rounded by data: what GPTQ makes of them, where that brings the outputs nearer on batches that are held back.
 
 use super::judge::Judge;
-use super::{Ground, Samples, awq, staged};
+use super::{Ground, HELD, awq, staged};
 use crate::data::{Dataset, spread};
 use crate::error::Result;
 use crate::ir::Model;
@@ -36,13 +36,13 @@ pub fn weights_alone(
     let inputs = dataset.batch(0)?.inputs;
     let sizes = inputs.iter().map(|(name, t)| (name.clone(), t.byte_len())).collect();
     let ground = Ground { model, dataset, runtime, progress, sizes: &sizes };
-    let samples = Samples::of(dataset.batch_count());
+    let samples = dataset.split(HELD);
     if by_data == ByData::Scaled {
-        return by_scales(ground, plain, &spread(&samples.judge, JUDGED));
+        return by_scales(ground, plain, &spread(&samples.judge, dataset.batches_of(JUDGED)));
     }
     let tried = || -> Result<QuantPlan> {
-        let judge = spread(&samples.judge, JUDGED);
-        let found = staged::round(ground, &plain, &spread(&samples.fit, FITTED), &judge)?;
+        let judge = spread(&samples.judge, dataset.batches_of(JUDGED));
+        let found = staged::round(ground, &plain, &spread(&samples.fit, dataset.batches_of(FITTED)), &judge)?;
         let [before, after] = &found.scores;
         let better = by_data == ByData::Always || after.score >= before.score;
         let (batches, count) = (judge.len(), found.rounded);
