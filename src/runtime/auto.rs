@@ -2,9 +2,11 @@
 //!
 //! The built-in one comes first since it is the same on every machine: what is found on data there does not depend on what else is installed.
 
+use std::sync::OnceLock;
+
 use super::{LoadOptions, RUNTIMES, Runtime, Session};
-use crate::error::{ErrorKind, Result};
-use crate::ir::Model;
+use crate::error::{Error, ErrorKind, Result};
+use crate::ir::{Model, Tensor};
 
 #[derive(Debug)]
 pub struct Auto;
@@ -17,17 +19,87 @@ impl Runtime for Auto {
     fn load(&self, model: &Model, options: &LoadOptions) -> Result<Box<dyn Session>> {
         let first = match RUNTIMES[0].load(model, options) {
             Err(e) if e.kind() == ErrorKind::Runtime => e,
+            Ok(session) if others().next().is_some() => {
+                let (model, options) = (model.clone(), options.clone());
+                return Ok(Box::new(Either { session, model, options, other: OnceLock::new() }));
+            }
             done => return done,
         };
-        for other in RUNTIMES[1..].iter().filter(|r| r.present().is_ok()) {
-            match other.load(model, options) {
-                Err(e) if e.kind() == ErrorKind::Runtime => tracing::debug!("{}: {e}", other.name()),
-                done => {
-                    tracing::info!("run in {}: {first}", other.name());
-                    return done;
-                }
+        elsewhere(model, options, &first).unwrap_or(Err(first))
+    }
+}
+
+/// A session that another runtime takes over from where a run shows that this one cannot run the model.
+struct Either {
+    session: Box<dyn Session>,
+    /// Its tensors are shared.
+    model: Model,
+    options: LoadOptions,
+    /// `None` where no other runtime can run it.
+    other: OnceLock<Option<Box<dyn Session>>>,
+}
+
+impl Session for Either {
+    fn run(&self, inputs: &[(String, Tensor)]) -> Result<Vec<(String, Tensor)>> {
+        let first = match self.other.get() {
+            Some(Some(other)) => return other.run(inputs),
+            _ => match self.session.run(inputs) {
+                Err(e) if e.kind() == ErrorKind::Runtime => e,
+                done => return done,
+            },
+        };
+        let load = || elsewhere(&self.model, &self.options, &first).and_then(Result::ok);
+        match self.other.get_or_init(load) {
+            Some(other) => other.run(inputs),
+            None => Err(first),
+        }
+    }
+}
+
+fn others() -> impl Iterator<Item = &'static dyn Runtime> {
+    RUNTIMES[1..].iter().copied().filter(|r| r.present().is_ok())
+}
+
+/// The first of the others that does not refuse the model as a runtime does.
+fn elsewhere(model: &Model, options: &LoadOptions, first: &Error) -> Option<Result<Box<dyn Session>>> {
+    others().find_map(|other| match other.load(model, options) {
+        Err(e) if e.kind() == ErrorKind::Runtime => {
+            tracing::debug!("{}: {e}", other.name());
+            None
+        }
+        done => {
+            tracing::info!("run in {}: {first}", other.name());
+            Some(done)
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ir::text;
+
+    struct Broken;
+
+    impl Session for Broken {
+        fn run(&self, _: &[(String, Tensor)]) -> Result<Vec<(String, Tensor)>> {
+            Err(Error::runtime("it is broken"))
+        }
+    }
+
+    #[test]
+    fn a_run_that_fails_is_run_elsewhere() {
+        let source = "<ir_version: 8, opset_import: [\"\" : 17]> g (float[2] x) => (float[2] y) { y = Relu (x) }";
+        let x = [("x".to_string(), Tensor::from_vec([2], vec![-1f32, 2.0]))];
+        let options = LoadOptions::for_inputs(&x);
+        let model = text::parse(source).unwrap();
+        let either = Either { session: Box::new(Broken), model, options, other: OnceLock::new() };
+        for _ in 0..2 {
+            match (either.run(&x), others().next()) {
+                (Ok(made), Some(_)) => assert_eq!(made[0].1.to_f64().unwrap(), [0.0, 2.0]),
+                (Err(e), None) => assert_eq!(e.to_string(), "it is broken"),
+                (made, _) => panic!("{made:?}"),
             }
         }
-        Err(first)
     }
 }

@@ -34,7 +34,7 @@ pub fn deciding_inputs(model: &Model) -> Vec<String> {
     }
     let decides = |v: &ValueId| {
         let ty = model.tensor_type(*v);
-        let one = ty.known_shape().is_some_and(|s| s.iter().product::<usize>() == 1);
+        let one = ty.known_shape().is_some_and(|s| s.iter().all(|n| *n == 1));
         let whole = matches!(ty.dtype, Some(DType::I64 | DType::I32 | DType::Bool | DType::U8));
         seen.contains(v) && one && whole
     };

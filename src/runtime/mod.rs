@@ -57,9 +57,17 @@ pub(crate) fn cores() -> usize {
 
 /// The runtime of this name; of [`AUTO`] the built-in one, and another that is present for models that it cannot run.
 pub fn find(name: &str) -> Result<&'static dyn Runtime> {
-    if name == AUTO {
-        return Ok(&auto::Auto);
+    match name {
+        AUTO => Ok(&auto::Auto),
+        name => one(name),
     }
+}
+
+/// The runtime of this name, which proves by it.
+///
+/// # Errors
+/// Usage, for a name that there is not.
+pub fn one(name: &str) -> Result<&'static dyn Runtime> {
     RUNTIMES.iter().copied().find(|r| r.name() == name).ok_or_else(|| {
         let names: Vec<_> = RUNTIMES.iter().map(|r| r.name()).collect();
         Error::usage(format!("there is no runtime \"{name}\"; there is {}", names.join(", ")))
@@ -74,7 +82,7 @@ pub fn find_all(names: &[String]) -> Result<Vec<&'static dyn Runtime>> {
     if let Some(twice) = names.iter().enumerate().find(|(i, n)| names[..*i].contains(n)) {
         return Err(Error::usage(format!("the runtime \"{}\" is named twice", twice.1)));
     }
-    names.iter().map(|name| find(name)).collect()
+    names.iter().map(|name| one(name)).collect()
 }
 
 /// Loads ONNX Runtime from this library when it is first used, instead of looking for one.
