@@ -216,6 +216,11 @@ fn tensors_that_lie_are_refused() {
     assert!(bytes_refused(&with_weight(weight(&[1 << 31, 1 << 31, 0, 4], &[0; 8]))).contains("tensor \"w\""));
     let typed = TensorProto { float_data: vec![0.0; 3], raw_data: None, ..weight(&[4], &[]) };
     assert!(bytes_refused(&with_weight(typed)).contains("tensor \"w\""));
+    for (code, beyond) in [(3, 300), (2, -200), (5, 70_000), (10, 65_536)] {
+        let typed =
+            TensorProto { data_type: Some(code), int32_data: vec![beyond], raw_data: None, ..weight(&[1], &[]) };
+        assert!(bytes_refused(&with_weight(typed)).contains(&format!("element {beyond} does not fit")), "{code}");
+    }
     let unknown = TensorProto { data_type: Some(99), ..weight(&[2], &[0; 8]) };
     assert!(bytes_refused(&with_weight(unknown)).contains("element type 99"));
 }

@@ -9,6 +9,7 @@ use prost::Message;
 use super::external::ExternalFiles;
 use super::map::map_file;
 use super::proto::{FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
+use super::shadow::unshadow;
 use super::tensor::{sparse_tensor, tensor};
 use super::{attribute, props, types};
 use crate::error::{Error, Result};
@@ -29,7 +30,8 @@ pub fn load_bytes(bytes: Bytes, folder: Option<&Path>) -> Result<Model> {
         return Err(Error::input("is empty, not an ONNX model"));
     }
     let p = ModelProto::decode(bytes).map_err(|e| Error::input(format!("is not an ONNX model: {e}")).caused_by(e))?;
-    let model = Loader { files: ExternalFiles::new(folder), scopes: Vec::new() }.model(p)?;
+    let mut model = Loader { files: ExternalFiles::new(folder), scopes: Vec::new() }.model(p)?;
+    unshadow(&mut model);
     verify(&model)?;
     Ok(model)
 }

@@ -10,6 +10,7 @@ mod external;
 mod load;
 mod map;
 mod replaced;
+mod shadow;
 mod tensor;
 mod types;
 mod write;

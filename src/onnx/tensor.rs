@@ -43,7 +43,7 @@ fn read(p: TensorProto, files: &mut ExternalFiles) -> Result<Tensor> {
     } else if let Some(raw) = p.raw_data {
         (Tensor::from_bytes(dtype, dims, raw)?, Storage::Raw)
     } else {
-        (Tensor::from_bytes(dtype, dims, typed_bytes(dtype, &p))?, Storage::Typed)
+        (Tensor::from_bytes(dtype, dims, typed_bytes(dtype, &p)?)?, Storage::Typed)
     };
     t.storage = storage;
     t.doc = p.doc_string;
@@ -52,22 +52,36 @@ fn read(p: TensorProto, files: &mut ExternalFiles) -> Result<Tensor> {
 }
 
 /// The numbers of the dtype's typed field as raw data.
-fn typed_bytes(dtype: DType, p: &TensorProto) -> Bytes {
+fn typed_bytes(dtype: DType, p: &TensorProto) -> Result<Bytes> {
     let mut out = BytesMut::new();
+    // With a sign or without: what counts is the bits.
+    let beyond = |v: i64| Error::input(format!("element {v} does not fit {dtype}"));
+    let fits =
+        |v: i32, bits: u32| (-(1 << (bits - 1))..1 << bits).contains(&v).then_some(v).ok_or_else(|| beyond(v.into()));
     match dtype {
         DType::F32 | DType::Complex64 => p.float_data.iter().for_each(|v| out.put_f32_le(*v)),
         DType::F64 | DType::Complex128 => p.double_data.iter().for_each(|v| out.put_f64_le(*v)),
         DType::I64 => p.int64_data.iter().for_each(|v| out.put_i64_le(*v)),
         DType::U64 => p.uint64_data.iter().for_each(|v| out.put_u64_le(*v)),
-        DType::U32 => p.uint64_data.iter().for_each(|v| out.put_u32_le(*v as u32)),
+        DType::U32 => {
+            for v in &p.uint64_data {
+                out.put_u32_le(u32::try_from(*v).map_err(|_| beyond(*v as i64))?);
+            }
+        }
         DType::I32 => p.int32_data.iter().for_each(|v| out.put_i32_le(*v)),
         DType::I16 | DType::U16 | DType::F16 | DType::BF16 => {
-            p.int32_data.iter().for_each(|v| out.put_u16_le(*v as u16));
+            for v in &p.int32_data {
+                out.put_u16_le(fits(*v, 16)? as u16);
+            }
         }
         // One byte an entry; sub-byte types are packed within it.
-        _ => p.int32_data.iter().for_each(|v| out.put_u8(*v as u8)),
+        _ => {
+            for v in &p.int32_data {
+                out.put_u8(fits(*v, 8)? as u8);
+            }
+        }
     }
-    out.freeze()
+    Ok(out.freeze())
 }
 
 /// A tensor as its message under `name`, in the field that it came in. External ones come as raw data:
