@@ -73,7 +73,8 @@ impl DataArgs {
 
     /// Adds to what a runtime refuses that the sizes may be at fault, where they were made up.
     pub fn explain(&self, error: Error) -> Error {
-        let made_up = self.data.as_ref().is_some_and(|d| d.starts_with("random:"));
+        // Where none are named, none are run, or some are made up.
+        let made_up = self.data.as_ref().is_none_or(|d| d.starts_with("random:"));
         match made_up && error.kind() == ErrorKind::Runtime {
             true => error.with_advice(
                 "random data made sizes up where the model leaves them open: --shape NAME=DIMS gives them",
@@ -95,80 +96,92 @@ pub fn shape(text: &str) -> Result<(String, Vec<i64>), String> {
     Ok((name.to_string(), dims.ok_or_else(|| format!("\"{text}\" holds a dimension that is no size (or −1)"))?))
 }
 
-/// What to quantize, and to what; absent flags come from the target's preset.
+/// The flags of quantization alone, as those conflict with them that quantize nothing.
+pub const QUANTIZATION: &str = "quantization";
+
+/// The target, and what is to be done to its nodes.
 #[derive(Args, Clone)]
 pub struct QuantArgs {
     #[arg(long, value_name = "T", default_value = target::PRESETS[0].name, help = targets())]
     pub target: String,
-    #[arg(long = "format", value_name = "F", help = one_of("How quantization is written", Format::ALL))]
-    pub form: Option<Format>,
-    #[arg(long, value_name = "TYPE", help = one_of("Type of activations", Activations::ALL))]
-    pub activations: Option<Activations>,
-    #[arg(long, value_name = "TYPE", help = one_of("Type of weights", Weights::ALL))]
-    pub weights: Option<Weights>,
-    #[arg(long, value_name = "G", help = one_of("Scales per weight", Granularity::USAGE))]
-    pub granularity: Option<Granularity>,
-    /// Activations with the zero point in the middle
-    #[arg(long)]
-    pub symmetric_activations: bool,
-    #[arg(long, value_name = "A", help = algorithms())]
-    pub algorithm: Option<String>,
-    #[arg(long, value_name = "WHEN", help = one_of("Move the range of large channels into weights", Switch::ALL))]
-    pub smooth: Option<Switch>,
-    #[arg(long, value_name = "WHEN", help = one_of("Make channels alike on both sides of activations", Switch::ALL))]
-    pub equalize: Option<Switch>,
-    #[arg(long, value_name = "WHEN", help = one_of("Take from biases what quantization adds to a channel on average", Switch::ALL))]
-    pub bias_correction: Option<Switch>,
-    #[arg(long, value_name = "WHEN", help = one_of("Keep neighbouring weights so small that processors without VNNI do not overflow", Switch::ALL))]
-    pub reduce_range: Option<Switch>,
-    /// Time every node in the target's runtime; what integers do not make faster stays float
-    #[arg(long, value_name = "latency", value_parser = ["latency"], conflicts_with = "optimize_for")]
-    pub tune: Option<String>,
-    /// latency: what comes out slower than it went in is timed node by node; size: it is taken as it is
-    #[arg(long, value_name = "WHAT", default_value = "latency", value_parser = ["latency", "size"])]
-    pub optimize_for: String,
-    /// Time anew what was timed in an earlier run, and keep no times for the next
-    #[arg(long)]
-    pub no_cost_cache: bool,
-    #[arg(long, value_name = "C", help = calibrators())]
-    pub calibrator: Option<String>,
     /// Nodes whose name matches stay as they are (repeatable)
     #[arg(long, value_name = "REGEX")]
     pub exclude: Vec<String>,
+    #[command(flatten)]
+    how: QuantHow,
+}
+
+/// What means nothing where nothing is quantized. Absent flags come from the target's preset.
+#[derive(Args, Clone)]
+#[group(id = QUANTIZATION)]
+struct QuantHow {
+    #[arg(long = "format", value_name = "F", help = one_of("How quantization is written", Format::ALL))]
+    form: Option<Format>,
+    #[arg(long, value_name = "TYPE", help = one_of("Type of activations", Activations::ALL))]
+    activations: Option<Activations>,
+    #[arg(long, value_name = "TYPE", help = one_of("Type of weights", Weights::ALL))]
+    weights: Option<Weights>,
+    #[arg(long, value_name = "G", help = one_of("Scales per weight", Granularity::USAGE))]
+    granularity: Option<Granularity>,
+    /// Activations with the zero point in the middle
+    #[arg(long)]
+    symmetric_activations: bool,
+    #[arg(long, value_name = "A", help = algorithms())]
+    algorithm: Option<String>,
+    #[arg(long, value_name = "WHEN", help = one_of("Move the range of large channels into weights", Switch::ALL))]
+    smooth: Option<Switch>,
+    #[arg(long, value_name = "WHEN", help = one_of("Make channels alike on both sides of activations", Switch::ALL))]
+    equalize: Option<Switch>,
+    #[arg(long, value_name = "WHEN", help = one_of("Take from biases what quantization adds to a channel on average", Switch::ALL))]
+    bias_correction: Option<Switch>,
+    #[arg(long, value_name = "WHEN", help = one_of("Keep neighbouring weights so small that processors without VNNI do not overflow", Switch::ALL))]
+    reduce_range: Option<Switch>,
+    /// Time every node in the target's runtime; what integers do not make faster stays float
+    #[arg(long, value_name = "latency", value_parser = ["latency"], conflicts_with = "optimize_for")]
+    tune: Option<String>,
+    /// latency: what comes out slower than it went in is timed node by node; size: it is taken as it is
+    #[arg(long, value_name = "WHAT", default_value = "latency", value_parser = ["latency", "size"])]
+    optimize_for: String,
+    /// Time anew what was timed in an earlier run, and keep no times for the next
+    #[arg(long)]
+    no_cost_cache: bool,
+    #[arg(long, value_name = "C", help = calibrators())]
+    calibrator: Option<String>,
     /// Only nodes whose name matches (repeatable)
     #[arg(long, value_name = "REGEX")]
-    pub include: Vec<String>,
+    include: Vec<String>,
     /// Only these operators, as Conv,MatMul
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
-    pub op_types: Vec<String>,
+    op_types: Vec<String>,
     /// Tables and lone weights below this many bytes stay as they are
     #[arg(long, value_name = "N", default_value_t = 4096)]
-    pub min_bytes: u64,
+    min_bytes: u64,
 }
 
 impl QuantArgs {
     pub fn options(&self) -> Result<QuantOptions> {
+        let how = &self.how;
         let mut o = QuantOptions::for_target(&self.target)?;
-        o.format = self.form.unwrap_or(o.format);
-        o.activations = self.activations.unwrap_or(o.activations);
-        o.weights = self.weights.unwrap_or(o.weights);
-        o.granularity = self.granularity.map_or_else(|| o.default_granularity(), Ok)?;
-        o.symmetric_activations |= self.symmetric_activations;
+        o.format = how.form.unwrap_or(o.format);
+        o.activations = how.activations.unwrap_or(o.activations);
+        o.weights = how.weights.unwrap_or(o.weights);
+        o.granularity = how.granularity.map_or_else(|| o.default_granularity(), Ok)?;
+        o.symmetric_activations |= how.symmetric_activations;
         o.exclude.clone_from(&self.exclude);
-        o.include.clone_from(&self.include);
-        o.op_types.clone_from(&self.op_types);
-        o.min_bytes = self.min_bytes;
-        o.smooth = self.smooth.unwrap_or(o.smooth);
-        o.equalize = self.equalize.unwrap_or(o.equalize);
-        o.bias_correction = self.bias_correction.unwrap_or(o.bias_correction);
-        o.reduce_range = self.reduce_range.unwrap_or(o.reduce_range);
-        o.tune = match (&self.tune, self.optimize_for.as_str()) {
+        o.include.clone_from(&how.include);
+        o.op_types.clone_from(&how.op_types);
+        o.min_bytes = how.min_bytes;
+        o.smooth = how.smooth.unwrap_or(o.smooth);
+        o.equalize = how.equalize.unwrap_or(o.equalize);
+        o.bias_correction = how.bias_correction.unwrap_or(o.bias_correction);
+        o.reduce_range = how.reduce_range.unwrap_or(o.reduce_range);
+        o.tune = match (&how.tune, how.optimize_for.as_str()) {
             (Some(_), _) => Switch::On,
             (None, "size") => Switch::Off,
             _ => Switch::Auto,
         };
-        o.costs = runtime::costs::default_path().filter(|_| !self.no_cost_cache);
-        o.algorithm = self.algorithm.clone().unwrap_or(o.algorithm);
+        o.costs = runtime::costs::default_path().filter(|_| !how.no_cost_cache);
+        o.algorithm = how.algorithm.clone().unwrap_or(o.algorithm);
         Ok(o)
     }
 
@@ -179,14 +192,14 @@ impl QuantArgs {
 
     /// Refuses a calibrator beside ranges that are there already.
     pub fn one_source(&self, ranges: Option<&PathBuf>) -> Result<()> {
-        match (ranges, &self.calibrator) {
+        match (ranges, &self.how.calibrator) {
             (Some(_), Some(_)) => Err(Error::usage("--calibrator finds ranges, --ranges has them: give one")),
             _ => Ok(()),
         }
     }
 
     pub fn calibrator(&self) -> Result<Calibrator> {
-        let spec = self.calibrator.as_deref();
+        let spec = self.how.calibrator.as_deref();
         calibrate::parse(spec.unwrap_or(target::find(&self.target)?.calibrator))
     }
 }
@@ -214,6 +227,11 @@ pub fn calibrating(what: &str) -> String {
         runtime::AUTO,
         runtime::RUNTIMES[0].name()
     )
+}
+
+/// The runtime that runs data to decide: the one named for it, else the one that proves, else [`runtime::AUTO`].
+pub fn decider<'a>(decides: Option<&'a String>, proves: Option<&'a String>) -> &'a str {
+    decides.or(proves).map_or(runtime::AUTO, String::as_str)
 }
 
 fn algorithms() -> String {

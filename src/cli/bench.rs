@@ -16,7 +16,7 @@ pub struct Args {
     #[arg(required = true)]
     models: Vec<PathBuf>,
     #[command(flatten)]
-    data: DataArgs,
+    pub(super) data: DataArgs,
     #[arg(long, value_name = "R", value_delimiter = ',', default_value = RUNTIMES[0].name(), help = runtimes("Runtimes that run them"))]
     runtime: Vec<String>,
     /// Threads of one run

@@ -1,10 +1,9 @@
 //! `onnxpress completions SHELL` and `onnxpress man [SUBCOMMAND]`.
 
-use std::io;
-
 use clap_complete::Shell;
 
 use super::Done;
+use super::out::put;
 use crate::error::{Error, Result};
 
 #[derive(clap::Args)]
@@ -15,7 +14,10 @@ pub struct Args {
 
 pub(super) fn run(args: &Args) -> Result<Done> {
     let mut command = super::command();
-    clap_complete::generate(args.shell, &mut command, "onnxpress", &mut io::stdout());
+    // It panics where it cannot write: a pipe may be closed.
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut command, "onnxpress", &mut script);
+    put!("{}", String::from_utf8_lossy(&script));
     Ok(Done::Well)
 }
 
@@ -36,7 +38,8 @@ pub(super) fn man(args: &ManArgs) -> Result<Done> {
             found.clone().name(format!("onnxpress-{name}"))
         }
     };
-    let written = clap_mangen::Man::new(page).render(&mut io::stdout());
-    written.map_err(|e| Error::io("standard output", e))?;
+    let mut text = Vec::new();
+    clap_mangen::Man::new(page).render(&mut text).map_err(|e| Error::internal(e.to_string()))?;
+    put!("{}", String::from_utf8_lossy(&text));
     Ok(Done::Well)
 }

@@ -55,9 +55,9 @@ enum Command {
     Calibrate(calibrate::Args),
     /// Quantize weights and activations
     Quantize(quantize::Args),
-    /// What quantizing each node alone does to the outputs
+    /// What quantizing, or pruning, each node alone does to the outputs
     Sensitivity(Box<sensitivity::Args>),
-    /// Set weights of low importance to zero
+    /// Set weights of low importance to zero, or take channels and heads out
     Prune(Box<prune::Args>),
     /// Compare a rewritten model with its original on data
     Validate(validate::Args),
@@ -80,7 +80,8 @@ pub(crate) enum Done {
     Unproven,
 }
 
-/// Runs the command line; the exit code is 0 done, 1 a gate missed, 2 bad usage, 3 bad input, 4 the runtime cannot run the model.
+/// Runs the command line; the exit code is 0 done, 1 a gate missed, 2 bad usage, 3 bad input, 4 the runtime cannot run the model, 70 a defect of
+/// onnxpress itself.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args = match recipe::expand(args.into_iter().collect()) {
         Ok(args) => args,
@@ -115,7 +116,7 @@ fn dispatch(cli: Cli) -> Result<Done> {
         Command::Sensitivity(args) => sensitivity::run(&args, &bars).map_err(|e| args.data.explain(e)),
         Command::Prune(args) => prune::run(&args, &bars).map_err(|e| args.data.explain(e)),
         Command::Validate(args) => validate::run(&args, &bars).map_err(|e| args.data.explain(e)),
-        Command::Bench(args) => bench::run(&args),
+        Command::Bench(args) => bench::run(&args).map_err(|e| args.data.explain(e)),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => completions::man(&args),
         Command::Schema => {

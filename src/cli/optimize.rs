@@ -3,18 +3,18 @@
 use std::path::PathBuf;
 
 use super::Done;
-use super::args::{BudgetArgs, DataArgs, GateArgs, QuantArgs, output, positive, range_source};
+use super::args::{BudgetArgs, DataArgs, GateArgs, QUANTIZATION, QuantArgs, decider, output, positive, range_source};
 use super::bars::Bars;
-use super::out::{self, say};
+use super::out::{self, put, say};
 use super::prune::{self as prune_args, PruneArgs, PruneSpec};
 use crate::error::{Error, Result};
 use crate::passes::{SimplifyOptions, SimplifyReport};
 use crate::pipeline::{self, Optimize};
 use crate::prune::{self, PruneOptions, PrunePlan};
-use crate::quantize::QuantPlan;
+use crate::quantize::{QuantOptions, QuantPlan};
 use crate::recover::Recover;
 use crate::report;
-use crate::runtime::{self, AUTO};
+use crate::runtime;
 use crate::target;
 use crate::validate::ValidateOptions;
 
@@ -42,10 +42,10 @@ pub struct Args {
     #[arg(long = "quantize", value_name = "TYPE", value_parser = ["int8"], conflicts_with = "no_quantize")]
     _quantize: Option<String>,
     /// Leave the arithmetic in float
-    #[arg(long)]
+    #[arg(long, conflicts_with = QUANTIZATION)]
     no_quantize: bool,
     /// Prune in this pattern and so far: 2:4, unstructured:0.5 (zeros), channel:0.6 (multiply-accumulates that are left)
-    #[arg(long = "prune", value_name = "PATTERN:F")]
+    #[arg(long = "prune", group = "goal", value_name = "PATTERN:F")]
     spec: Option<PruneSpec>,
     #[command(flatten)]
     prune: PruneArgs,
@@ -89,17 +89,20 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
     }
     args.prune.recover.recover.map(|wanted| wanted.needs(args.data.data.as_ref())).transpose()?;
     args.quant.one_source(args.ranges.as_ref())?;
-    let Some(path) = output(args.output.as_ref(), args.plan)? else {
-        return plan(args, bars);
-    };
     let prune = prune_options(args)?;
+    let quantize = if args.no_quantize { None } else { Some(args.quant.options()?) };
+    let recover = recover_at_end(args, prune.is_some());
+    pipeline::trainable(recover, quantize.as_ref())?;
+    let Some(path) = output(args.output.as_ref(), args.plan)? else {
+        return plan(args, (prune, quantize), bars);
+    };
     let job = Optimize {
         model: &args.model,
         output: path,
         simplify: Some(simplify_options(args)?),
-        recover: recover_at_end(args, prune.is_some()),
+        recover,
         prune,
-        quantize: if args.no_quantize { None } else { Some(args.quant.options()?) },
+        quantize,
         seed: args.data.seed,
         calibrator: args.quant.calibrator()?,
         ranges: args.ranges.clone(),
@@ -123,7 +126,7 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
 }
 
 fn calibrates(args: &Args) -> &str {
-    args.calibration_runtime.as_ref().or(args.runtime.first()).map_or(AUTO, String::as_str)
+    decider(args.calibration_runtime.as_ref(), args.runtime.first())
 }
 
 fn simplify_options(args: &Args) -> Result<SimplifyOptions> {
@@ -146,7 +149,8 @@ fn prune_options(args: &Args) -> Result<Option<PruneOptions>> {
     }
     let block = target::find(&args.quant.target)?.channels;
     let recover = options.recover.filter(|_| args.no_quantize);
-    Ok(Some(PruneOptions { exclude: args.quant.exclude.clone(), block, recover, ..options }))
+    let (exclude, seed) = (args.quant.exclude.clone(), args.data.seed);
+    Ok(Some(PruneOptions { exclude, block, recover, seed, ..options }))
 }
 
 /// Training once, under the masks and the grids together; what is pruned alone is trained by the pruner.
@@ -154,30 +158,27 @@ fn recover_at_end(args: &Args, prunes: bool) -> Option<Recover> {
     args.prune.recover.recover.filter(|_| !(args.no_quantize && prunes))
 }
 
-fn plan(args: &Args, bars: &Bars) -> Result<Done> {
+fn plan(args: &Args, (prune, quantize): (Option<PruneOptions>, Option<QuantOptions>), bars: &Bars) -> Result<Done> {
     let (mut model, simplify) = pipeline::load_simplified(&args.model, &simplify_options(args)?)?;
     let recover = args.prune.recover.recover;
     let mut plan = Plan { schema_version: report::SCHEMA_VERSION, simplify, prune: None, quantize: None, recover };
     let data = args.data.data.as_ref().map(|spec| args.data.open(spec, &model)).transpose()?;
-    if let Some(options) = prune_options(args)? {
+    if let Some(options) = prune {
         let runtime = runtime::find(calibrates(args))?;
         let data = data.as_ref().map(|dataset| prune::Data { dataset, runtime });
         let pruned = prune::decide(&model, &options, data, bars)?;
         prune::apply(&mut model, &pruned)?;
         plan.prune = Some(pruned);
     }
-    if !args.no_quantize {
+    if let Some(options) = quantize {
         let source = range_source(args.ranges.as_ref(), data.as_ref(), calibrates(args), &args.quant)?;
-        plan.quantize = Some(pipeline::decide(&mut model, &args.quant.options()?, source, bars)?.plan);
+        plan.quantize = Some(pipeline::decide(&mut model, &options, source, bars)?.plan);
     }
     if args.report == "json" {
         say!("{}", report::json(&plan)?);
         return Ok(Done::Well);
     }
-    say!("simplify  {} ─► {} nodes", plan.simplify.nodes_before, plan.simplify.nodes_after);
-    for left in &plan.simplify.left_out {
-        say!("  {left}");
-    }
+    put!("{}", report::simplified(&plan.simplify));
     plan.prune.iter().try_for_each(|p| out::write(format_args!("{p}")))?;
     plan.quantize.iter().try_for_each(|p| out::write(format_args!("{p}")))?;
     if let Some(line) = args.prune.recover.told() {

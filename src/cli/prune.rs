@@ -1,11 +1,11 @@
-//! `onnxpress prune`: weights of low importance to zero.
+//! `onnxpress prune`: weights of low importance to zero, or channels and heads out.
 
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use super::Done;
-use super::args::{DataArgs, RecoverArgs, number, one_of, output, positive, runtimes};
+use super::args::{DataArgs, RecoverArgs, decider, number, one_of, output, positive};
 use super::bars::Bars;
 use super::out::{put, say};
 use crate::calibrate::Calibrator;
@@ -34,8 +34,13 @@ pub struct Args {
     /// Data for the proof, where they differ from those that decide
     #[arg(long, value_name = "DATA", requires = "data")]
     eval: Option<String>,
-    #[arg(long, value_name = "R", default_value = RUNTIMES[0].name(), help = runtimes("Runtime that runs the data; the others that are present prove the result too"))]
-    runtime: String,
+    /// Runtime that proves the result, as the others that are present do, and decides where --calibration-runtime names none
+    /// [default: tract; to decide, another for models that it cannot run]
+    #[arg(long, value_name = "R")]
+    runtime: Option<String>,
+    /// Runtime that runs the data to decide
+    #[arg(long, value_name = "R")]
+    calibration_runtime: Option<String>,
     /// Threads of one run while timing
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = positive)]
     threads: usize,
@@ -54,19 +59,19 @@ pub struct Args {
 #[derive(clap::Args, Clone)]
 pub struct PruneArgs {
     /// Share of the weights that become zero, as 0.5
-    #[arg(long, value_name = "F", value_parser = number, allow_negative_numbers = true)]
+    #[arg(long, group = "goal", value_name = "F", value_parser = number, allow_negative_numbers = true)]
     sparsity: Option<f64>,
     /// Weights that score below this become zero: as it stands, or times the mean score as 0.01x-mean
-    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    #[arg(long, group = "goal", value_name = "X", allow_negative_numbers = true)]
     threshold: Option<Threshold>,
     /// Share of the multiply-accumulates that is left
-    #[arg(long, value_name = "F", value_parser = number)]
+    #[arg(long, group = "goal", value_name = "F", value_parser = number)]
     target_macs: Option<f64>,
     /// Share of the compressed size that is left; of channels, of the parameters
-    #[arg(long, value_name = "F", value_parser = number)]
+    #[arg(long, group = "goal", value_name = "F", value_parser = number)]
     target_size: Option<f64>,
     /// Share of the latency that is left
-    #[arg(long, value_name = "F", value_parser = number)]
+    #[arg(long, group = "goal", value_name = "F", value_parser = number)]
     target_latency: Option<f64>,
     #[arg(long, value_name = "C", help = criteria())]
     criterion: Option<String>,
@@ -134,16 +139,12 @@ impl PruneArgs {
             return Err(Error::usage("--prune names the pattern; leave --pattern out"));
         }
         let pattern = pattern.or(self.pattern).unwrap_or(Pattern::Unstructured);
-        let mut given = goals.into_iter().flatten();
-        let Some(goal) = given.next().or(pattern.sparsity().map(Goal::Sparsity)) else {
+        let Some(goal) = goals.into_iter().flatten().next().or(pattern.sparsity().map(Goal::Sparsity)) else {
             return match self.pattern {
                 Some(pattern) => Err(Error::usage(format!("--pattern {pattern} needs --sparsity or a --target"))),
                 None => Ok(None),
             };
         };
-        if given.next().is_some() {
-            return Err(Error::usage("give one of --sparsity, --threshold and the --targets"));
-        }
         let options = PruneOptions {
             pattern,
             criterion: self.criterion.clone(),
@@ -167,12 +168,13 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
     options.exclude.clone_from(&args.exclude);
     options.seed = args.data.seed;
     // Each runtime has a target of its name.
-    if let Ok(target) = target::find(&args.runtime) {
+    let proves = args.runtime.as_deref().unwrap_or(RUNTIMES[0].name());
+    if let Ok(target) = target::find(proves) {
         options.block = target.channels;
     }
     // Channels hang together through operators that a clean graph says in their shortest form.
     let simplify = options.pattern.shrinks().then(SimplifyOptions::default);
-    let runtime = runtime::find(&args.runtime)?;
+    let (decides, runtime) = (runtime::find(calibrates(args))?, runtime::one(proves)?);
     let Some(path) = path else {
         return plan(args, &options, simplify.as_ref(), bars);
     };
@@ -187,7 +189,7 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
         seed: args.data.seed,
         calibrator: Calibrator::default(),
         ranges: None,
-        calibration_runtime: runtime,
+        calibration_runtime: decides,
         runtime,
         beside: others.collect(),
         validate: ValidateOptions { threads: args.threads, ..ValidateOptions::default() },
@@ -205,13 +207,17 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
     Ok(if report.unproven.is_some() { Done::Unproven } else { Done::Well })
 }
 
+fn calibrates(args: &Args) -> &str {
+    decider(args.calibration_runtime.as_ref(), args.runtime.as_ref())
+}
+
 fn plan(args: &Args, options: &PruneOptions, simplify: Option<&SimplifyOptions>, bars: &Bars) -> Result<Done> {
     let model = match simplify {
         Some(simplify) => pipeline::load_simplified(&args.model, simplify)?.0,
         None => pipeline::load(&args.model)?,
     };
     let dataset = args.data.data.as_ref().map(|spec| args.data.open(spec, &model)).transpose()?;
-    let runtime = runtime::find(&args.runtime)?;
+    let runtime = runtime::find(calibrates(args))?;
     let data = dataset.as_ref().map(|dataset| Data { dataset, runtime });
     put!("{}", prune::decide(&model, options, data, bars)?);
     if let Some(line) = args.prune.recover.told() {

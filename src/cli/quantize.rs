@@ -72,6 +72,8 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
         return Ok(Done::Well);
     };
     let applied = quantize::apply(&mut model, &plan)?;
+    // As it came: the result may take its place.
+    let original = timed.map(|_| pipeline::load(&args.model)).transpose()?;
     onnx::emit(&model, path)?;
     let format = options.effective_format();
     let stored = if format == Format::Half { "f16" } else { options.weights.name() };
@@ -88,9 +90,8 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
             say!("  {refused}");
         }
     }
-    let Some((least, Some(data))) = timed else { return Ok(Done::Well) };
-    // The original as it came, and the file as it was written.
-    let (original, written) = (pipeline::load(&args.model)?, onnx::load(path)?);
+    let (Some((least, Some(data))), Some(original)) = (timed, original) else { return Ok(Done::Well) };
+    let written = onnx::load(path)?;
     let inputs = data.batch(0)?.inputs;
     let latency = validate::time(&original, &written, &inputs, runtime, 1, &LatencyOptions::default())?;
     say!("  {}", report::speedup(&latency));

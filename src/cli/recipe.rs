@@ -1,5 +1,5 @@
 //! A TOML recipe says the same as the flags: `min-sqnr = 20` is `--min-sqnr 20`, a list repeats its flag, `true` is the
-//! bare flag. A key whose flag is given is passed over: flags win.
+//! bare flag. A key whose flag is given, or which contradicts one that is, is passed over: flags win.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -9,14 +9,22 @@ use crate::error::{Error, Result};
 /// Replaces `--recipe FILE` by the flags that the file says.
 pub(super) fn expand(args: Vec<OsString>) -> Result<Vec<OsString>> {
     let Some((file, given)) = split(&args) else { return Ok(args) };
-    let command = super::command();
+    if split(&given).is_some() {
+        return Err(Error::usage("--recipe is given twice: one file says it all"));
+    }
+    let mut command = super::command();
+    // So that subcommands have the flags that all share.
+    command.build();
     let called = |a: &OsString| command.find_subcommand(a);
     let Some((at, subcommand)) = given.iter().enumerate().skip(1).find_map(|(i, a)| Some((i, called(a)?))) else {
         return Ok(args);
     };
+    if !subcommand.get_arguments().any(|a| a.get_long() == Some("recipe")) {
+        return Ok(args);
+    }
     let path = Path::new(&file);
     let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
-    let flags = flags(&text, subcommand, &given).map_err(|e| e.in_file(path))?;
+    let flags = flags(&text, subcommand, &given[at + 1..]).map_err(|e| e.in_file(path))?;
     Ok([&given[..=at], &flags, &given[at + 1..]].concat())
 }
 
@@ -49,6 +57,7 @@ fn flags(text: &str, command: &clap::Command, given: &[OsString]) -> Result<Vec<
         if says(&key) {
             continue;
         }
+        let before = flags.len();
         let values = if let toml::Value::Array(list) = value { list } else { vec![value] };
         for value in values {
             let text = match value {
@@ -69,8 +78,22 @@ fn flags(text: &str, command: &clap::Command, given: &[OsString]) -> Result<Vec<
             valid(command, &flag)?;
             flags.push(flag);
         }
+        if flags[before..].iter().any(|flag| contradicts(command, given, flag)) {
+            flags.truncate(before);
+        }
     }
     Ok(flags)
+}
+
+/// Whether the command line says what cannot be said together with `flag`.
+fn contradicts(command: &clap::Command, given: &[OsString], flag: &OsString) -> bool {
+    let conflict = |more: Option<&OsString>| {
+        let name = OsString::from(command.get_name());
+        let said = std::iter::once(&name).chain(given).chain(more);
+        let parsed = command.clone().try_get_matches_from(said);
+        parsed.is_err_and(|e| e.kind() == clap::error::ErrorKind::ArgumentConflict)
+    };
+    conflict(Some(flag)) && !conflict(None)
 }
 
 /// Whether the flag stands without a value.
@@ -99,7 +122,9 @@ mod tests {
 
     fn of_optimize(text: &str, given: &[&str]) -> Result<Vec<OsString>> {
         let given: Vec<OsString> = given.iter().map(OsString::from).collect();
-        flags(text, super::super::command().find_subcommand("optimize").unwrap(), &given)
+        let mut command = super::super::command();
+        command.build();
+        flags(text, command.find_subcommand("optimize").unwrap(), &given)
     }
 
     #[test]
@@ -109,6 +134,16 @@ mod tests {
         let error = of_optimize("min-sqrn = 20", &[]).unwrap_err();
         assert_eq!(error.to_string(), "unknown key \"min-sqrn\"; did you mean \"min-sqnr\"?");
         assert_eq!(error.exit_code(), 2);
+    }
+
+    #[test]
+    fn flags_win_over_what_contradicts_them() {
+        assert_eq!(of_optimize("tune = \"latency\"", &["m.onnx", "--optimize-for=size"]).unwrap(), [""; 0]);
+        assert_eq!(of_optimize("no-quantize = true", &["m.onnx", "--quantize", "int8"]).unwrap(), [""; 0]);
+        assert_eq!(of_optimize("weights = \"s4\"", &["m.onnx", "--no-quantize"]).unwrap(), [""; 0]);
+        assert_eq!(of_optimize("sparsity = 0.5", &["m.onnx", "--target-macs", "0.5"]).unwrap(), [""; 0]);
+        assert_eq!(of_optimize("sparsity = 0.5", &["m.onnx", "--weights", "s4"]).unwrap(), ["--sparsity=0.5"]);
+        assert_eq!(of_optimize("quiet = true\nort-lib = \"l\"", &[]).unwrap(), ["--ort-lib=l", "--quiet"]);
     }
 
     #[test]

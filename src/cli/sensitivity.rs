@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::Done;
-use super::args::{DataArgs, QuantArgs, range_source};
+use super::args::{DataArgs, QUANTIZATION, QuantArgs, range_source};
 use super::bars::Bars;
 use super::out::{put, say};
 use crate::error::{Error, Result};
@@ -31,7 +31,7 @@ pub struct Args {
     #[arg(long, value_name = "R")]
     runtime: Option<String>,
     /// What pruning each node alone does, at several sparsities, instead of quantizing it
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = [QUANTIZATION, "eval", "ranges"])]
     prune: bool,
     /// How important a weight is, with --prune
     #[arg(long, value_name = "C", requires = "prune")]
@@ -67,18 +67,6 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
 
 /// What pruning each node alone does.
 fn pruned(args: &Args, bars: &Bars) -> Result<Done> {
-    let quant = &args.quant;
-    let given = [
-        ("--eval", args.eval.is_some()),
-        ("--ranges", args.ranges.is_some()),
-        ("--include", !quant.include.is_empty()),
-        ("--op-types", !quant.op_types.is_empty()),
-        ("--algorithm", quant.algorithm.is_some()),
-        ("--calibrator", quant.calibrator.is_some()),
-    ];
-    if let Some((flag, _)) = given.into_iter().find(|(_, given)| *given) {
-        return Err(Error::usage(format!("{flag} is for quantization: sensitivity --prune takes no account of it")));
-    }
     let (model, _) = pipeline::load_simplified(&args.model, &args.quant.simplify()?)?;
     let dataset = args.data.required(&model)?;
     let data = Data { dataset: &dataset, runtime: runtime::find(args.runtime.as_deref().unwrap_or(AUTO))? };
@@ -86,6 +74,7 @@ fn pruned(args: &Args, bars: &Bars) -> Result<Done> {
         criterion: args.criterion.clone(),
         algorithm: args.prune_algorithm.clone(),
         exclude: args.quant.exclude.clone(),
+        seed: args.data.seed,
         ..PruneOptions::new(Goal::Sparsity(0.5))
     };
     let found = prune::sensitivity(&model, &options, data, bars)?;

@@ -20,6 +20,9 @@ pub(super) fn open(options: &DataOptions, inputs: &[InputSpec]) -> Result<Datase
     if let Some(count) = random_count(&options.spec)? {
         return Ok(Dataset { source: Box::new(Random::open(count, options, inputs)?), random: true });
     }
+    if !options.shapes.is_empty() {
+        tracing::warn!("--shape says the sizes of random data: {} has sizes of its own", options.spec);
+    }
     let path = Path::new(&options.spec);
     let source: Box<dyn Source> = if path.is_dir() {
         open_folder(path, options, inputs)?
