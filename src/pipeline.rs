@@ -1,4 +1,4 @@
-//! The whole story: file → clean → quantize → prune → file → proof.
+//! The whole story: file → clean → prune → quantize → file → proof.
 
 mod decide;
 mod train;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 pub use decide::{Decided, RangeSource, decide};
-pub use train::{Ground, finish};
+pub use train::{Ground, finish, trainable};
 
 use crate::calibrate::Calibrator;
 use crate::data::Dataset;
@@ -23,8 +23,9 @@ use crate::report::{Beside, Report};
 use crate::runtime::{Runtime, Shaped};
 use crate::validate::accuracy::Accuracy;
 use crate::validate::ran::ran;
+use crate::validate::size::Size;
 use crate::validate::{Gates, ValidateOptions, size, validate};
-use crate::{analysis, files, onnx};
+use crate::{analysis, files, onnx, target};
 use train::{Unpruned, trained};
 
 /// What [`optimize`] is to do.
@@ -73,13 +74,15 @@ impl Data {
 /// cannot run them leaves the file, and the report says why it is unproven.
 pub fn optimize(o: &Optimize, open: impl FnOnce(&Model) -> Result<Data>, progress: &dyn Progress) -> Result<Report> {
     let begin = Instant::now();
-    train::check(o)?;
+    trainable(o.recover, o.quantize.as_ref())?;
     let original = load(o.model)?;
     let data = open(&original)?;
     let (calibration, validation) = (data.calibration.as_ref(), data.validation());
     if let Some(dataset) = validation {
         measurable(o, &original, dataset)?;
     }
+    // The result may take the place of the original.
+    let before = weighed(&original, o.model, validation, o.prune.is_some())?;
     let mut model = original.clone();
     let mut report = Report::new(o.model, o.output);
 
@@ -107,14 +110,18 @@ pub fn optimize(o: &Optimize, open: impl FnOnce(&Model) -> Result<Data>, progres
         let trained = trained(o, teacher.as_ref(), float, calibration, report, progress)?;
         write(o, trained, report)?;
         // What is in the file need not be in memory while it is proven.
-        prove(o, &original, validation, report, progress)
+        prove(o, (&original, &before), validation, report, progress)
     };
     finished(&mut report)?;
-    if let (Some(decided), Some(dataset)) = (decided, validation)
-        && let Some(better) = repaired(o, float, (decided, dataset), &report, progress)?
-    {
-        report.plan = Some(better);
-        finished(&mut report)?;
+    if let (Some(decided), Some(dataset)) = (decided, validation) {
+        if let Some(better) = repaired(o, float, (decided, dataset), &report, progress)? {
+            report.plan = Some(better);
+            finished(&mut report)?;
+        }
+        if let Some(floats) = given_up(o, float, &report)? {
+            report.plan = Some(floats);
+            finished(&mut report)?;
+        }
     }
     if let Some(dataset) = validation {
         look_closer(o, &original, dataset, &mut report, progress)?;
@@ -147,20 +154,14 @@ fn write(o: &Optimize, mut model: Model, report: &mut Report) -> Result<()> {
 /// Reads the file back and compares it with the original.
 fn prove(
     o: &Optimize,
-    original: &Model,
+    (original, before): (&Model, &Size),
     dataset: Option<&Dataset>,
     report: &mut Report,
     progress: &dyn Progress,
 ) -> Result<()> {
     let written = onnx::load(o.output)?;
-    let batch = dataset.map(|d| d.batch(0)).transpose()?;
-    let weigh = |model, path| size::size(model, path, batch.as_ref());
-    let (mut before, mut after) = (weigh(original, o.model), weigh(&written, o.output));
-    if report.prune.is_some() {
-        before.compressed = Some(packed(original, o.model)?);
-        after.compressed = Some(packed(&written, o.output)?);
-    }
-    report.sizes = Some((before, after));
+    let after = weighed(&written, o.output, dataset, report.prune.is_some())?;
+    report.sizes = Some((*before, after));
     let Some(dataset) = dataset else { return Ok(()) };
     // Nothing said of an earlier file stays beside this one.
     (report.validation, report.unproven, report.missed) = (None, None, Vec::new());
@@ -174,6 +175,16 @@ fn prove(
         Err(e) => return Err(e),
     }
     Ok(())
+}
+
+/// What a model takes, its first batch for the work of a run; compressed, too, where zeros are to show.
+fn weighed(model: &Model, path: &Path, dataset: Option<&Dataset>, pruned: bool) -> Result<Size> {
+    let batch = dataset.map(|d| d.batch(0)).transpose()?;
+    let mut size = size::size(model, path, batch.as_ref());
+    if pruned {
+        size.compressed = Some(packed(model, path)?);
+    }
+    Ok(size)
 }
 
 /// Bytes of a model's file and of the tensors that lie beside it, compressed.
@@ -215,7 +226,8 @@ fn repaired(
     let Some(proof) = &report.validation else { return Ok(None) };
     let options = &decided.plan.options;
     let slower = proof.latency.as_ref().is_some_and(|l| l.speedup < 1.0) && o.runtime.name() == options.target;
-    if slower && options.tune == Switch::Auto && !decided.is_timed() {
+    let times = slower && options.tune == Switch::Auto && !decided.is_timed();
+    if times {
         decided.tune(float, &dataset.batch(0)?.inputs, o.runtime, progress)?;
     }
     let promise = Promise::of(&o.gates);
@@ -224,7 +236,26 @@ fn repaired(
     if judged && !promise.holds(proof.task.as_ref(), &proof.outputs) {
         return keep(float, &decided, promise, (dataset, o.runtime, o.time_budget), progress).map(Some);
     }
-    Ok(slower.then_some(decided.plan))
+    Ok(times.then_some(decided.plan))
+}
+
+/// The plan with all nodes in float, where the proof leaves no doubt that the target still runs the result slower than the original, in the
+/// form that is the target's own.
+fn given_up(o: &Optimize, float: &Model, report: &Report) -> Result<Option<QuantPlan>> {
+    let (Some(plan), Some(latency)) = (&report.plan, report.validation.as_ref().and_then(|v| v.latency.as_ref()))
+    else {
+        return Ok(None);
+    };
+    let options = &plan.options;
+    let own = options.effective_format().name() == target::find(&options.target)?.format;
+    let wanted = options.tune != Switch::Off && own && o.runtime.name() == options.target;
+    if !wanted || latency.speedup_high >= 1.0 || plan.quantized() == 0 {
+        return Ok(None);
+    }
+    let reason = format!("with nodes in integers the whole runs at {:.2}× in {}", latency.speedup, latency.runtime);
+    let mut floats = quantize::without(float, plan, &(0..plan.nodes.len()).map(|i| (i, reason.clone())).collect())?;
+    floats.notes.push(format!("left in float: {reason}"));
+    Ok(Some(floats))
 }
 
 /// The decided plan for the float `model` with as few nodes in float as the promise needs on the data; itself where it holds.

@@ -13,14 +13,17 @@ use crate::error::{Error, Result};
 use crate::ir::Model;
 use crate::mixed::{Promise, Subject};
 use crate::progress::Progress;
-use crate::quantize::{self, QuantPlan};
+use crate::quantize::{self, QuantOptions, QuantPlan};
 use crate::recover::{Recover, RecoverReport, Teacher};
 use crate::report::Report;
 use crate::runtime::Runtime;
 
-/// Refuses what cannot be trained before any work is done.
-pub(super) fn check(o: &Optimize) -> Result<()> {
-    match (&o.recover, &o.quantize) {
+/// Refuses what cannot be trained at the end before any work is done.
+///
+/// # Errors
+/// Usage, for a form of quantization that is not trained, and where there is none.
+pub fn trainable(recover: Option<Recover>, quantize: Option<&QuantOptions>) -> Result<()> {
+    match (recover, quantize) {
         (Some(_), Some(options)) => quantize::is_trained(options),
         (Some(_), None) => Err(Error::usage("--recover trains what was pruned or quantized: there is neither")),
         (None, _) => Ok(()),
