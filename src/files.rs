@@ -18,7 +18,14 @@ pub fn folder_of(path: &Path) -> &Path {
 /// Writes a temporary file in the folder of `path`; it vanishes if it is not [`persist`]ed.
 pub fn staged(path: &Path, fill: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Result<NamedTempFile> {
     let at = |e: std::io::Error| Error::io(path, e);
-    let temporary = tempfile::Builder::new().prefix(".onnxpress-").tempfile_in(folder_of(path)).map_err(at)?;
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        // An ordinary file, as the user's umask leaves it.
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    let temporary = builder.prefix(".onnxpress-").tempfile_in(folder_of(path)).map_err(at)?;
     let mut writer = BufWriter::with_capacity(1 << 20, temporary.as_file());
     fill(&mut writer).and_then(|()| writer.flush()).map_err(at)?;
     drop(writer);
@@ -59,9 +66,11 @@ pub fn persist(temporary: NamedTempFile, path: &Path) -> Result<()> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        // Temporary files are private; the output is an ordinary file, or has the rights of the one it replaces.
-        let mode = std::fs::metadata(path).map_or(0o644, |m| m.permissions().mode());
-        temporary.as_file().set_permissions(std::fs::Permissions::from_mode(mode)).map_err(at)?;
+        // The output has the rights of the file that it replaces.
+        if let Ok(replaced) = std::fs::metadata(path) {
+            let mode = replaced.permissions().mode();
+            temporary.as_file().set_permissions(std::fs::Permissions::from_mode(mode)).map_err(at)?;
+        }
     }
     temporary.persist(path).map_err(|e| at(e.error))?;
     if let Ok(folder) = File::open(folder_of(path)) {
@@ -69,4 +78,25 @@ pub fn persist(temporary: NamedTempFile, path: &Path) -> Result<()> {
         let _ = folder.sync_all();
     }
     Ok(())
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn an_output_has_the_rights_of_an_ordinary_file_or_of_the_one_it_replaces() {
+        let folder = tempfile::tempdir().unwrap();
+        let [ordinary, ours] = ["a", "b"].map(|name| folder.path().join(name));
+        File::create(&ordinary).unwrap();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode();
+        let write = || persist(staged(&ours, |w| w.write_all(b"x")).unwrap(), &ours).unwrap();
+        write();
+        assert_eq!(mode(&ours), mode(&ordinary));
+        std::fs::set_permissions(&ours, std::fs::Permissions::from_mode(0o640)).unwrap();
+        write();
+        assert_eq!(mode(&ours) & 0o777, 0o640);
+    }
 }

@@ -19,17 +19,17 @@
 //! | [`pipeline`] | the whole story |
 //! | [`report`] | one serializable value → text, JSON, markdown |
 //! | [`mixed`] | which nodes stay float so that a promise about the outputs holds |
-//! | [`validate`], [`quantize`], [`prune`] | proof; integers for weights and activations; zeros for weights |
+//! | [`validate`], [`quantize`], [`prune`] | proof; integers for weights and activations; zeros for weights, and channels taken out |
 //! | [`recover`] | training what pruning or quantization made of a model towards the model as it was |
 //! | [`second_order`] | what an error in a weight costs in its layer's output, and how others make up for it |
 //! | [`calibrate`], [`gradient`] | statistics of the values that flow through a model, and of the gradients of its weights, in one streaming pass |
-//! | [`runtime`] | running models: a prepared copy in tract |
+//! | [`runtime`] | running models: in tract, which is given a prepared copy, and in ONNX Runtime where that is present |
 //! | [`passes`] | rewrites of the graph, one file each |
 //! | [`analysis`] | shapes and small constants, costs, and which channels hang together, found through the graph |
 //! | [`ops`] | what is known of each operator, as data |
 //! | [`data`], [`target`], [`onnx`] | samples from files; deployment presets; the only code that sees protobuf |
 //! | [`ir`] | the model in memory, and [`ir::GraphEdit`], the only way to change it |
-//! | [`error`], [`files`], [`progress`] | one-line errors with exit codes; whole files or none; listeners for progress |
+//! | [`error`], [`files`], `patterns`, [`progress`] | one-line errors with exit codes; whole files or none; names by regular expression; listeners for progress |
 //!
 //! What holds everywhere:
 //! - **Zero-copy.** The file is mapped and every initializer is a slice of the map: loading costs nodes, not bytes.

@@ -206,6 +206,21 @@ fn a_quantized_model_is_left_as_it_is() {
     }
 }
 
+/// Bytes that are no weight say nothing of the weights.
+#[test]
+fn a_table_of_bytes_does_not_make_a_model_quantized() {
+    let bytes = (0..600).map(|i| (i % 251).to_string()).collect::<Vec<_>>().join(",");
+    let weight = (0..64).map(|i| format!("{}", (i * 37 % 64) as f32 / 32.0 - 1.0)).collect::<Vec<_>>().join(",");
+    let source = format!(
+        "<ir_version: 8, opset_import: [\"\" : 17]> g (float[600,8] x) => (float[600,8] y)
+         <uint8[600,1] mask = {{{bytes}}}, float[8,8] w = {{{weight}}}>
+         {{ m = Cast <to = 1> (mask)  h = Mul (x, m)  y = MatMul (h, w) }}"
+    );
+    let model = ir::text::parse(&source).unwrap();
+    let options = QuantOptions { format: Format::Dynamic, ..QuantOptions::for_target("onnxruntime").unwrap() };
+    assert_eq!(quantize::plan(&model, None, &options).unwrap().quantized(), 1);
+}
+
 #[test]
 fn zeros_of_a_pruned_model_stay_zero() {
     let mut model = load("digits");

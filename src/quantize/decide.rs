@@ -19,7 +19,7 @@ use super::plan::{ActivationPlan, Decision, NodePlan, QuantPlan, WeightPlan};
 use super::{forms, half, n_bits, named, pairs, recurrent, short_floats, weights};
 use crate::calibrate::{Range, Ranges};
 use crate::error::Result;
-use crate::ir::{Model, Node, NodeId, Tensor, ValueId};
+use crate::ir::{Model, Node, NodeId, Tensor, Use, ValueId};
 use crate::ops::{self, QuantRule};
 use crate::target::{self, Depthwise, OpPlacement, Output, Preset};
 
@@ -79,8 +79,11 @@ pub fn plan(model: &Model, ranges: Option<&Ranges>, options: &QuantOptions) -> R
     let quantized = |n: &NodeId| {
         let op_type = model.node(*n).op_type.to_lowercase();
         // Integers of weights alone are cast where that is what a runtime folds.
-        let stored =
-            || model.node(*n).is("Cast") && model.constant_input(*n, 0).is_some_and(|t| t.dtype().is_quantized());
+        let stored = || {
+            model.node(*n).is("Cast")
+                && model.constant_input(*n, 0).is_some_and(|t| t.dtype().is_quantized())
+                && model.node(*n).output(0).is_some_and(|v| becomes_weight(model, v))
+        };
         ["quantize", "qlinear", "integer", "nbits"].iter().any(|mark| op_type.contains(mark)) || stored()
     };
     if model.all_nodes().iter().any(quantized) {
@@ -100,6 +103,25 @@ pub fn plan(model: &Model, ranges: Option<&Ranges>, options: &QuantOptions) -> R
     plan.activations = activations.into_values().collect();
     plan.notes.extend(pairs::note(&plan, preset));
     Ok(plan)
+}
+
+/// Whether `v` becomes a weight or a table by nothing but constant factors and terms.
+fn becomes_weight(model: &Model, v: ValueId) -> bool {
+    model.uses(v).iter().any(|u| {
+        let Use::Node { node, input } = *u else { return false };
+        let reader = model.node(node);
+        match ops::of(reader).map(|op| op.quant) {
+            Some(QuantRule::Weighted { weight, .. }) => input == weight,
+            Some(QuantRule::Table { table }) => input == table,
+            Some(QuantRule::Recurrent) => input == 1 || input == 2,
+            _ => {
+                let constant = |x: &ValueId| *x == v || model.constant(*x).is_some();
+                reader.is_one_of(&["Sub", "Mul"])
+                    && reader.inputs().iter().flatten().all(constant)
+                    && reader.output(0).is_some_and(|y| becomes_weight(model, y))
+            }
+        }
+    })
 }
 
 struct Decider<'a> {

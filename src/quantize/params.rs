@@ -1,4 +1,4 @@
-//! Scale and zero point: the affine map between real numbers and 8-bit integers.
+//! Scale and zero point: the affine map between real numbers and integers of 2 to 16 bits.
 //!
 //! ```text
 //! q = clamp(round(x / s) + z, q_min, q_max)        x' = s·(q − z)
