@@ -18,7 +18,7 @@ use crate::passes::{self, SimplifyOptions, SimplifyReport};
 use crate::progress::Progress;
 use crate::prune::{self, PruneOptions};
 use crate::quantize::{self, QuantOptions, QuantPlan, Switch};
-use crate::recover::Recover;
+use crate::recover::{self, Recover};
 use crate::report::{Beside, Report};
 use crate::runtime::{Runtime, Shaped};
 use crate::validate::accuracy::Accuracy;
@@ -93,7 +93,9 @@ pub fn optimize(o: &Optimize, open: impl FnOnce(&Model) -> Result<Data>, progres
     let kept = |model: &Model| o.recover.map(|_| model.clone());
     let clean = kept(&model);
     if let Some(options) = &o.prune {
-        let data = calibration.map(|dataset| prune::Data { dataset, runtime: o.calibration_runtime });
+        let rest = o.recover.and(calibration).map(recover::without_held).transpose()?;
+        let dataset = rest.as_ref().or(calibration);
+        let data = dataset.map(|dataset| prune::Data { dataset, runtime: o.calibration_runtime });
         let (plan, done) = prune::prune(&mut model, options, data, progress)?;
         (report.prune_plan, report.prune) = (Some(plan.told()), Some(done));
     }

@@ -96,8 +96,26 @@ pub fn shape(text: &str) -> Result<(String, Vec<i64>), String> {
     Ok((name.to_string(), dims.ok_or_else(|| format!("\"{text}\" holds a dimension that is no size (or −1)"))?))
 }
 
-/// The flags of quantization alone, as those conflict with them that quantize nothing.
-pub const QUANTIZATION: &str = "quantization";
+/// The flags of quantization alone ([`QuantHow`]), with which those conflict that quantize nothing. By the group clap would list them all.
+pub const QUANTIZATION: [&str; 17] = [
+    "form",
+    "activations",
+    "weights",
+    "granularity",
+    "symmetric_activations",
+    "algorithm",
+    "smooth",
+    "equalize",
+    "bias_correction",
+    "reduce_range",
+    "tune",
+    "optimize_for",
+    "no_cost_cache",
+    "calibrator",
+    "include",
+    "op_types",
+    "min_bytes",
+];
 
 /// The target, and what is to be done to its nodes.
 #[derive(Args, Clone)]
@@ -113,7 +131,6 @@ pub struct QuantArgs {
 
 /// What means nothing where nothing is quantized. Absent flags come from the target's preset.
 #[derive(Args, Clone)]
-#[group(id = QUANTIZATION)]
 struct QuantHow {
     #[arg(long = "format", value_name = "F", help = one_of("How quantization is written", Format::ALL))]
     form: Option<Format>,
@@ -356,4 +373,17 @@ pub fn check_output(path: &Path) -> Result<()> {
         return Err(Error::usage("its folder does not exist").in_file(path));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_flag_of_quantization_is_listed() {
+        let command = crate::cli::command();
+        let optimize = command.find_subcommand("optimize").unwrap();
+        let how = optimize.get_groups().find(|g| g.get_id() == "QuantHow").unwrap();
+        assert_eq!(how.get_args().map(clap::Id::as_str).collect::<Vec<_>>(), QUANTIZATION);
+    }
 }

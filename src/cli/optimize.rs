@@ -42,7 +42,7 @@ pub struct Args {
     #[arg(long = "quantize", value_name = "TYPE", value_parser = ["int8"], conflicts_with = "no_quantize")]
     _quantize: Option<String>,
     /// Leave the arithmetic in float
-    #[arg(long, conflicts_with = QUANTIZATION)]
+    #[arg(long, conflicts_with_all = QUANTIZATION)]
     no_quantize: bool,
     /// Prune in this pattern and so far: 2:4, unstructured:0.5 (zeros), channel:0.6 (multiply-accumulates that are left)
     #[arg(long = "prune", group = "goal", value_name = "PATTERN:F")]

@@ -31,7 +31,7 @@ pub struct Args {
     #[arg(long, value_name = "R")]
     runtime: Option<String>,
     /// What pruning each node alone does, at several sparsities, instead of quantizing it
-    #[arg(long, conflicts_with_all = [QUANTIZATION, "eval", "ranges"])]
+    #[arg(long, conflicts_with_all = QUANTIZATION.into_iter().chain(["eval", "ranges"]))]
     prune: bool,
     /// How important a weight is, with --prune
     #[arg(long, value_name = "C", requires = "prune")]

@@ -22,6 +22,7 @@ mod folder;
 mod images;
 mod npy;
 mod npz;
+mod part;
 mod pixels;
 mod preprocess;
 mod random;
@@ -32,7 +33,9 @@ mod split;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use part::Part;
 pub use preprocess::Preprocess;
 pub(crate) use rng::Rng;
 pub use split::{Split, is_held};
@@ -118,7 +121,7 @@ impl DataOptions {
 /// Samples for a model, in batches.
 #[derive(Debug)]
 pub struct Dataset {
-    source: Box<dyn Source>,
+    source: Arc<dyn Source>,
     random: bool,
 }
 
@@ -153,6 +156,12 @@ impl Dataset {
 
     pub fn batch_count(&self) -> usize {
         self.source.batches()
+    }
+
+    /// The same without these batches.
+    #[must_use]
+    pub fn without(&self, batches: &[usize]) -> Dataset {
+        Dataset { source: Arc::new(Part::without(self.source.clone(), batches)), random: self.random }
     }
 
     /// Its batches, one of `every` held back.

@@ -1,6 +1,7 @@
 //! Reads a data spec: which kind of source it names.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::container::{Container, ENDINGS, ending};
 use super::fit::{Fit, Wanted};
@@ -18,21 +19,21 @@ pub(super) fn open(options: &DataOptions, inputs: &[InputSpec]) -> Result<Datase
         return Err(Error::usage("a limit of 0 samples leaves nothing to run"));
     }
     if let Some(count) = random_count(&options.spec)? {
-        return Ok(Dataset { source: Box::new(Random::open(count, options, inputs)?), random: true });
+        return Ok(Dataset { source: Arc::new(Random::open(count, options, inputs)?), random: true });
     }
     if !options.shapes.is_empty() {
         tracing::warn!("--shape says the sizes of random data: {} has sizes of its own", options.spec);
     }
     let path = Path::new(&options.spec);
-    let source: Box<dyn Source> = if path.is_dir() {
+    let source: Arc<dyn Source> = if path.is_dir() {
         open_folder(path, options, inputs)?
     } else if let Err(e) = std::fs::metadata(path) {
         return Err(Error::io(path, e));
     } else if is_image(path) {
-        Box::new(Images::open(path, options, inputs)?)
+        Arc::new(Images::open(path, options, inputs)?)
     } else if let Some(container) = Container::open(path) {
         warn_of_image_options(options);
-        Box::new(File::open(&container?, options, inputs)?)
+        Arc::new(File::open(&container?, options, inputs)?)
     } else {
         let kinds = ENDINGS.join(", ");
         let message = format!(
@@ -52,7 +53,7 @@ fn random_count(spec: &str) -> Result<Option<usize>> {
     }
 }
 
-fn open_folder(path: &Path, options: &DataOptions, inputs: &[InputSpec]) -> Result<Box<dyn Source>> {
+fn open_folder(path: &Path, options: &DataOptions, inputs: &[InputSpec]) -> Result<Arc<dyn Source>> {
     let (files, _) = list(path)?;
     let is_data = |f: &PathBuf| ending(f).is_some_and(|e| ENDINGS.contains(&e.as_str()));
     let images = files.iter().any(|f| is_image(f));
@@ -61,9 +62,9 @@ fn open_folder(path: &Path, options: &DataOptions, inputs: &[InputSpec]) -> Resu
         (false, true) => Err(Error::input("the folder has both images and data files: which are meant?").in_file(path)),
         (false, false) => {
             warn_of_image_options(options);
-            Ok(Box::new(Folder::open(path, data, inputs, options.limit)?))
+            Ok(Arc::new(Folder::open(path, data, inputs, options.limit)?))
         }
-        (true, _) => Ok(Box::new(Images::open(path, options, inputs)?)),
+        (true, _) => Ok(Arc::new(Images::open(path, options, inputs)?)),
     }
 }
 

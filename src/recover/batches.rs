@@ -16,6 +16,29 @@ use crate::ir::{DType, Model, Tensor};
 /// One of so many is held back. Where one of three was before, as where quantization is fitted, it is among those.
 const HELD: usize = 6;
 
+/// Batches of the commonest shape: a session is made for one.
+fn commonest(dataset: &Dataset) -> Result<Vec<usize>> {
+    let mut by_shape: BTreeMap<Vec<(String, Vec<usize>)>, Vec<usize>> = BTreeMap::new();
+    for index in 0..dataset.batch_count() {
+        by_shape.entry(dataset.shapes(index)?).or_default().push(index);
+    }
+    Ok(by_shape.into_values().max_by_key(Vec::len).unwrap_or_default())
+}
+
+/// What is trained on judges nothing.
+fn split(batches: &[usize]) -> Split {
+    let split = Split::of(batches, HELD);
+    if split.apart() { split } else { Split { judge: Vec::new(), ..split } }
+}
+
+/// The data without those that training holds back: what is fitted to these before would look better on them than it is.
+///
+/// # Errors
+/// What the data refuse.
+pub fn without_held(dataset: &Dataset) -> Result<Dataset> {
+    Ok(dataset.without(&split(&commonest(dataset)?).judge))
+}
+
 /// Named tensors.
 pub(super) type Fed = Vec<(String, Tensor)>;
 
@@ -39,13 +62,9 @@ impl<'a> Batches<'a> {
     /// # Errors
     /// Usage, for fewer samples than a step and a look want.
     pub fn new(model: &Model, dataset: &'a Dataset, options: &RecoverOptions) -> Result<Self> {
-        let mut by_shape: BTreeMap<Vec<(String, Vec<usize>)>, Vec<usize>> = BTreeMap::new();
-        for index in 0..dataset.batch_count() {
-            by_shape.entry(dataset.shapes(index)?).or_default().push(index);
-        }
-        // A session is made for one shape: the commonest.
-        let most = by_shape.into_iter().max_by_key(|(_, indices)| indices.len());
-        let (shapes, indices) = most.ok_or_else(|| Error::usage("there are no samples to train on"))?;
+        let indices = commonest(dataset)?;
+        let first = indices.first().ok_or_else(|| Error::usage("there are no samples to train on"))?;
+        let shapes = dataset.shapes(*first)?;
         let open = |v| model.tensor_type(v).shape.is_some_and(|s| s.first().is_some_and(|d| d.known().is_none()));
         let joins = model.user_inputs().into_iter().all(open);
         let cores = crate::runtime::cores();
@@ -55,10 +74,7 @@ impl<'a> Batches<'a> {
         let lanes = if joins { cores } else { (options.batch / each).max(1) };
         let float = |v| model.tensor_type(v).dtype == Some(DType::F32);
         let blends = joins && model.user_inputs().into_iter().all(float);
-        let split = Split::of(&indices, HELD);
-        // What was trained on judges nothing.
-        let held = if split.apart() { split.judge } else { Vec::new() };
-        let training = split.fit;
+        let Split { fit: training, judge: held } = split(&indices);
         // Few samples make small steps.
         let most = if joins { options.batch / cores / each } else { 1 };
         let joined = most.min(held.len()).min(training.len() / lanes).max(1);

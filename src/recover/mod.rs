@@ -29,6 +29,7 @@ use crate::progress::Progress;
 use adam::Adam;
 pub use asked::Recover;
 use batches::Batches;
+pub use batches::without_held;
 use parameter::parameters;
 pub use parameter::{Bound, Bounds, Grid};
 use trainer::Trainer;

