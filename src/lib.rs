@@ -67,6 +67,7 @@ pub mod files;
 pub mod gradient;
 pub mod ir;
 pub mod mixed;
+mod names;
 pub mod onnx;
 pub mod ops;
 pub mod passes;

@@ -8,7 +8,7 @@ use crate::common;
 /// From the bottom. Parts of one layer do not know each other.
 const LAYERS: &[&[&str]] = &[
     &["error", "progress"],
-    &["files", "patterns"],
+    &["files", "names", "patterns"],
     &["ir"],
     &["ops", "onnx", "data", "target"],
     &["analysis"],
@@ -30,7 +30,8 @@ fn layer(part: &str) -> Option<usize> {
     LAYERS.iter().position(|parts| parts.contains(&part))
 }
 
-fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+/// The files of code in a folder and those in it.
+pub fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {

@@ -21,7 +21,7 @@
 
 use super::counted::{Rule, counted};
 use super::histogram::Histogram;
-use super::{Entry, Range};
+use super::{Decides, Entry, Range};
 
 /// Levels of an 8-bit grid.
 const LEVELS: usize = 256;
@@ -34,6 +34,7 @@ pub(super) const ENTRY: Entry = Entry {
     name: "entropy",
     parameter: None,
     summary: "the threshold that keeps most information (KL divergence, as in TensorRT)",
+    decides: Decides::Rule,
     observer: |_| counted(Entropy),
 };
 

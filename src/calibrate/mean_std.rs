@@ -13,13 +13,14 @@
 use serde_json::Value;
 
 use super::moments::Moments;
-use super::{Entry, Extremes, Observer, Parameter, Range, from_json, same_kind, to_json};
+use super::{Decides, Entry, Extremes, Observer, Parameter, Range, from_json, same_kind, to_json};
 use crate::error::Result;
 
 pub(super) const ENTRY: Entry = Entry {
     name: "std",
     parameter: Some(Parameter { symbol: "K", example: 4.0, above: 0.0, at_most: 1000.0 }),
     summary: "mean ± K standard deviations, no wider than what was observed",
+    decides: Decides::Rule,
     observer: |k| Box::new(MeanStd { k, moments: Moments::default() }),
 };
 

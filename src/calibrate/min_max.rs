@@ -2,13 +2,14 @@
 
 use serde_json::Value;
 
-use super::{Entry, Extremes, Observer, Range, from_json, same_kind, to_json};
+use super::{Decides, Entry, Extremes, Observer, Range, from_json, same_kind, to_json};
 use crate::error::{Error, Result};
 
 pub(super) const ENTRY: Entry = Entry {
     name: "min-max",
     parameter: None,
     summary: "the whole observed range, nothing clipped",
+    decides: Decides::Rule,
     observer: |_| Box::new(MinMax::default()),
 };
 

@@ -37,8 +37,8 @@ use crate::error::Result;
 
 pub use collect::collect;
 pub use extremes::Extremes;
-pub use ranges::{NonFinite, Ranges, SCHEMA_VERSION};
-pub use spec::{CALIBRATORS, Calibrator, Entry, Parameter, parse};
+pub use ranges::{NonFinite, Ranges};
+pub use spec::{CALIBRATORS, Calibrator, Decides, Entry, Parameter, parse};
 pub use statistics::Statistics;
 
 /// The interval of real values that quantization maps onto its levels; what lies outside is clipped.

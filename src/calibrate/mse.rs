@@ -16,7 +16,7 @@
 
 use super::counted::{Rule, counted};
 use super::histogram::Histogram;
-use super::{Entry, Range};
+use super::{Decides, Entry, Range};
 
 /// Highest level of an 8-bit grid.
 const TOP: usize = 255;
@@ -28,6 +28,7 @@ pub(super) const ENTRY: Entry = Entry {
     name: "mse",
     parameter: None,
     summary: "the range of least squared error on an 8-bit grid, both ends searched",
+    decides: Decides::Rule,
     observer: |_| counted(Mse),
 };
 

@@ -9,12 +9,13 @@
 
 use super::counted::{Rule, counted};
 use super::histogram::Histogram;
-use super::{Entry, Range, mse};
+use super::{Decides, Entry, Range, mse};
 
 pub(super) const ENTRY: Entry = Entry {
     name: "output-mse",
     parameter: None,
     summary: "the range of least error in what is computed from the value, scales of weights alike",
+    decides: Decides::Output,
     observer: |_| counted(OutputMse),
 };
 

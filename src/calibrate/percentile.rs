@@ -6,12 +6,13 @@
 
 use super::counted::{Rule, counted};
 use super::histogram::Histogram;
-use super::{Entry, Parameter, Range};
+use super::{Decides, Entry, Parameter, Range};
 
 pub(super) const ENTRY: Entry = Entry {
     name: "percentile",
     parameter: Some(Parameter { symbol: "P", example: 99.99, above: 50.0, at_most: 100.0 }),
     summary: "the range that keeps P percent of the values; 100 is min-max",
+    decides: Decides::Rule,
     observer: |p| counted(Percentile { p }),
 };
 

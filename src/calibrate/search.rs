@@ -13,12 +13,13 @@
 
 use super::counted::{Rule, counted};
 use super::histogram::Histogram;
-use super::{Entry, Range, mse};
+use super::{Decides, Entry, Range, mse};
 
 pub(super) const ENTRY: Entry = Entry {
     name: "search",
     parameter: None,
     summary: "of the ranges that the others find, the one that changes what is computed from the value least",
+    decides: Decides::Measuring,
     observer: |_| counted(Search),
 };
 

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::{Observer, entropy, mean_std, min_max, mse, output_mse, percentile, search};
 use crate::error::{Error, Result};
+use crate::names;
 
 /// Every calibrator, in the order in which help lists them.
 pub static CALIBRATORS: &[Entry] =
@@ -16,8 +17,20 @@ pub struct Entry {
     pub parameter: Option<Parameter>,
     /// One line for help.
     pub summary: &'static str,
+    pub decides: Decides,
     /// A fresh observer; the number is the parameter, 0 where there is none.
     pub observer: fn(f64) -> Box<dyn Observer>,
+}
+
+/// What the range of a value is chosen by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decides {
+    /// The rule of the calibrator, from the value alone.
+    Rule,
+    /// Measuring, among ranges that several rules find.
+    Measuring,
+    /// Nothing but the error of what is computed, which chooses the scales of weights too.
+    Output,
 }
 
 /// The number behind the colon.
@@ -56,12 +69,12 @@ impl Calibrator {
 
     /// Whether it leaves the choice among several ranges to measuring.
     pub fn leaves_choice(&self) -> bool {
-        self.entry.name == search::ENTRY.name || self.by_output()
+        self.entry.decides != Decides::Rule
     }
 
     /// Whether nothing but the error of what is computed decides, for weights too.
     pub fn by_output(&self) -> bool {
-        self.entry.name == output_mse::ENTRY.name
+        self.entry.decides == Decides::Output
     }
 
     /// A fresh observer for one value.
@@ -138,13 +151,9 @@ impl Parameter {
 
 /// `did you mean "x"?` where a name is near, the whole list where none is.
 fn suggestion(name: &str) -> String {
-    let near = CALIBRATORS
-        .iter()
-        .map(|entry| (strsim::damerau_levenshtein(&name.to_lowercase().replace('_', "-"), entry.name), entry))
-        .min_by_key(|(distance, _)| *distance)
-        .filter(|(distance, entry)| *distance <= entry.name.len() / 2);
-    match near {
-        Some((_, entry)) => format!("did you mean {}?", entry.usage()),
+    let likely = names::likely(name, CALIBRATORS.iter().map(|entry| entry.name));
+    match CALIBRATORS.iter().find(|entry| likely == Some(entry.name)) {
+        Some(entry) => format!("did you mean {}?", entry.usage()),
         None => format!("there are {}", CALIBRATORS.iter().map(Entry::usage).collect::<Vec<_>>().join(", ")),
     }
 }

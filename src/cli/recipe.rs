@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use crate::error::{Error, Result};
+use crate::names;
 
 /// Replaces `--recipe FILE` by the flags that the file says.
 pub(super) fn expand(args: Vec<OsString>) -> Result<Vec<OsString>> {
@@ -50,7 +51,7 @@ fn flags(text: &str, command: &clap::Command, given: &[OsString]) -> Result<Vec<
     let mut flags = Vec::new();
     for (key, value) in table {
         if !known.contains(&key.as_str()) || key == "recipe" {
-            let nearest = known.iter().max_by_key(|k| (strsim::jaro_winkler(k, &key) * 1e6) as u64);
+            let nearest = names::nearest(&key, known.iter().copied());
             let nearest = nearest.map_or(String::new(), |k| format!("; did you mean \"{k}\"?"));
             return Err(Error::usage(format!("unknown key \"{key}\"{nearest}")));
         }

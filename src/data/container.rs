@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use super::InputSpec;
 use super::array::Array;
+use super::npy;
 use super::npz::Npz;
 use super::safetensors::Safetensors;
-use super::{nearest, npy};
 use crate::error::{Error, Result};
+use crate::names::likely;
 
 /// File name endings of the formats, without the dot.
 pub(super) const ENDINGS: [&str; 3] = ["npz", "npy", "safetensors"];
@@ -82,7 +83,7 @@ impl Container {
             names => format!("it has {}", names.iter().map(|n| format!("\"{n}\"")).collect::<Vec<_>>().join(", ")),
         };
         let hint =
-            nearest(name, names.iter().map(String::as_str)).map_or_else(String::new, |n| format!("; is it \"{n}\"?"));
+            likely(name, names.iter().map(String::as_str)).map_or_else(String::new, |n| format!("; is it \"{n}\"?"));
         let message = format!("there is no array \"{name}\", which is an input of the model; {there}{hint}");
         Err(Error::input(message).in_file(&self.path))
     }

@@ -216,15 +216,6 @@ impl Dataset {
     }
 }
 
-/// The candidate that a mistyped `name` probably means.
-fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    candidates
-        .map(|c| (strsim::jaro_winkler(&name.to_lowercase(), &c.to_lowercase()), c))
-        .filter(|(score, _)| *score > 0.7)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, c)| c)
-}
-
 /// At most `count` of these batches, spread evenly.
 pub fn spread(batches: &[usize], count: usize) -> Vec<usize> {
     let count = count.min(batches.len());

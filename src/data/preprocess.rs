@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use fast_image_resize::{FilterType, ResizeAlg};
 
-use super::nearest;
 use crate::error::{Error, Result};
+use crate::names::likely;
 
 /// What is done to an image: resize, crop, value·scale, (value − mean) / std, channel order, layout.
 ///
@@ -105,8 +105,7 @@ impl FromStr for Preprocess {
                 "order" => p.order = Some(choose(&key, value, &ORDERS)?),
                 "layout" => p.layout = Some(choose(&key, value, &LAYOUTS)?),
                 _ => {
-                    let hint =
-                        nearest(&key, KEYS.into_iter()).map_or_else(String::new, |k| format!(", is it \"{k}\"?"));
+                    let hint = likely(&key, KEYS).map_or_else(String::new, |k| format!(", is it \"{k}\"?"));
                     return Err(usage(format!("unknown key \"{key}\"{hint} (keys: {})", KEYS.join(", "))));
                 }
             }

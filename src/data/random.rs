@@ -13,6 +13,7 @@ use super::{Batch, DataOptions, InputSpec, Rng, Source};
 use crate::error::{Error, Result};
 use crate::ir::tensor::element_count;
 use crate::ir::{DType, Dim, Tensor};
+use crate::names::likely;
 
 /// Sizes for what the model leaves open: height and width of an image, steps of a sequence.
 const IMAGE_SIDE: usize = 224;
@@ -170,7 +171,7 @@ impl Made {
 /// The inputs' shapes with the sizes that the options give put in.
 fn declared_shapes(options: &DataOptions, inputs: &[InputSpec]) -> Result<Vec<Vec<Dim>>> {
     if let Some((name, _)) = options.shapes.iter().find(|(name, _)| !inputs.iter().any(|i| i.name == *name)) {
-        let hint = super::nearest(name, inputs.iter().map(|i| i.name.as_str()));
+        let hint = likely(name, inputs.iter().map(|i| i.name.as_str()));
         let hint = hint.map_or_else(String::new, |n| format!(", is it \"{n}\"?"));
         return Err(Error::usage(format!("a shape is given for \"{name}\", which is no input of the model{hint}")));
     }

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::{FLOAT_ALONE, PASSES, Pass, Refusal, TARGETED};
 use crate::error::{Error, Result};
 use crate::ir::{GraphEdit, Model};
+use crate::names;
 use crate::target::Preset;
 
 /// A chain of n rewrites needs n rounds at worst; real models settle within ten.
@@ -116,8 +117,7 @@ pub fn simplify(model: &mut Model, options: &SimplifyOptions) -> Result<Simplify
 fn chosen(options: &SimplifyOptions) -> Result<Vec<&'static Pass>> {
     for name in options.only.iter().chain(&options.skip) {
         if !PASSES.iter().any(|p| p.name == name) {
-            let likeness = |p: &&Pass| (strsim::jaro_winkler(p.name, name) * 1e6) as u64;
-            let nearest = PASSES.iter().max_by_key(likeness).map_or("", |p| p.name);
+            let nearest = names::nearest(name, PASSES.iter().map(|p| p.name)).unwrap_or_default();
             return Err(Error::usage(format!("there is no pass \"{name}\"; the nearest is \"{nearest}\"")));
         }
     }

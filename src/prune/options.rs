@@ -1,47 +1,23 @@
 //! What the user asks of pruning.
 
-use std::fmt;
-use std::str::FromStr;
-
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Goal, Pattern, algorithm, channel, criterion};
 use crate::error::{Error, Result};
+use crate::names::named;
 use crate::recover::Recover;
 use crate::target;
 
-/// Over which weights the lowest scores are sought.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Scope {
-    /// All tensors together: those that matter less lose more.
-    Global,
-    /// Each tensor alone: all lose the same share.
-    Layer,
-    /// Each tensor alone, its share by what losing it costs the outputs, measured on data.
-    Auto,
-}
-
-impl Scope {
-    const ALL: [(&'static str, Scope); 3] = [("global", Scope::Global), ("layer", Scope::Layer), ("auto", Scope::Auto)];
-}
-
-impl fmt::Display for Scope {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = Scope::ALL.iter().find(|(_, s)| s == self).map(|(name, _)| *name);
-        f.write_str(name.unwrap_or_default())
-    }
-}
-
-impl FromStr for Scope {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self, Error> {
-        let found = Scope::ALL.iter().find(|(name, _)| *name == text);
-        found
-            .map(|(_, scope)| *scope)
-            .ok_or_else(|| Error::usage(format!("scope \"{text}\" is none of global, layer, auto")))
+named! {
+    /// Over which weights the lowest scores are sought.
+    Scope, "scope" {
+        /// All tensors together: those that matter less lose more.
+        Global = "global",
+        /// Each tensor alone: all lose the same share.
+        Layer = "layer",
+        /// Each tensor alone, its share by what losing it costs the outputs, measured on data.
+        Auto = "auto",
     }
 }
 

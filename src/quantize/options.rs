@@ -6,50 +6,14 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::params::{QParams, QType};
 use super::short_floats;
 use crate::calibrate::Range;
 use crate::error::{Error, Result};
+use crate::names::named;
 use crate::target::{self, Preset};
-
-/// An enum whose variants have names on the command line, in recipes and in reports.
-macro_rules! named {
-    ($(#[$doc:meta])* $name:ident, $what:literal { $($(#[$vdoc:meta])* $variant:ident = $text:literal),* $(,)? }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-        #[non_exhaustive]
-        pub enum $name { $($(#[$vdoc])* #[serde(rename = $text)] $variant),* }
-
-        impl $name {
-            /// Every one, in the order of the documentation.
-            pub const ALL: &[$name] = &[$($name::$variant),*];
-
-            /// As on the command line.
-            pub fn name(self) -> &'static str {
-                match self { $($name::$variant => $text),* }
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.pad(self.name())
-            }
-        }
-
-        impl FromStr for $name {
-            type Err = Error;
-
-            fn from_str(text: &str) -> Result<Self> {
-                Self::ALL.iter().copied().find(|v| v.name() == text).ok_or_else(|| {
-                    let names: Vec<_> = Self::ALL.iter().map(|v| v.name()).collect();
-                    Error::usage(format!(concat!($what, " \"{}\" is unknown; there are {}"), text, names.join(", ")))
-                })
-            }
-        }
-    };
-}
 
 named! {
     /// How quantization is written into the graph.
@@ -107,8 +71,8 @@ named! {
 }
 
 /// How many scales a weight has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(into = "String", try_from = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(into = "String")]
 #[schemars(with = "String")]
 #[non_exhaustive]
 pub enum Granularity {
@@ -162,14 +126,6 @@ impl From<Granularity> for String {
     }
 }
 
-impl TryFrom<String> for Granularity {
-    type Error = Error;
-
-    fn try_from(text: String) -> Result<Self> {
-        text.parse()
-    }
-}
-
 named! {
     /// Whether something that may pay is done.
     Switch, "switch" {
@@ -189,8 +145,7 @@ impl Format {
 }
 
 /// What to quantize, to what, and how it is written.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct QuantOptions {
     /// Name of the preset that the rest was taken from.
     pub target: String,
@@ -223,7 +178,7 @@ pub struct QuantOptions {
     /// the result is slower than the original.
     pub tune: Switch,
     /// Nodes that stay float, by name, with the reason: what was measured adds to it, no flag does.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub float: BTreeMap<String, String>,
     /// The table in which measured times are kept from run to run ([`crate::runtime::costs`]); `None` measures anew.
     #[serde(skip)]

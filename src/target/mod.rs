@@ -6,7 +6,8 @@
 mod onnxruntime;
 mod tract;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::names;
 
 /// What a runtime makes of one operator with integers.
 #[derive(Debug, Clone, Copy)]
@@ -32,10 +33,10 @@ pub enum Output {
 pub struct PassChoice {
     /// Name of one of [`crate::passes::PASSES`].
     pub pass: &'static str,
-    /// Float latency before ÷ after in this runtime on one thread, the lowest of the shapes measured.
+    /// Float latency before ÷ after in this runtime on one thread, the lowest of the shapes measured: a test holds it against `on`.
     pub ratio: f64,
     pub on: bool,
-    /// What was measured, or why it is off.
+    /// What was measured, or why it is off, in the words that the user is told.
     pub why: &'static str,
 }
 
@@ -116,10 +117,7 @@ pub static PRESETS: &[&Preset] = &[&onnxruntime::PRESET, &tract::PRESET];
 
 /// The preset of that name.
 pub fn find(name: &str) -> Result<&'static Preset> {
-    PRESETS.iter().copied().find(|p| p.name == name).ok_or_else(|| {
-        let names: Vec<_> = PRESETS.iter().map(|p| p.name).collect();
-        Error::usage(format!("there is no target \"{name}\"; there are {}", names.join(", ")))
-    })
+    names::find("target", name, PRESETS, |p| p.name).copied()
 }
 
 impl Preset {

@@ -5,7 +5,8 @@ mod sparse_gpt;
 
 use super::Pattern;
 use super::resolve::Known;
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::names;
 
 /// What becomes of the weights.
 #[derive(Debug)]
@@ -73,8 +74,5 @@ pub static ALGORITHMS: &[Algorithm] = &[
 /// # Errors
 /// Usage, with the names there are.
 pub fn find(name: &str) -> Result<&'static Algorithm> {
-    ALGORITHMS.iter().find(|a| a.name == name).ok_or_else(|| {
-        let names: Vec<_> = ALGORITHMS.iter().map(|a| a.name).collect();
-        Error::usage(format!("there is no algorithm \"{name}\"; there are {}", names.join(", ")))
-    })
+    names::find("algorithm", name, ALGORITHMS, |a| a.name)
 }

@@ -9,7 +9,8 @@ mod taylor;
 mod wanda;
 
 use super::{Needs, Statistics};
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::names;
 use crate::second_order::moments::Centred;
 
 /// Scores the weights of a tensor; the lowest go first.
@@ -77,8 +78,5 @@ pub static CRITERIA: &[Criterion] = &[
 /// # Errors
 /// Usage, with the names there are.
 pub fn find(name: &str) -> Result<&'static Criterion> {
-    CRITERIA.iter().find(|c| c.name == name).ok_or_else(|| {
-        let names: Vec<_> = CRITERIA.iter().map(|c| c.name).collect();
-        Error::usage(format!("there is no criterion \"{name}\"; there are {}", names.join(", ")))
-    })
+    names::find("criterion", name, CRITERIA, |c| c.name)
 }

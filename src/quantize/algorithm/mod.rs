@@ -8,7 +8,8 @@ mod round_to_nearest;
 pub mod scale;
 mod sum_preserving;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::names;
 use crate::quantize::{QParams, QType};
 
 /// A rule that rounds weights.
@@ -52,8 +53,5 @@ pub static ALGORITHMS: &[Algorithm] = &[
 
 /// The rule of that name.
 pub fn find(name: &str) -> Result<&'static Algorithm> {
-    ALGORITHMS.iter().find(|a| a.name == name).ok_or_else(|| {
-        let names: Vec<_> = ALGORITHMS.iter().map(|a| a.name).collect();
-        Error::usage(format!("there is no algorithm \"{name}\"; there are {}", names.join(", ")))
-    })
+    names::find("algorithm", name, ALGORITHMS, |a| a.name)
 }
