@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::error::Result;
 use crate::validate::Gates;
-use crate::validate::accuracy::{Accuracy, OutputDrift, TaskAccuracy, drop, worst_db};
+use crate::validate::accuracy::{Accuracy, OutputDrift, TaskAccuracy, worst_db};
 
 /// Without labels and without a demand: below this the outputs are others, not noisier ones.
 const COLLAPSED_DB: f64 = 10.0;
@@ -29,15 +29,18 @@ impl Promise {
 
     /// Whether it holds of what was measured. What cannot be measured does not break it.
     pub fn holds(&self, task: Option<&TaskAccuracy>, outputs: &[OutputDrift]) -> bool {
-        let sqnr = worst_db(outputs);
-        match (self, task) {
-            (Promise::Bounds { max_drop, min_sqnr }, _) => {
-                let lost = drop(task, outputs);
-                max_drop.zip(lost).is_none_or(|(most, lost)| lost <= most + 1e-12)
-                    && min_sqnr.zip(sqnr).is_none_or(|(least, db)| db >= least)
-            }
-            (Promise::WithinNoise, Some(task)) => task.top1.high >= 0.0,
-            (Promise::WithinNoise, None) => sqnr.is_none_or(|db| db >= COLLAPSED_DB),
+        match (self.gates(), task) {
+            (Some(gates), _) => gates.missed_by(task, outputs, None).is_empty(),
+            (None, Some(task)) => task.top1.high >= 0.0,
+            (None, None) => worst_db(outputs).is_none_or(|db| db >= COLLAPSED_DB),
+        }
+    }
+
+    /// The bounds as demands.
+    fn gates(&self) -> Option<Gates> {
+        match *self {
+            Promise::Bounds { max_drop, min_sqnr } => Some(Gates { max_drop, min_sqnr, min_speedup: None }),
+            Promise::WithinNoise => None,
         }
     }
 
@@ -46,12 +49,7 @@ impl Promise {
     /// # Errors
     /// Usage, naming the demand and what it needs.
     pub fn measurable(&self, a: &Accuracy) -> Result<()> {
-        match *self {
-            Promise::Bounds { max_drop, min_sqnr } => {
-                Gates { max_drop, min_sqnr, min_speedup: None }.measurable(a.task().as_ref(), &a.outputs())
-            }
-            Promise::WithinNoise => Ok(()),
-        }
+        self.gates().map_or(Ok(()), |gates| gates.measurable(a.task().as_ref(), &a.outputs()))
     }
 
     /// Whether it holds of these outputs.

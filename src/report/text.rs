@@ -6,11 +6,11 @@ use std::fmt::Write;
 use super::Report;
 use crate::passes::SimplifyReport;
 use crate::prune::PrunePlan;
-use crate::validate::accuracy::EXACT_DB;
+use crate::runtime::EXACT_DB;
 use crate::validate::latency::Latency;
 use crate::validate::ran::Ran;
 use crate::validate::size::Size;
-use crate::validate::{Missed, Validation};
+use crate::validate::{Gate, Missed, Validation};
 
 /// The report on one screen.
 pub fn text(r: &Report) -> String {
@@ -259,9 +259,9 @@ pub fn speedup(l: &Latency) -> String {
 /// A demand that was not met, and what there is.
 pub fn miss(m: &Missed) -> String {
     let of = |x: f64| match m.gate {
-        "max-drop" => percent(x),
-        "min-sqnr" => format!("{x:.1} dB"),
-        _ => format!("{x:.2}×"),
+        Gate::MaxDrop => percent(x),
+        Gate::MinSqnr => format!("{x:.1} dB"),
+        Gate::MinSpeedup => format!("{x:.2}×"),
     };
     format!("missed    --{} {}: it is {}", m.gate, of(m.wanted), of(m.got))
 }

@@ -4,8 +4,19 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::accuracy::{OutputDrift, TaskAccuracy, drop, worst_db};
+use super::latency::Latency;
 use super::run::Validation;
 use crate::error::{Error, Result};
+use crate::names::named;
+
+named! {
+    /// What can be demanded, as its flag names it.
+    Gate, "gate" {
+        MaxDrop = "max-drop",
+        MinSpeedup = "min-speedup",
+        MinSqnr = "min-sqnr",
+    }
+}
 
 /// Demands; an absent one is always met.
 #[derive(Debug, Clone, Copy, Default)]
@@ -21,7 +32,7 @@ pub struct Gates {
 /// A demand that was not met.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Missed {
-    pub gate: &'static str,
+    pub gate: Gate,
     pub wanted: f64,
     pub got: f64,
 }
@@ -36,13 +47,12 @@ impl Gates {
     /// # Errors
     /// Usage, naming the demand and what it needs.
     pub fn measured(&self, v: &Validation) -> Result<()> {
-        let needs = |gate, what: &str| Err(Error::usage(format!("--{gate} cannot be measured: it needs {what}")));
         if self.max_drop.or(self.min_sqnr).is_some() && !v.missing.is_empty() {
-            let gate = if self.max_drop.is_some() { "max-drop" } else { "min-sqnr" };
-            return needs(gate, &format!("the outputs that are missing: {}", v.missing.join(", ")));
+            let gate = if self.max_drop.is_some() { Gate::MaxDrop } else { Gate::MinSqnr };
+            return unmeasured(gate, &format!("the outputs that are missing: {}", v.missing.join(", ")));
         }
         if self.min_speedup.is_some() && v.latency.is_none() {
-            return needs("min-speedup", "the timing that was left out");
+            return unmeasured(Gate::MinSpeedup, "the timing that was left out");
         }
         self.measurable(v.task.as_ref(), &v.outputs)
     }
@@ -52,33 +62,44 @@ impl Gates {
     /// # Errors
     /// As [`Gates::measured`].
     pub fn measurable(&self, task: Option<&TaskAccuracy>, outputs: &[OutputDrift]) -> Result<()> {
-        let needs = |gate, what: &str| Err(Error::usage(format!("--{gate} cannot be measured: it needs {what}")));
         if self.max_drop.is_some() && drop(task, outputs).is_none() {
-            return needs("max-drop", "labels, or an output with classes");
+            return unmeasured(Gate::MaxDrop, "labels, or an output with classes");
         }
         if self.min_sqnr.is_some() && worst_db(outputs).is_none() {
-            return needs("min-sqnr", "an output of floats");
+            return unmeasured(Gate::MinSqnr, "an output of floats");
         }
         Ok(())
     }
 
     pub fn missed(&self, v: &Validation) -> Vec<Missed> {
-        let mut missed = Vec::new();
-        let drop = drop(v.task.as_ref(), &v.outputs);
-        if let (Some(wanted), Some(got)) = (self.max_drop, drop)
-            && got > wanted + 1e-12
-        {
-            missed.push(Missed { gate: "max-drop", wanted, got });
-        }
-        let mut floor = |gate, wanted: Option<f64>, got: Option<f64>| {
-            if let (Some(wanted), Some(got)) = (wanted, got)
-                && got < wanted
-            {
-                missed.push(Missed { gate, wanted, got });
-            }
-        };
-        floor("min-speedup", self.min_speedup, v.latency.as_ref().map(|l| l.speedup));
-        floor("min-sqnr", self.min_sqnr, v.sqnr_db());
-        missed
+        self.missed_by(v.task.as_ref(), &v.outputs, v.latency.as_ref())
     }
+
+    /// The demands that what was measured does not meet. What was not measured misses none.
+    pub fn missed_by(
+        &self,
+        task: Option<&TaskAccuracy>,
+        outputs: &[OutputDrift],
+        latency: Option<&Latency>,
+    ) -> Vec<Missed> {
+        let demands = [
+            (Gate::MaxDrop, self.max_drop, drop(task, outputs)),
+            (Gate::MinSpeedup, self.min_speedup, latency.map(|l| l.speedup)),
+            (Gate::MinSqnr, self.min_sqnr, worst_db(outputs)),
+        ];
+        let missed = |(gate, wanted, got): (Gate, Option<f64>, Option<f64>)| {
+            let (wanted, got) = wanted.zip(got)?;
+            let missed = match gate {
+                // One sample of a hundred is one of a hundred, however it is rounded.
+                Gate::MaxDrop => got > wanted + 1e-12,
+                Gate::MinSpeedup | Gate::MinSqnr => got < wanted,
+            };
+            missed.then_some(Missed { gate, wanted, got })
+        };
+        demands.into_iter().filter_map(missed).collect()
+    }
+}
+
+fn unmeasured(gate: Gate, what: &str) -> Result<()> {
+    Err(Error::usage(format!("--{gate} cannot be measured: it needs {what}")))
 }

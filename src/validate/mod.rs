@@ -21,5 +21,5 @@ mod run;
 pub mod size;
 pub mod tune;
 
-pub use gates::{Gates, Missed};
+pub use gates::{Gate, Gates, Missed};
 pub use run::{ValidateOptions, Validation, time, validate};
