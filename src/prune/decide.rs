@@ -117,7 +117,12 @@ impl Ground<'_> {
             let mut pruned = self.model.clone();
             super::apply(&mut pruned, &plan)?;
             let score = judge.score(&pruned)?;
-            tracing::debug!("{way}: {:.2} dB, agreement {:?}", score.sqnr_db, score.agreement);
+            tracing::debug!(
+                "{way}: {:.2} dB, SQNR {:.2} dB, agreement {:?}",
+                score.errors.score,
+                score.errors.sqnr,
+                score.agreement
+            );
             let zeros: usize = plan.tensors.iter().map(|t| t.zeros).sum();
             tried.push((way, score, zeros));
         }
@@ -129,7 +134,7 @@ impl Ground<'_> {
         let (way, score, _) = tried[best];
         let mut plan = self.plan(way, all)?;
         let agrees = score.agreement.map_or(String::new(), |(share, _)| format!(", agreement {:.1} %", 100.0 * share));
-        let (count, db) = (ways.len(), score.sqnr_db);
+        let (count, db) = (ways.len(), score.errors.sqnr);
         let on = if all.len() == 1 { "the batch that they were fitted to" } else { "batches that were held back" };
         plan.notes.push(format!("{way}: the best of {count} ways, {db:.1} dB{agrees} on {on}"));
         Ok(plan)

@@ -1,16 +1,11 @@
-//! How near the outputs of a pruned model come to those of the float one.
-//!
-//! ```text
-//! SQNR = 20·log₁₀ Σ‖y‖ / Σ‖ŷ − y‖ dB      sums over batches; of the worst output        agreement: arg-max of the last axis
-//! ```
-//!
-//! Norms are not squared: a few batches near a border of decision err most by far, and which ones is chance.
+//! How near the outputs of a pruned model come to those of the float one: errors ([`runtime::Score`]), and how often the arg-max of the last
+//! axis agrees.
 
 use super::Data;
 use super::floats::Floats;
 use crate::error::Result;
 use crate::ir::{Model, Tensor};
-use crate::runtime::apart;
+use crate::runtime::{self, apart};
 
 /// What judges: the float outputs on a few batches.
 pub(super) struct Judge<'a>(Floats<'a>);
@@ -18,7 +13,7 @@ pub(super) struct Judge<'a>(Floats<'a>);
 /// How near a model comes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Score {
-    pub sqnr_db: f64,
+    pub errors: runtime::Score,
     /// Share of positions with the same arg-max, of the first output that has more than one class, and how many there are.
     pub agreement: Option<(f64, u64)>,
 }
@@ -30,11 +25,11 @@ pub(super) fn best(scores: &[Score]) -> Option<usize> {
     let enough = most.map_or(0.0, |(share, count)| share - (share * (1.0 - share) / count.max(1) as f64).sqrt());
     let agrees = |s: &&(usize, &Score)| s.1.agreement.is_none_or(|(share, _)| share >= enough);
     let agreeing = scores.iter().enumerate().filter(|s| agrees(&s));
-    agreeing.max_by(|a, b| a.1.sqnr_db.total_cmp(&b.1.sqnr_db)).map(|(i, _)| i)
+    agreeing.max_by(|a, b| a.1.errors.score.total_cmp(&b.1.errors.score)).map(|(i, _)| i)
 }
 
-/// Norms of outputs and of their errors, and positions that agree, of all.
-type Seen = Vec<Option<(f64, f64, u64, u64)>>;
+/// Energies of an output and of its error, and positions that agree, of all.
+type Compared = Option<((f64, f64), (u64, u64))>;
 
 impl<'a> Judge<'a> {
     pub fn new(model: &Model, data: Data<'a>, batches: &[usize]) -> Result<Self> {
@@ -46,33 +41,27 @@ impl<'a> Judge<'a> {
     }
 }
 
-fn compared(a: &Tensor, b: &Tensor) -> Option<(f64, f64, u64, u64)> {
+fn compared(a: &Tensor, b: &Tensor) -> Compared {
     let (x, y) = a.to_f32().filter(|_| a.dtype().is_float()).zip(b.to_f32()).filter(|(x, y)| x.len() == y.len())?;
-    let (energy, error) = apart(&x, &y);
-    let (norm, error) = (energy.sqrt(), error.sqrt());
+    let energies = apart(&x, &y);
     let Some(classes) = a.shape().last().copied().filter(|c| *c > 1 && a.rank() > 1) else {
-        return Some((norm, error, 0, 0));
+        return Some((energies, (0, 0)));
     };
     let best = |row: &[f32]| row.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map(|(i, _)| i);
     let same = x.chunks(classes).zip(y.chunks(classes)).filter(|(x, y)| best(x) == best(y)).count();
-    Some((norm, error, same as u64, (x.len() / classes) as u64))
+    Some((energies, (same as u64, (x.len() / classes) as u64)))
 }
 
 impl Score {
-    fn of(seen: &[Seen]) -> Self {
+    fn of(seen: &[Vec<Compared>]) -> Self {
+        let energies: Vec<_> = seen.iter().map(|batch| batch.iter().map(|o| o.map(|o| o.0)).collect()).collect();
+        let agreement = |o: usize| {
+            let sum = |s: (u64, u64), v: (u64, u64)| (s.0 + v.0, s.1 + v.1);
+            let (same, all) = seen.iter().filter_map(|batch| batch[o]).map(|o| o.1).fold((0, 0), sum);
+            (all > 0).then(|| (same as f64 / all as f64, all))
+        };
         let outputs = seen.first().map_or(0, Vec::len);
-        let (mut least, mut agreement) = (f64::INFINITY, None);
-        for o in 0..outputs {
-            let sum = |s: (f64, f64, u64, u64), v: (f64, f64, u64, u64)| (s.0 + v.0, s.1 + v.1, s.2 + v.2, s.3 + v.3);
-            let (y, e, same, all) = seen.iter().filter_map(|batch| batch[o]).fold((0.0, 0.0, 0, 0), sum);
-            if y > 0.0 {
-                least = least.min(y / e.max(f64::MIN_POSITIVE));
-            }
-            if all > 0 && agreement.is_none() {
-                agreement = Some((same as f64 / all as f64, all));
-            }
-        }
-        Score { sqnr_db: (20.0 * least.log10()).clamp(-200.0, 200.0), agreement }
+        Score { errors: runtime::Score::of(&energies), agreement: (0..outputs).find_map(agreement) }
     }
 }
 
@@ -82,11 +71,12 @@ mod tests {
 
     #[test]
     fn errors_decide_among_those_that_agree_alike() {
-        let of = |sqnr_db, share: f64| Score { sqnr_db, agreement: Some((share, 400)) };
+        let errors = |db| runtime::Score { score: db, sqnr: db };
+        let of = |db, share: f64| Score { errors: errors(db), agreement: Some((share, 400)) };
         // At 0.9 of 400 the standard error is 0.015.
         assert_eq!(best(&[of(6.0, 0.90), of(12.0, 0.80), of(5.0, 0.89)]), Some(0));
         assert_eq!(best(&[of(6.0, 0.90), of(12.0, 0.886)]), Some(1));
-        let numbers = |sqnr_db| Score { sqnr_db, agreement: None };
+        let numbers = |db| Score { errors: errors(db), agreement: None };
         assert_eq!((best(&[numbers(3.0), numbers(4.0)]), best(&[])), (Some(1), None));
     }
 }

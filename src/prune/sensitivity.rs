@@ -142,7 +142,8 @@ pub(super) fn damages(
                 let mut pruned = model.clone();
                 alone.write(&mut GraphEdit::new(&mut pruned))?;
                 let score = judge.score(&pruned)?;
-                Ok(Level { sparsity: *sparsity, sqnr_db: score.sqnr_db, agreement: score.agreement.map(|a| a.0) })
+                let agreement = score.agreement.map(|a| a.0);
+                Ok(Level { sparsity: *sparsity, sqnr_db: score.errors.sqnr, agreement })
             };
             let levels = levels.par_iter().map(level).collect::<Result<_>>()?;
             let (node, op_type, gone) = (t.node.clone(), t.op_type.clone(), cumulated(scores));

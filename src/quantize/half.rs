@@ -13,14 +13,14 @@ use std::collections::BTreeMap;
 
 use half::f16;
 
-use super::apply::PER_AXIS_OPSET;
+use super::params::PER_AXIS_OPSET;
 use super::plan::{Decision, QuantPlan};
 use crate::calibrate::Ranges;
 use crate::error::{Error, Result};
 use crate::ir::{DType, GraphEdit, Model, NewNode, NodeId, Place, Tensor, ValueId};
 use crate::ops;
 
-const LARGEST: f32 = 65_504.0;
+const LARGEST: f32 = f16::MAX.to_f32_const();
 const ROOM: f32 = 2.0;
 
 /// Names of the values whose ranges decide.

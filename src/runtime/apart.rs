@@ -1,7 +1,7 @@
 //! How far what two runs gave lies apart.
 
 /// Numbers beyond this, the end of float16, mask what is not to be chosen: as they stand, they would drown all others.
-pub const MASK: f32 = 65_504.0;
+pub const MASK: f32 = half::f16::MAX.to_f32_const();
 
 /// What a number and what became of it tell.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -18,6 +18,7 @@ mod lift;
 #[cfg(feature = "onnxruntime")]
 mod onnxruntime;
 pub mod prepare;
+mod score;
 mod shaped;
 pub mod timing;
 mod tract;
@@ -28,6 +29,7 @@ use std::collections::BTreeMap;
 pub use apart::{MASK, Pair, apart};
 pub use deciding::deciding_inputs;
 pub use kernels::Kernel;
+pub use score::{EXACT_DB, Energies, Score};
 pub use shaped::Shaped;
 
 use crate::error::{Error, ErrorKind, Result};

@@ -13,10 +13,7 @@ use serde::Serialize;
 
 use super::paired::{Paired, Table};
 use crate::ir::Tensor;
-use crate::runtime::Pair;
-
-/// What is reported instead of an infinite SQNR, where nothing differs.
-pub const EXACT_DB: f64 = 200.0;
+use crate::runtime::{EXACT_DB, Pair};
 
 /// Sums over pairs of original and rewritten numbers.
 #[derive(Debug, Clone, Copy, Default)]

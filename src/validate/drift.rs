@@ -8,11 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::accuracy::{EXACT_DB, Sums};
+use super::accuracy::Sums;
 use crate::data::Dataset;
 use crate::error::Result;
 use crate::ir::Model;
-use crate::runtime::{Runtime, Shaped};
+use crate::runtime::{EXACT_DB, Runtime, Shaped};
 
 /// An output this much worse than the worst input, in dB, was made worse by the node itself.
 const BORN_DB: f64 = 3.0;
@@ -44,7 +44,7 @@ pub fn drift(
         values.filter(|v| model.constant(**v).is_none()).map(|v| model.name(*v).to_string()).collect()
     };
     let shared: Vec<String> = made(original).intersection(&made(rewritten)).cloned().collect();
-    let (a, b) = (Shaped::new(runtime, original, &shared, 1), Shaped::new(runtime, rewritten, &shared, 1));
+    let (a, b) = (Shaped::new(runtime, original, &shared), Shaped::new(runtime, rewritten, &shared));
     let mut sums: BTreeMap<String, Sums> = BTreeMap::new();
     let mut seen = 0;
     for index in 0..dataset.batch_count() {

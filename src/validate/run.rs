@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::accuracy::{Accuracy, EXACT_DB, OutputDrift, TaskAccuracy, worst_agreement, worst_db};
+use super::accuracy::{Accuracy, OutputDrift, TaskAccuracy, worst_agreement, worst_db};
 use super::drift::{NodeDrift, drift};
 use super::latency::{Latency, LatencyOptions, compare};
 use crate::data::Dataset;
@@ -60,11 +60,6 @@ impl Validation {
     pub fn agreement(&self) -> Option<f64> {
         worst_agreement(&self.outputs)
     }
-
-    /// Whether no output is missing or differs by a bit.
-    pub fn is_exact(&self) -> bool {
-        self.missing.is_empty() && self.outputs.iter().all(|o| o.sqnr_db >= EXACT_DB)
-    }
 }
 
 /// Runs both models on the whole dataset, batches on all cores, then times them on its first sample.
@@ -106,7 +101,7 @@ pub fn validate(
     };
     // Sessions of one shape at a time: each holds all weights.
     for alike in dataset.alike(0..dataset.batch_count())? {
-        let (a, b) = (Shaped::new(runtime, original, &[], 1), Shaped::new(runtime, rewritten, &[], 1));
+        let (a, b) = (Shaped::new(runtime, original, &[]), Shaped::new(runtime, rewritten, &[]));
         alike.into_par_iter().try_for_each(|index| run((&a, &b), index))?;
     }
     progress.finish();

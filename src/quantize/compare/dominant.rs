@@ -13,11 +13,12 @@
 //! A spectrogram's convolution, whose small values count as much as its large ones, is such a node.
 
 use super::Ground;
-use super::judge::{Judge, Score};
+use super::judge::Judge;
 use crate::error::Result;
 use crate::quantize::filters::Filters;
 use crate::quantize::plan::{Decision, QuantPlan};
 use crate::quantize::without;
+use crate::runtime::Score;
 
 /// What a node's return to float must gain, in dB: half of the error.
 const MOST: f64 = 3.0;

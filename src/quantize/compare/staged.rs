@@ -19,7 +19,7 @@ use std::sync::Arc;
 use faer::{Mat, MatRef};
 use rayon::prelude::*;
 
-use super::judge::{Distances, Score, distances};
+use super::judge::energies;
 use super::press::pressed;
 use super::rounding::{Weights, with_weights};
 use super::{Alike, Ground, Layer, contractions};
@@ -27,8 +27,10 @@ use crate::error::{Error, Result};
 use crate::ir::{GraphEdit, Model, NodeId, Tensor};
 use crate::ops::{self, QuantRule};
 use crate::quantize::algorithm::{self, Algorithm, gptq};
+use crate::quantize::apply::shift_bias;
 use crate::quantize::plan::{Decision, QuantPlan, Rounded};
 use crate::quantize::{QParams, grouped, qdq, table};
+use crate::runtime::{Energies, Score};
 use crate::second_order::moments::Centred;
 use crate::second_order::walk::{END, Values};
 use crate::second_order::{Compensation, Moments, Order, Walk, retargeted};
@@ -112,7 +114,8 @@ pub fn round(ground: Ground, plan: &QuantPlan, fit: &[usize], judge: &[usize]) -
 /// What is said of weights whose matrices are too large.
 pub fn left(count: usize) -> Option<String> {
     (count > 0).then(|| {
-        format!("{count} weights are too wide to be rounded by data: their matrices would take more than 512 MB")
+        let most = MOST >> 20;
+        format!("{count} weights are too wide to be rounded by data: their matrices would take more than {most} MB")
     })
 }
 
@@ -138,11 +141,11 @@ fn bytes(alike: &Alike) -> usize {
 /// How near version number `version` comes to the first, on these batches.
 fn score(walk: &Walk, model: &Model, version: usize, judge: &[usize]) -> Result<Score> {
     let outputs = model.graph(model.main()).outputs();
-    let mut seen: Vec<Distances> = Vec::new();
+    let mut seen: Vec<Energies> = Vec::new();
     for i in (0..walk.batches()).filter(|i| judge.contains(&walk.number(*i))) {
         let values = walk.values(i, model)?;
         let (Some(float), Some(other)) = (values.first(), values.get(version)) else { continue };
-        seen.push(outputs.iter().map(|v| float.get(v).zip(other.get(v)).and_then(|(a, b)| distances(a, b))).collect());
+        seen.push(outputs.iter().map(|v| float.get(v).zip(other.get(v)).and_then(|(a, b)| energies(a, b))).collect());
     }
     Ok(Score::of(&seen))
 }
@@ -343,16 +346,13 @@ fn put(base: &Model, ahead: &[[Put; 2]], which: usize) -> Model {
     let mut model = base.clone();
     let mut edit = GraphEdit::new(&mut model);
     for p in ahead.iter().map(|both| &both[which]) {
-        let node = edit.node(p.node).clone();
-        let Some(QuantRule::Weighted { weight, bias, .. }) = ops::of(&node).map(|op| op.quant) else { continue };
-        let name = format!("{}_rounded", edit.node_label(p.node));
-        let value = edit.add_initializer(node.graph(), &name, p.floats.clone());
+        let node = edit.node(p.node);
+        let Some(QuantRule::Weighted { weight, bias, .. }) = ops::of(node).map(|op| op.quant) else { continue };
+        let (graph, name) = (node.graph(), format!("{}_rounded", edit.node_label(p.node)));
+        let value = edit.add_initializer(graph, &name, p.floats.clone());
         edit.set_input(p.node, weight, Some(value));
-        if let (Some(index), Some(shift)) = (bias, &p.shift) {
-            let present = node.input(index).and_then(|v| edit.constant(v)).and_then(|t| t.to_f32());
-            let moved: Vec<f32> = present.map_or(shift.clone(), |b| b.iter().zip(shift).map(|(b, s)| b + s).collect());
-            let value = edit.add_initializer(node.graph(), &name, Tensor::from_vec([moved.len()], moved));
-            edit.set_input(p.node, index, Some(value));
+        if let Some((index, shift)) = bias.zip(p.shift.as_ref()) {
+            shift_bias(&mut edit, p.node, index, shift);
         }
     }
     model
