@@ -12,7 +12,7 @@ use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, MatRef, Par};
 
 use super::cholesky::Cholesky;
-use super::mean_diagonal;
+use super::solve::damped;
 
 /// A layer that loses channels.
 #[derive(Debug)]
@@ -30,11 +30,9 @@ pub struct Elimination {
 impl Elimination {
     /// `h`, of which the lower half counts; `weights`: one for each of its rows, output after output; `blocks`: which of them each channel has.
     /// `None` where the damped matrix cannot be inverted.
-    pub fn new(mut h: Mat<f64>, weights: &[f32], blocks: Vec<Vec<usize>>, damping: f64) -> Option<Self> {
+    pub fn new(h: Mat<f64>, weights: &[f32], blocks: Vec<Vec<usize>>, damping: f64) -> Option<Self> {
         let depth = h.nrows();
-        let mean = mean_diagonal(depth, |i, j| h[(i, j)])?;
-        (0..depth).for_each(|k| h[(k, k)] += damping * mean);
-        let inverse = Cholesky::of(h)?.inverse();
+        let inverse = Cholesky::of(damped(h, damping)?)?.inverse();
         let weights = Mat::from_fn(weights.len() / depth, depth, |o, k| f64::from(weights[o * depth + k]));
         let gone = vec![false; blocks.len()];
         let squares = blocks.iter().map(|at| squares(&weights, at)).collect();

@@ -12,6 +12,7 @@ use faer::linalg::matmul::triangular::{self, BlockStructure};
 use faer::{Accum, Mat, Par};
 
 use super::cholesky::Cholesky;
+use super::solve::{falling, raised};
 
 /// Wanted outputs whose sums in f32 are in memory together.
 const TOGETHER: usize = 256;
@@ -48,9 +49,7 @@ impl Centred {
 
     /// 0 … depth in the order of falling H_kk.
     pub fn falling(&self) -> Vec<usize> {
-        let mut order: Vec<usize> = (0..self.h.nrows()).collect();
-        order.sort_by(|a, b| self.h[(*b, *b)].total_cmp(&self.h[(*a, *a)]));
-        order
+        falling(self.h.nrows(), |k| self.h[(k, k)])
     }
 
     /// The mean of x_k².
@@ -76,10 +75,8 @@ impl Centred {
         if !(mean.is_finite() && mean > 0.0) {
             return None;
         }
-        let mut damped = self.h.clone();
-        (0..depth).for_each(|k| damped[(k, k)] += damping * mean);
         let mut step = missing.clone();
-        Cholesky::of(damped)?.solve(&mut step);
+        Cholesky::of(raised(self.h.clone(), damping * mean))?.solve(&mut step);
         let value = |i: usize| (f64::from(weights[i]) + step[(i % depth, i / depth)]) as f32;
         let found: Vec<f32> = (0..weights.len()).map(value).collect();
         found.iter().all(|v| v.is_finite()).then_some(found)

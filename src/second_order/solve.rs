@@ -25,20 +25,16 @@ impl Compensation {
     /// Of `h`, `depth`² numbers; `None` where it cannot be inverted.
     pub fn of(h: &[f32], depth: usize, damping: f64) -> Option<Self> {
         let at = |i: usize, j: usize| f64::from(h[i * depth + j]);
-        let mut order: Vec<usize> = (0..depth).collect();
-        order.sort_by(|a, b| at(*b, *b).total_cmp(&at(*a, *a)));
-        Compensation::in_order(order, at, damping)
+        Compensation::in_order(falling(depth, |k| at(k, k)), at, damping)
     }
 
     /// Of the matrix whose elements `h` tells, its weights fixed in this order; `None` where it cannot be inverted.
     pub fn in_order(order: Vec<usize>, h: impl Fn(usize, usize) -> f64, damping: f64) -> Option<Self> {
         let depth = order.len();
-        let mean = mean_diagonal(depth, &h)?;
-        let damped =
-            Mat::from_fn(depth, depth, |i, j| h(order[i], order[j]) + if i == j { damping * mean } else { 0.0 });
+        let ordered = Mat::from_fn(depth, depth, |i, j| h(order[i], order[j]));
         // The matrix it may own is not needed any more.
         drop(h);
-        let inverse = Cholesky::of(damped)?.inverse();
+        let inverse = Cholesky::of(damped(ordered, damping)?)?.inverse();
         let factored = Cholesky::of(inverse)?;
         let lower = factored.lower();
         let factor = (0..depth).flat_map(|i| (i..depth).map(move |j| lower[(j, i)] as f32)).collect();
@@ -70,13 +66,29 @@ pub fn mean_diagonal(depth: usize, h: impl Fn(usize, usize) -> f64) -> Option<f6
     (mean.is_finite() && mean > 0.0).then_some(mean)
 }
 
+/// H + λ·mean(H_kk)·I; `None` where nothing was seen.
+pub fn damped(h: Mat<f64>, lambda: f64) -> Option<Mat<f64>> {
+    let mean = mean_diagonal(h.nrows(), |i, j| h[(i, j)])?;
+    Some(raised(h, lambda * mean))
+}
+
+/// H + μ·I.
+pub fn raised(mut h: Mat<f64>, mu: f64) -> Mat<f64> {
+    (0..h.nrows()).for_each(|k| h[(k, k)] += mu);
+    h
+}
+
+/// 0 … depth in the order of a falling diagonal.
+pub fn falling(depth: usize, diagonal: impl Fn(usize) -> f64) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..depth).collect();
+    order.sort_by(|a, b| diagonal(*b).total_cmp(&diagonal(*a)));
+    order
+}
+
 /// The diagonal of the inverse of `h`, damped by so much of its mean diagonal; `None` where it cannot be inverted.
 pub fn inverse_diagonal(h: faer::MatRef<f64>, damping: f64) -> Option<Vec<f64>> {
-    let n = h.nrows();
-    let mean = mean_diagonal(n, |i, j| h[(i, j)])?;
-    let damped = Mat::from_fn(n, n, |i, j| h[(i, j)] + if i == j { damping * mean } else { 0.0 });
-    let inverse = Cholesky::of(damped)?.inverse();
-    Some((0..n).map(|k| inverse[(k, k)]).collect())
+    let inverse = Cholesky::of(damped(h.to_owned(), damping)?)?.inverse();
+    Some((0..h.nrows()).map(|k| inverse[(k, k)]).collect())
 }
 
 /// The weights at `support`, the others zero, that come nearest to the wanted outputs of one channel:
@@ -95,9 +107,9 @@ pub fn least_squares(
 ) -> Option<Vec<f64>> {
     let mu = damping * mean_diagonal(h.nrows(), |i, j| h[(i, j)])?;
     let n = support.len();
-    let damped = Mat::from_fn(n, n, |i, j| h[(support[i], support[j])] + if i == j { mu } else { 0.0 });
+    let kept = Mat::from_fn(n, n, |i, j| h[(support[i], support[j])]);
     let mut solved = Mat::from_fn(n, 1, |i, _| g(support[i]) + mu * f64::from(start[support[i]]));
-    Cholesky::of(damped)?.solve(&mut solved);
+    Cholesky::of(raised(kept, mu))?.solve(&mut solved);
     Some((0..n).map(|i| solved[(i, 0)]).collect())
 }
 
@@ -106,14 +118,12 @@ pub fn least_squares(
 /// cannot be inverted.
 pub fn retargeted(weights: &[f32], h: faer::MatRef<f64>, mut cross: Mat<f64>, damping: f64) -> Option<Vec<f32>> {
     let depth = h.nrows();
-    let mean = mean_diagonal(depth, |i, j| h[(i, j)])?;
     cross -= h;
     let w = Mat::from_fn(depth, weights.len() / depth, |k, o| f64::from(weights[o * depth + k]));
     let mut step = &cross * &w;
     // No more than two matrices at a time.
     drop((cross, w));
-    let damped = Mat::from_fn(depth, depth, |i, j| h[(i, j)] + if i == j { damping * mean } else { 0.0 });
-    Cholesky::of(damped)?.solve(&mut step);
+    Cholesky::of(damped(h.to_owned(), damping)?)?.solve(&mut step);
     let after = |i: usize| weights[i] + step[(i % depth, i / depth)] as f32;
     Some((0..weights.len()).map(after).collect())
 }

@@ -20,6 +20,7 @@ use crate::prune::Pattern;
 use crate::prune::resolve::Known;
 use crate::second_order::cholesky::Cholesky;
 use crate::second_order::moments::Centred;
+use crate::second_order::solve::raised;
 use crate::second_order::{Compensation, Contraction, mean_diagonal};
 
 /// Columns over which the smallest scores are sought together.
@@ -103,9 +104,8 @@ fn sweep(known: &Known, group: usize, m: &Centred, (pattern, share): (Pattern, f
 fn best(known: &Known, group: usize, m: &Centred) -> Option<Vec<Vec<f32>>> {
     let c = &known.layer.contraction;
     let mu = DAMPING * mean_diagonal(c.depth, |i, j| m.h[(i, j)])?;
-    let damped = Mat::from_fn(c.depth, c.depth, |i, j| m.h[(i, j)] + if i == j { mu } else { 0.0 });
     let own = |k: usize, o: usize| f64::from(known.weights[c.element(group * c.outputs + o, k)]);
     let mut solved = Mat::from_fn(c.depth, c.outputs, |k, o| m.g[(k, o)] + mu * own(k, o));
-    Cholesky::of(damped)?.solve(&mut solved);
+    Cholesky::of(raised(m.h.clone(), mu))?.solve(&mut solved);
     Some((0..c.outputs).map(|o| solved.col(o).iter().map(|w| *w as f32).collect()).collect())
 }
