@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::params::{NARROW_OPSET, PER_AXIS_OPSET};
 use super::plan::{ActivationPlan, Decision, NodePlan, QuantPlan, Rounded, WeightPlan};
 use super::sharing::Sharing;
 use super::storage::{self, Form, Stored};
@@ -14,16 +15,13 @@ use super::{
     weight_only,
 };
 use crate::error::{Error, Result};
-use crate::ir::{GraphEdit, Model, Tensor, ValueId};
+use crate::ir::{GraphEdit, Model, NodeId, Tensor, ValueId};
 use crate::ops::{self, QuantRule};
 use crate::passes::{Seen, opset};
 use crate::target;
 
-/// Q/DQ per axis is of opset 13; everything else that is written here is older.
-pub(super) const PER_AXIS_OPSET: i64 = 13;
+/// The first version of files with Q/DQ per axis, and with integers of 4 and 16 bits and blocks in Q/DQ.
 const PER_AXIS_IR: i64 = 7;
-/// The first opset with integers of 4 and 16 bits and with blocks in Q/DQ; the first version of files that have them.
-const NARROW_OPSET: i64 = 21;
 const NARROW_IR: i64 = 10;
 /// The first opset with floats of 8 bits, and the first version of files that have them.
 const FLOAT8_OPSET: i64 = 19;
@@ -166,18 +164,24 @@ pub(super) fn shift_biases(edit: &mut GraphEdit, plan: &QuantPlan) {
         let Some(QuantRule::Weighted { bias: Some(index), .. }) = ops::of(edit.node(node.id)).map(|op| op.quant) else {
             continue;
         };
-        let present = edit.node(node.id).input(index);
-        let values = present.and_then(|v| edit.constant(v)).and_then(|t| t.to_f32());
-        let shifted: Vec<f32> = match values {
-            Some(b) if b.len() == shift.len() => b.iter().zip(shift).map(|(b, s)| b + s).collect(),
-            Some(_) => continue,
-            None => shift.clone(),
-        };
-        let hint = present.map_or_else(|| format!("{}_bias", node.node), |v| format!("{}_corrected", edit.name(v)));
-        let graph = edit.node(node.id).graph();
-        let value = edit.add_initializer(graph, &hint, Tensor::from_vec([shifted.len()], shifted));
-        edit.set_input(node.id, index, Some(value));
+        shift_bias(edit, node.id, index, shift);
     }
+}
+
+/// Adds `shift` to the bias, input number `index`, or makes it the bias where there is none; one of another length stays as it is.
+pub(super) fn shift_bias(edit: &mut GraphEdit, id: NodeId, index: usize, shift: &[f32]) {
+    let present = edit.node(id).input(index);
+    let values = present.and_then(|v| edit.constant(v)).and_then(|t| t.to_f32());
+    let shifted: Vec<f32> = match values {
+        Some(b) if b.len() == shift.len() => b.iter().zip(shift).map(|(b, s)| b + s).collect(),
+        Some(_) => return,
+        None => shift.to_vec(),
+    };
+    let corrected = |v| format!("{}_corrected", edit.name(v));
+    let hint = present.map_or_else(|| format!("{}_bias", edit.node_label(id)), corrected);
+    let graph = edit.node(id).graph();
+    let value = edit.add_initializer(graph, &hint, Tensor::from_vec([shifted.len()], shifted));
+    edit.set_input(id, index, Some(value));
 }
 
 /// Quantizes a weight as planned, with room for the bias.

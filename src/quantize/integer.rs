@@ -11,6 +11,7 @@
 
 use super::apply::quantized_weight;
 use super::convolution::{Convolution, as_matrices};
+use super::params::QParams;
 use super::plan::{Decision, NodePlan, QuantPlan, WeightPlan};
 use super::write::{self, made};
 use crate::error::{Error, Result};
@@ -22,23 +23,12 @@ pub(super) fn node(edit: &mut GraphEdit, plan: &QuantPlan, node: &NodePlan, w: &
     let id = node.id;
     let lost = || Error::internal(format!("node \"{}\" lost an operand", node.node));
     let parts = Parts::of(edit, id).ok_or_else(lost)?;
-    let graph = edit.node(id).graph();
     let weight = quantized_weight(edit, plan, parts.weight, w, None)?;
     let Decision::Quantize { input, .. } = &node.decision else { return Err(lost()) };
     let at = Place::Before(id);
     let name = node.node.clone();
 
-    // The activation, its zero point, and its scale where that is known only at run time.
-    let (xq, xz, xs, x_scale) = match input {
-        Some(p) => {
-            let (xq, xz) = static_input(edit, graph, at, parts.x, p);
-            (xq, xz, None, p.scale)
-        }
-        None => {
-            let (xq, xs, xz) = dynamic_input(edit, at, parts.x, &name);
-            (xq, xz, Some(xs), 1.0)
-        }
-    };
+    let x = Activation::of(edit, at, &parts, input.as_ref(), &name);
     let y = edit.node(id).output(0).ok_or_else(lost)?;
     let shape = edit.tensor_type(y).shape;
     let ty = |dtype| Some(TensorType { dtype: Some(dtype), shape: shape.clone() });
@@ -47,8 +37,8 @@ pub(super) fn node(edit: &mut GraphEdit, plan: &QuantPlan, node: &NodePlan, w: &
         let convolution = Convolution {
             float: id,
             name: &name,
-            x: xq,
-            zero_point: xz,
+            x: x.integers,
+            zero_point: x.zero_point,
             weight: &weight.values,
             plan: w,
             sums: ty(DType::I32),
@@ -59,42 +49,17 @@ pub(super) fn node(edit: &mut GraphEdit, plan: &QuantPlan, node: &NodePlan, w: &
     };
     let sums = match by_matrices {
         Some(sums) => sums,
-        None => {
-            let wq = if parts.transposed { transposed(&weight.values)? } else { weight.values.clone() };
-            let wq = edit.add_initializer(graph, &format!("{}_quantized", w.name), wq);
-            let product = NewNode::new(parts.form.accumulating).name(format!("{name}_integer"));
-            let mut product = product.input(xq).input(wq).input(xz);
-            if w.dtype.middle() != 0 {
-                let zero = w.dtype.wide().tensor(&[], &[w.dtype.middle()]);
-                product = product.input(edit.add_initializer(graph, &format!("{}_zero_point", w.name), zero));
-            }
-            if !parts.form.matrices {
-                product = product.attrs(edit.node(id).attrs().to_vec());
-            }
-            made(edit, at, product.output(format!("{name}_sums"), ty(DType::I32)))
-        }
+        None => accumulated(edit, node, &parts, (&weight.values, w), &x, ty(DType::I32))?,
     };
     let floats = write::floats(edit, at, &name, sums, shape.clone());
 
-    // Channels are the last axis of a product and the second of a convolution.
-    let per_channel = |n: usize| match parts.form.matrices {
-        _ if n == 1 => vec![],
-        true => vec![n],
-        false => [vec![1, n], vec![1; parts.rank - 2]].concat(),
-    };
-    let scales: Vec<f32> = weight.scales.iter().map(|s| s * x_scale).collect();
-    let scale = Tensor::from_vec(per_channel(scales.len()), scales);
-    let mut scale = edit.add_initializer(graph, &format!("{name}_scale"), scale);
-    if let Some(xs) = xs {
-        let both = NewNode::new("Mul").name(format!("{name}_scales")).input(xs).input(scale);
-        scale = made(edit, at, both.output(format!("{name}_scales"), None));
-    }
+    let scale = x.scale_of_sums(edit, at, &parts, &weight.scales, &name);
     let mut scaled = NewNode::new("Mul").name(format!("{name}_rescale")).input(floats).input(scale);
     if let Some(bias) = parts.bias {
         let value = made(edit, at, scaled.output(format!("{name}_scaled"), ty(DType::F32)));
         let tensor = edit.constant(bias).cloned().ok_or_else(lost)?;
-        let tensor = tensor.reshaped(per_channel(tensor.len()))?;
-        let bias = edit.add_initializer(graph, &format!("{}_bias", name), tensor);
+        let tensor = tensor.reshaped(parts.per_channel(tensor.len()))?;
+        let bias = edit.add_initializer(parts.graph, &format!("{name}_bias"), tensor);
         scaled = NewNode::new("Add").name(format!("{name}_add_bias")).input(value).input(bias);
     }
     // The new nodes stand before the old one, whose output the last of them takes over.
@@ -104,7 +69,75 @@ pub(super) fn node(edit: &mut GraphEdit, plan: &QuantPlan, node: &NodePlan, w: &
     Ok(())
 }
 
+/// The activation in integers.
+struct Activation {
+    integers: ValueId,
+    zero_point: ValueId,
+    scale: Scale,
+}
+
+enum Scale {
+    Known(f32),
+    /// At every call.
+    Found(ValueId),
+}
+
+impl Activation {
+    fn of(edit: &mut GraphEdit, at: Place, parts: &Parts, params: Option<&QParams>, name: &str) -> Self {
+        match params {
+            Some(p) => {
+                let (integers, zero_point) = static_input(edit, parts.graph, at, parts.x, p);
+                Activation { integers, zero_point, scale: Scale::Known(p.scale) }
+            }
+            None => {
+                let (integers, scale, zero_point) = dynamic_input(edit, at, parts.x, name);
+                Activation { integers, zero_point, scale: Scale::Found(scale) }
+            }
+        }
+    }
+
+    /// s_x·s_W.
+    fn scale_of_sums(&self, edit: &mut GraphEdit, at: Place, parts: &Parts, weights: &[f32], name: &str) -> ValueId {
+        let known = if let Scale::Known(scale) = self.scale { scale } else { 1.0 };
+        let scales: Vec<f32> = weights.iter().map(|s| s * known).collect();
+        let scale = Tensor::from_vec(parts.per_channel(scales.len()), scales);
+        let scale = edit.add_initializer(parts.graph, &format!("{name}_scale"), scale);
+        match self.scale {
+            Scale::Known(_) => scale,
+            Scale::Found(found) => {
+                let both = NewNode::new("Mul").name(format!("{name}_scales")).input(found).input(scale);
+                made(edit, at, both.output(format!("{name}_scales"), None))
+            }
+        }
+    }
+}
+
+/// Sums of products of integers, by the operator's own integer form.
+fn accumulated(
+    edit: &mut GraphEdit,
+    node: &NodePlan,
+    parts: &Parts,
+    (weight, w): (&Tensor, &WeightPlan),
+    x: &Activation,
+    ty: Option<TensorType>,
+) -> Result<ValueId> {
+    let name = &node.node;
+    let wq = if parts.transposed { transposed(weight)? } else { weight.clone() };
+    let wq = edit.add_initializer(parts.graph, &format!("{}_quantized", w.name), wq);
+    let product = NewNode::new(parts.form.accumulating).name(format!("{name}_integer"));
+    let mut product = product.input(x.integers).input(wq).input(x.zero_point);
+    if w.dtype.middle() != 0 {
+        let zero = w.dtype.wide().tensor(&[], &[w.dtype.middle()]);
+        product = product.input(edit.add_initializer(parts.graph, &format!("{}_zero_point", w.name), zero));
+    }
+    if !parts.form.matrices {
+        product = product.attrs(edit.node(node.id).attrs().to_vec());
+    }
+    Ok(made(edit, Place::Before(node.id), product.output(format!("{name}_sums"), ty)))
+}
+
 struct Parts {
+    graph: GraphId,
     x: ValueId,
     weight: ValueId,
     bias: Option<ValueId>,
@@ -119,6 +152,7 @@ impl Parts {
         let QuantRule::Weighted { input, weight, bias, integer, .. } = ops::of(n)?.quant else { return None };
         let weight = n.input(weight)?;
         Some(Parts {
+            graph: n.graph(),
             x: n.input(input)?,
             weight,
             bias: bias.and_then(|b| n.input(b)),
@@ -126,6 +160,15 @@ impl Parts {
             transposed: n.int_or("transB", 0) != 0,
             rank: edit.constant(weight)?.rank(),
         })
+    }
+
+    /// The shape of so many numbers, one a channel or one for all: channels are the last axis of a product and the second of a convolution.
+    fn per_channel(&self, n: usize) -> Vec<usize> {
+        match self.form.matrices {
+            _ if n == 1 => vec![],
+            true => vec![n],
+            false => [vec![1, n], vec![1; self.rank - 2]].concat(),
+        }
     }
 }
 
@@ -135,7 +178,7 @@ pub(super) fn static_input(
     graph: GraphId,
     at: Place,
     x: ValueId,
-    p: &super::QParams,
+    p: &QParams,
 ) -> (ValueId, ValueId) {
     let existing = edit.uses(x).iter().find_map(|u| match u {
         crate::ir::Use::Node { node, input: 0 } if edit.node(*node).is("QuantizeLinear") => Some(*node),

@@ -15,6 +15,13 @@ use serde::Serialize;
 use crate::calibrate::Range;
 use crate::ir::{DType, Tensor};
 
+/// Q/DQ per axis is of this opset; what else is written for 8 bits is older.
+pub(super) const PER_AXIS_OPSET: i64 = 13;
+/// The first opset with integers of 4 and 16 bits and with blocks in Q/DQ.
+pub(super) const NARROW_OPSET: i64 = 21;
+/// The first opset with integers of 2 bits.
+const TWO_BITS_OPSET: i64 = 25;
+
 /// An integer type that values are quantized to; `u` from zero on, `s` around zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -103,9 +110,9 @@ impl QType {
     /// The first opset whose DequantizeLinear reads it, per channel.
     pub fn opset(self) -> i64 {
         match self.dtype() {
-            DType::U8 | DType::I8 => 13,
-            DType::U2 | DType::I2 => 25,
-            _ => 21,
+            DType::U8 | DType::I8 => PER_AXIS_OPSET,
+            DType::U2 | DType::I2 => TWO_BITS_OPSET,
+            _ => NARROW_OPSET,
         }
     }
 
@@ -161,17 +168,16 @@ impl QParams {
         Ok(QParams { dtype, scale, zero_point: dtype.middle() })
     }
 
-    /// Rounding is adding and subtracting 1.5·2²³, whose neighbours are one apart: vector work on every processor.
     #[inline]
     pub fn quantize(&self, x: f32) -> i32 {
-        const TO_INTEGER: f32 = 12_582_912.0;
-        let low = (self.dtype.min() - self.zero_point) as f32;
-        let high = (self.dtype.max() - self.zero_point) as f32;
-        let y = x / self.scale;
-        // The ends are whole, so clamping first gives the same; NaN becomes the lower one.
-        let y = if y > low { y } else { low };
-        let y = if y < high { y } else { high };
-        (y + TO_INTEGER).to_bits() as i32 - TO_INTEGER.to_bits() as i32 + self.zero_point
+        let level = lifted(x / self.scale, self.ends());
+        level.to_bits() as i32 - TO_INTEGER.to_bits() as i32 + self.zero_point
+    }
+
+    /// The levels at both ends, counted from that of zero.
+    #[inline]
+    pub(super) fn ends(&self) -> (f32, f32) {
+        ((self.dtype.min() - self.zero_point) as f32, (self.dtype.max() - self.zero_point) as f32)
     }
 
     pub fn dequantize(&self, q: i32) -> f32 {
@@ -187,6 +193,24 @@ impl QParams {
     pub fn implies_clamp(&self, low: f32, high: f32) -> bool {
         self.quantize(low) == self.dtype.min() && self.quantize(high) == self.dtype.max()
     }
+}
+
+/// 1.5·2²³, whose neighbours are one apart: adding it rounds half to even, vector work on every processor.
+const TO_INTEGER: f32 = 12_582_912.0;
+
+/// The level nearest to `y` between whole `ends`, [`TO_INTEGER`] too large.
+#[inline]
+fn lifted(y: f32, (low, high): (f32, f32)) -> f32 {
+    // The ends are whole, so clamping first gives the same; NaN becomes the lower one.
+    let y = if y > low { y } else { low };
+    let y = if y < high { y } else { high };
+    y + TO_INTEGER
+}
+
+/// The level nearest to `y` between whole `ends`, half to even.
+#[inline]
+pub(super) fn level(y: f32, ends: (f32, f32)) -> f32 {
+    lifted(y, ends) - TO_INTEGER
 }
 
 fn finite(range: Range) -> Result<(f64, f64), String> {

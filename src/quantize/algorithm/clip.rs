@@ -11,6 +11,7 @@
 //! at 4 the best range of normally distributed weights ends at about 0.8 of the largest, at 2 before half of it.
 
 use crate::quantize::grouped::whole;
+use crate::quantize::params::level;
 use crate::quantize::{QParams, QType};
 
 /// Ranges that are tried, and the smallest.
@@ -51,12 +52,9 @@ pub(super) fn fit(weights: &[f32], importance: &[f32], dtype: QType, zero_points
 
 /// Σ h·(ŵ − w)², or the sum of fourth powers, in this unit.
 fn error(weights: &[f32], importance: &[f32], p: &QParams, unit: f32) -> f32 {
-    const TO_INTEGER: f32 = 12_582_912.0;
-    let (low, high) = ((p.dtype.min() - p.zero_point) as f32, (p.dtype.max() - p.zero_point) as f32);
-    let (inverse, unit) = (1.0 / p.scale, 1.0 / unit);
+    let (ends, inverse, unit) = (p.ends(), 1.0 / p.scale, 1.0 / unit);
     let squared = |w: &f32| {
-        let q = ((w * inverse).clamp(low, high) + TO_INTEGER) - TO_INTEGER;
-        let e = (q * p.scale - w) * unit;
+        let e = (level(w * inverse, ends) * p.scale - w) * unit;
         e * e
     };
     match importance.is_empty() {

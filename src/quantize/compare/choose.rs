@@ -23,10 +23,10 @@
 use std::collections::BTreeMap;
 
 use super::biases::{layers, uncorrected};
-use super::judge::{Judge, Score};
+use super::judge::Judge;
 use super::{Ground, HELD, correct, dominant, refine, rounding, staged, weight_ranges};
 use crate::calibrate::{Range, Ranges, Statistics};
-use crate::data::{Dataset, spread};
+use crate::data::{Dataset, Split, spread};
 use crate::error::{Error, Result};
 use crate::ir::{Model, Tensor};
 use crate::progress::Progress;
@@ -34,7 +34,7 @@ use crate::quantize::algorithm::{self, ByData};
 use crate::quantize::chain::settled;
 use crate::quantize::plan::QuantPlan;
 use crate::quantize::{QuantOptions, Switch, plan};
-use crate::runtime::{Runtime, Shaped};
+use crate::runtime::{Runtime, Score, Shaped};
 
 /// So many of the first alternatives are a rule for all values alike.
 const PLAIN: usize = 3;
@@ -79,6 +79,7 @@ pub fn choose(
     }
 }
 
+/// The best of several plans, judged on batches held back.
 fn tried(
     model: &Model,
     options: &QuantOptions,
@@ -93,78 +94,137 @@ fn tried(
     let ground = Ground { model, dataset, runtime, progress, sizes: &sizes };
     let samples = dataset.split(HELD);
     let judge = Judge::new(ground, spread(&samples.judge, JUDGING * count), largest(&sizes))?;
+    let trial = Trial { ground, options, statistics, samples, judge, count };
 
-    let choice = statistics.leaves_choice();
-    let mut all = match choice {
-        true => candidates(ground, statistics, (&first, &ranges), &spread(&samples.fit, count))?,
-        false => vec![ranges],
-    };
-    let by_output = statistics.calibrator().by_output();
-    if by_output {
-        all.truncate(1);
+    let all = trial.ranges((&first, ranges))?;
+    let Best { mut plan, ranges, mut score, corrects } = trial.best(all)?;
+    if statistics.calibrator().by_output() {
+        (plan, score) = trial.with_scales_of_outputs(plan, score)?;
     }
-    let mut plans: Vec<QuantPlan> =
-        all.iter().map(|ranges| plan(model, Some(ranges), options)).collect::<Result<_>>()?;
-    let (wanted, worth) = match options.bias_correction {
-        Switch::Auto => (choice && samples.apart(), WORTH),
-        Switch::On => (true, f64::NEG_INFINITY),
-        Switch::Off => (false, WORTH),
-    };
-    let corrects = wanted && correct(ground, &mut plans, &spread(&samples.fit, BIASES * count))?;
-    // What they must bring.
-    let corrects = corrects.then_some(worth);
-    let mut scores = judge.scores(&plans.iter().collect::<Vec<_>>())?;
-    for score in &scores {
-        tracing::debug!("a plan reaches {:.2} dB, SQNR {:.2} dB", score.score, score.sqnr);
+    if matches!(algorithm::find(&options.algorithm)?.by_data, ByData::WherePays | ByData::Always) {
+        (plan, score) = trial.with_weights_by_data(plan, score, corrects)?;
     }
-    let best = (0..plans.len()).max_by(|a, b| scores[*a].score.total_cmp(&scores[*b].score).then(b.cmp(a)));
-    let best = best.ok_or_else(|| Error::internal("no plan was made"))?;
-    let (mut plan, ranges, mut score) = (plans.swap_remove(best), all.swap_remove(best), scores.swap_remove(best));
-    if let Some(worth) = corrects {
-        let plain = uncorrected(&plan);
-        let without = judge.scores(&[&plain])?.remove(0);
-        tracing::debug!("the plan reaches {:.2} dB without its corrections", without.score);
-        if score.score < without.score + worth {
-            (plan, score) = (plain, without);
+    if statistics.leaves_choice() && !options.weights_are_narrow() {
+        (plan, score) = dominant::leave_out(ground, (plan, score), &trial.judge)?;
+    }
+    plan.notes.push(trial.told(&score));
+    plan.judged = Some(score.score);
+    Ok((plan, ranges))
+}
+
+/// What plans are made of, fitted to and judged by.
+struct Trial<'a> {
+    ground: Ground<'a>,
+    options: &'a QuantOptions,
+    statistics: &'a Statistics,
+    samples: Split,
+    judge: Judge<'a>,
+    /// Batches of one kind that go through together.
+    count: usize,
+}
+
+/// The best plan so far.
+struct Best {
+    plan: QuantPlan,
+    ranges: Ranges,
+    score: Score,
+    /// What corrections of biases must bring; `None` where none can be made.
+    corrects: Option<f64>,
+}
+
+impl Trial<'_> {
+    /// The batches that biases, scales and weights are fitted to.
+    fn fitted_to(&self) -> Vec<usize> {
+        spread(&self.samples.fit, BIASES * self.count)
+    }
+
+    /// What corrections of biases must bring, in dB; `None` where they are not wanted.
+    fn worth(&self) -> Option<f64> {
+        match self.options.bias_correction {
+            Switch::Auto => (self.statistics.leaves_choice() && self.samples.apart()).then_some(WORTH),
+            Switch::On => Some(f64::NEG_INFINITY),
+            Switch::Off => None,
         }
     }
-    if by_output {
-        let (mut other, count) = weight_ranges::fit(ground, &plan, &spread(&samples.fit, BIASES * count))?;
-        let better = judge.scores(&[&other])?.remove(0);
+
+    fn score(&self, plan: &QuantPlan) -> Result<Score> {
+        Ok(self.judge.scores(&[plan])?.remove(0))
+    }
+
+    /// Ranges that plans are made with, where there is a choice; one set of them otherwise.
+    fn ranges(&self, (first, ranges): (&QuantPlan, Ranges)) -> Result<Vec<Ranges>> {
+        if !self.statistics.leaves_choice() {
+            return Ok(vec![ranges]);
+        }
+        let batches = spread(&self.samples.fit, self.count);
+        let mut all = candidates(self.ground, self.statistics, (first, &ranges), &batches)?;
+        if self.statistics.calibrator().by_output() {
+            all.truncate(1);
+        }
+        Ok(all)
+    }
+
+    /// The best plan with one of these ranges, its biases corrected where that brings enough.
+    fn best(&self, mut all: Vec<Ranges>) -> Result<Best> {
+        let plans = all.iter().map(|ranges| plan(self.ground.model, Some(ranges), self.options));
+        let mut plans: Vec<QuantPlan> = plans.collect::<Result<_>>()?;
+        let wanted = self.worth();
+        let corrected = wanted.is_some() && correct(self.ground, &mut plans, &self.fitted_to())?;
+        let corrects = wanted.filter(|_| corrected);
+        let mut scores = self.judge.scores(&plans.iter().collect::<Vec<_>>())?;
+        for score in &scores {
+            tracing::debug!("a plan reaches {:.2} dB, SQNR {:.2} dB", score.score, score.sqnr);
+        }
+        let best = (0..plans.len()).max_by(|a, b| scores[*a].score.total_cmp(&scores[*b].score).then(b.cmp(a)));
+        let best = best.ok_or_else(|| Error::internal("no plan was made"))?;
+        let (mut plan, ranges, mut score) = (plans.swap_remove(best), all.swap_remove(best), scores.swap_remove(best));
+        if let Some(worth) = corrects {
+            let plain = uncorrected(&plan);
+            let without = self.score(&plain)?;
+            tracing::debug!("the plan reaches {:.2} dB without its corrections", without.score);
+            if score.score < without.score + worth {
+                (plan, score) = (plain, without);
+            }
+        }
+        Ok(Best { plan, ranges, score, corrects })
+    }
+
+    /// The plan with the scales of weights that err least in the outputs of their layers, where that pays.
+    fn with_scales_of_outputs(&self, mut plan: QuantPlan, score: Score) -> Result<(QuantPlan, Score)> {
+        let (mut other, count) = weight_ranges::fit(self.ground, &plan, &self.fitted_to())?;
+        let better = self.score(&other)?;
         if better.score >= score.score {
             other.notes.push(format!("scales of {count} weights found by the error of their outputs"));
-            (plan, score) = (other, better);
-        } else {
-            let lost = score.score - better.score;
-            plan.notes.push(format!(
-                "scales found by the error of outputs lose {lost:.1} dB on batches held back: not taken"
-            ));
+            return Ok((other, better));
         }
+        let lost = score.score - better.score;
+        plan.notes
+            .push(format!("scales found by the error of outputs lose {lost:.1} dB on batches held back: not taken"));
+        Ok((plan, score))
     }
-    let by_data = algorithm::find(&options.algorithm)?.by_data;
-    if matches!(by_data, ByData::WherePays | ByData::Always) {
-        let fitted = spread(&samples.fit, BIASES * count);
-        let rounded = rounded(ground, &plan, (&fitted, corrects), &judge)?;
-        let worth = if options.weights_are_narrow() { 0.0 } else { WORTH };
-        (plan, score) = match rounded {
-            // Few bits leave more to gain than to overfit.
+
+    /// The plan with weights rounded by data, where that pays or is asked for.
+    fn with_weights_by_data(&self, plan: QuantPlan, score: Score, corrects: Option<f64>) -> Result<(QuantPlan, Score)> {
+        let by_data = algorithm::find(&self.options.algorithm)?.by_data;
+        // Few bits leave more to gain than to overfit.
+        let worth = if self.options.weights_are_narrow() { 0.0 } else { WORTH };
+        Ok(match rounded(self.ground, &plan, (&self.fitted_to(), corrects), &self.judge)? {
             Some((other, better)) if by_data == ByData::Always || better.score >= score.score + worth => {
                 (other, better)
             }
             _ => (plan, score),
+        })
+    }
+
+    /// How near the outputs come, and on what that was measured.
+    fn told(&self, score: &Score) -> String {
+        let kind = match self.samples.apart() {
+            true => "calibration batches that were held back",
+            false if self.worth().is_some() => "calibration batch, to which it was fitted",
+            false => "calibration batch, to which it was fitted; biases are not corrected without more",
         };
+        format!("SQNR of the outputs on {} {kind}: {:.1} dB", self.judge.batches(), score.sqnr)
     }
-    if choice && !options.weights_are_narrow() {
-        (plan, score) = dominant::leave_out(ground, (plan, score), &judge)?;
-    }
-    let kind = match samples.apart() {
-        true => "calibration batches that were held back",
-        false if wanted => "calibration batch, to which it was fitted",
-        false => "calibration batch, to which it was fitted; biases are not corrected without more",
-    };
-    plan.notes.push(format!("SQNR of the outputs on {} {kind}: {:.1} dB", judge.batches(), score.sqnr));
-    plan.judged = Some(score.score);
-    Ok((plan, ranges))
 }
 
 /// Ranges that plans are made with: those chosen by measuring, the best of each value, and some by one rule for all.
@@ -228,7 +288,7 @@ fn sizes(model: &Model, plan: &QuantPlan, dataset: &Dataset, runtime: &dyn Runti
     let others = layers.iter().map(|l| clamped(l.y)).filter(|name| !taps.contains(name));
     taps.extend(others.collect::<Vec<_>>());
     let inputs = dataset.batch(0)?.inputs;
-    let values = Shaped::new(runtime, model, &taps, 1).run(&inputs)?;
+    let values = Shaped::new(runtime, model, &taps).run(&inputs)?;
     let mut sizes: BTreeMap<String, usize> =
         values.iter().chain(&inputs).map(|(n, t)| (n.clone(), t.byte_len())).collect();
     for layer in layers {

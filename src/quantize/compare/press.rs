@@ -2,19 +2,16 @@
 
 use crate::ir::Tensor;
 use crate::quantize::QParams;
+use crate::quantize::params::level;
 
-/// Adding and subtracting 1.5·2²³ rounds a float of magnitude below 2²² to an integer, ties to even.
-const TO_INTEGER: f32 = 12_582_912.0;
 /// Summed in f32 at most so many at a time.
 const RUN: usize = 1024;
 const LANES: usize = 8;
 
 /// x ↦ s·(clamp(round(x / s) + z) − z).
 pub fn press(values: &[f32], p: &QParams) -> Vec<f32> {
-    let low = (p.dtype.min() - p.zero_point) as f32;
-    let high = (p.dtype.max() - p.zero_point) as f32;
-    let inverse = 1.0 / p.scale;
-    values.iter().map(|v| (((v * inverse).clamp(low, high) + TO_INTEGER) - TO_INTEGER) * p.scale).collect()
+    let (ends, inverse) = (p.ends(), 1.0 / p.scale);
+    values.iter().map(|v| level(v * inverse, ends) * p.scale).collect()
 }
 
 /// Σ (a − b)².
