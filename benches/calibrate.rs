@@ -67,7 +67,7 @@ fn timed(work: impl FnOnce()) -> f64 {
 
 /// Every batch once, on all cores.
 fn infer(model: &Model, dataset: &Dataset, runtime: &dyn Runtime) {
-    let session = Shaped::new(runtime, model, &[], 1);
+    let session = Shaped::new(runtime, model, &[]);
     let next = AtomicUsize::new(0);
     let work = || {
         loop {

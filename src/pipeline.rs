@@ -11,8 +11,8 @@ pub use train::{Ground, finish, trainable};
 
 use crate::calibrate::Calibrator;
 use crate::data::Dataset;
-use crate::error::{Error, ErrorKind, Result};
-use crate::ir::{Model, Storage, Tensor};
+use crate::error::{ErrorKind, Result};
+use crate::ir::Model;
 use crate::mixed::{self, Budget, Promise, Subject};
 use crate::passes::{self, SimplifyOptions, SimplifyReport};
 use crate::progress::Progress;
@@ -25,7 +25,7 @@ use crate::validate::accuracy::Accuracy;
 use crate::validate::ran::ran;
 use crate::validate::size::Size;
 use crate::validate::{Gates, ValidateOptions, size, validate};
-use crate::{analysis, files, onnx, target};
+use crate::{analysis, onnx, target};
 use train::{Unpruned, trained};
 
 /// What [`optimize`] is to do.
@@ -138,7 +138,7 @@ fn measurable(o: &Optimize, original: &Model, dataset: &Dataset) -> Result<()> {
         return Ok(());
     }
     let batch = dataset.batch(0)?;
-    let made = match Shaped::new(o.runtime, original, &[], 1).run(&batch.inputs) {
+    let made = match Shaped::new(o.runtime, original, &[]).run(&batch.inputs) {
         Err(e) if e.kind() == ErrorKind::Runtime => return Ok(()),
         made => made?,
     };
@@ -184,16 +184,9 @@ fn weighed(model: &Model, path: &Path, dataset: Option<&Dataset>, pruned: bool) 
     let batch = dataset.map(|d| d.batch(0)).transpose()?;
     let mut size = size::size(model, path, batch.as_ref());
     if pruned {
-        size.compressed = Some(packed(model, path)?);
+        size.compressed = Some(size::packed(model, path)?);
     }
     Ok(size)
-}
-
-/// Bytes of a model's file and of the tensors that lie beside it, compressed.
-fn packed(model: &Model, path: &Path) -> Result<u64> {
-    let beside = model.tensors().filter(|t| model.external_data && matches!(t.storage, Storage::External { .. }));
-    let weigh = |t: &Tensor| files::compressed_size(&t.bytes()[..]).map_err(|e| Error::io(path, e));
-    Ok(files::compressed(path)? + beside.map(weigh).sum::<Result<u64>>()?)
 }
 
 /// What of the file that stands at the end truly runs in integers, and how it does in other runtimes.

@@ -28,7 +28,7 @@ pub fn collect(
     values: &[String],
     progress: &dyn Progress,
 ) -> Result<Statistics> {
-    let session = Shaped::new(runtime, model, values, 1);
+    let session = Shaped::new(runtime, model, values);
     let batches = dataset.batch_count();
     // Equal shapes one after the other, so that their session is made once; the largest first, so that cores end together.
     let mut order: Vec<usize> = (0..batches).collect();

@@ -21,7 +21,7 @@ use crate::error::{Error, Result};
 use crate::files::{persist, staged};
 
 /// Version of the file's layout; a file of a later one is refused.
-pub const SCHEMA_VERSION: u32 = 1;
+const SCHEMA_VERSION: u32 = 1;
 
 /// How many values of a tensor were no finite number.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,11 +66,6 @@ impl Ranges {
             }
         }
         Ok(ranges)
-    }
-
-    /// Writes the ranges alone; [`super::Statistics::save`] writes what also merges.
-    pub fn save(&self, path: &Path) -> Result<()> {
-        RangeFile::from(self).save(path)
     }
 }
 
@@ -220,7 +215,7 @@ mod tests {
 
     #[test]
     fn an_output_that_cannot_be_written_is_an_io_error() {
-        let error = Ranges::default().save(Path::new("no/such/folder/r.json")).unwrap_err();
+        let error = RangeFile::from(&Ranges::default()).save(Path::new("no/such/folder/r.json")).unwrap_err();
         assert_eq!(error.exit_code(), 3);
         assert!(error.to_string().starts_with("no/such/folder/r.json: "));
     }

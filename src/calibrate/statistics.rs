@@ -94,13 +94,8 @@ impl Statistics {
         self.observers.get(name)?.error(range)
     }
 
-    /// Writes ranges and states to `path`, whole or not at all.
-    pub fn save(&self, path: &Path) -> Result<()> {
-        self.save_with(&self.ranges(), path)
-    }
-
-    /// As [`Statistics::save`], with `ranges` that were chosen by measuring.
-    pub fn save_with(&self, ranges: &Ranges, path: &Path) -> Result<()> {
+    /// Writes `ranges`, which were drawn from these or chosen by measuring, and the states to `path`, whole or not at all.
+    pub fn save(&self, ranges: &Ranges, path: &Path) -> Result<()> {
         let mut file = RangeFile::from(ranges);
         for (name, observer) in &self.observers {
             file.values.entry(name.clone()).or_insert_with(ValueEntry::unseen).state = Some(observer.state()?);
@@ -156,7 +151,7 @@ mod tests {
                     s.observe("y", &[phase, f32::NAN]);
                     s.samples += 10;
                 }
-                statistics.save(&folder.path().join(format!("{part}.json"))).unwrap();
+                statistics.save(&statistics.ranges(), &folder.path().join(format!("{part}.json"))).unwrap();
             }
             let mut merged = Statistics::load(&folder.path().join("0.json")).unwrap();
             merged.merge(Statistics::load(&folder.path().join("1.json")).unwrap()).unwrap();
@@ -166,7 +161,7 @@ mod tests {
             assert!(!merged.ranges().ranges.contains_key("never"));
 
             let file = folder.path().join("merged.json");
-            merged.save(&file).unwrap();
+            merged.save(&merged.ranges(), &file).unwrap();
             assert_eq!(Ranges::load(&file).unwrap(), whole.ranges(), "{calibrator}");
         }
     }
@@ -177,7 +172,7 @@ mod tests {
         let file = folder.path().join("r.json");
         let mut ranges = Ranges { calibrator: "min-max".into(), samples: 3, ..Ranges::default() };
         ranges.ranges.insert("x".into(), Range::new(-1.5, 2.0));
-        ranges.save(&file).unwrap();
+        RangeFile::from(&ranges).save(&file).unwrap();
         assert_eq!(Ranges::load(&file).unwrap(), ranges);
         let error = Statistics::load(&file).err().unwrap().to_string();
         assert!(error.contains("r.json: value \"x\" has a range but no state to merge"), "{error}");

@@ -42,7 +42,7 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
         }
         (merged, ranges)
     };
-    statistics.save_with(&ranges, &args.output)?;
+    statistics.save(&ranges, &args.output)?;
     say!("{} values, {} samples, {}", ranges.ranges.len(), ranges.samples, ranges.calibrator);
     for (value, counts) in &ranges.non_finite {
         say!("  {value} held {} NaN and {} infinite values, left out", counts.nan, counts.inf);

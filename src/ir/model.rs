@@ -259,6 +259,11 @@ impl Model {
         });
         initializers.chain(attrs)
     }
+
+    /// Bytes of [`Model::tensors`].
+    pub fn weight_bytes(&self) -> usize {
+        self.tensors().map(Tensor::byte_len).sum()
+    }
 }
 
 impl fmt::Display for ValueId {

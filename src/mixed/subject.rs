@@ -40,7 +40,7 @@ impl<'a> Subject<'a> {
         (dataset, runtime): (&'a Dataset, &'a dyn Runtime),
         progress: &'a dyn Progress,
     ) -> Result<Self> {
-        let float = Shaped::new(runtime, model, &[], 1);
+        let float = Shaped::new(runtime, model, &[]);
         progress.start("running the original", dataset.batch_count() as u64);
         let room = AtomicUsize::new(0);
         let run = |index: usize| -> Result<Option<Outputs>> {
@@ -79,7 +79,7 @@ impl<'a> Subject<'a> {
             true => written(model, plan)?,
             false => stand_in(model, plan)?,
         };
-        let session = Shaped::new(self.runtime, &model, &[], 1);
+        let session = Shaped::new(self.runtime, &model, &[]);
         let run = |index: &usize| -> Result<Accuracy> {
             let batch = self.dataset.batch(*index)?;
             let again = if self.kept[*index].is_none() { Some(self.float.run(&batch.inputs)?) } else { None };
@@ -97,8 +97,7 @@ impl<'a> Subject<'a> {
 
     /// So many plans are measured side by side.
     pub(super) fn beside(&self) -> usize {
-        let weights: usize = self.model.tensors().map(Tensor::byte_len).sum();
-        (LOADED / weights.max(1)).clamp(1, rayon::current_num_threads())
+        (LOADED / self.model.weight_bytes().max(1)).clamp(1, rayon::current_num_threads())
     }
 }
 

@@ -24,7 +24,7 @@ impl<'a> Floats<'a> {
     /// # Errors
     /// What the data or the runtime refuse.
     pub fn new(model: &Model, data: Data<'a>, batches: &[usize]) -> Result<Self> {
-        let session = Shaped::new(data.runtime, model, &[], 1);
+        let session = Shaped::new(data.runtime, model, &[]);
         let run = |index: &usize| session.run(&data.dataset.batch(*index)?.inputs);
         let first = batches.first().map(run).transpose()?.unwrap_or_default();
         let each = first.iter().map(|(_, t)| t.byte_len()).sum::<usize>().max(1);
@@ -42,7 +42,7 @@ impl<'a> Floats<'a> {
         model: &Model,
         compare: impl Fn(&Tensor, &Tensor) -> T + Sync,
     ) -> Result<Vec<Vec<T>>> {
-        let session = Shaped::new(self.data.runtime, model, &[], 1);
+        let session = Shaped::new(self.data.runtime, model, &[]);
         let run = |(index, floats): &(usize, Vec<(String, Tensor)>)| {
             let made = session.run(&self.data.dataset.batch(*index)?.inputs)?;
             Ok(floats.iter().zip(&made).map(|((_, float), (_, own))| compare(float, own)).collect())

@@ -197,7 +197,7 @@ fn values_fed(
     if taps.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let values: BTreeMap<String, Tensor> = Shaped::new(runtime, model, &taps, 1).run(inputs)?.into_iter().collect();
+    let values: BTreeMap<String, Tensor> = Shaped::new(runtime, model, &taps).run(inputs)?.into_iter().collect();
     Ok(ids.iter().filter_map(|id| Some((*id, values.get(&name(id)?)?.clone()))).collect())
 }
 

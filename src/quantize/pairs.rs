@@ -44,7 +44,7 @@ fn adds_exactly(runtime: &str) -> Option<bool> {
          g (uint8[4,{DEPTH}] x) => (int32[4,1] y) <int8[{DEPTH},1] w = {{{w}}}> {{ y = MatMulInteger (x, w) }}"
     ));
     let x = ("x".to_string(), Tensor::from_vec([4, DEPTH], vec![255u8; 4 * DEPTH]));
-    let y = Shaped::new(runtime::find(runtime).ok()?, &model.ok()?, &[], 1).run(&[x]).ok()?;
+    let y = Shaped::new(runtime::find(runtime).ok()?, &model.ok()?, &[]).run(&[x]).ok()?;
     Some(y.first()?.1.to_i64()? == [(255 * 127 * DEPTH) as i64; 4])
 }
 

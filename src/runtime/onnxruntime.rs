@@ -16,7 +16,6 @@ use ort::value::{DynValue, Tensor as OrtTensor};
 
 use super::convert::{bools, halves, texts};
 use super::lift::lift;
-use super::shaped::weight_bytes;
 use super::{Kernel, LoadOptions, Rewrites, Runtime, Session, cores};
 use crate::analysis::infer;
 use crate::error::{Error, Result};
@@ -47,7 +46,7 @@ impl Runtime for OnnxRuntime {
         let results = with_taps(&mut model, &options.taps);
         let session = open(environment, &model, options, None).map_err(|e| refusal(&e))?;
         let inputs = session.inputs().iter().map(|i| i.name().to_owned()).collect();
-        let spare = (options.threads <= 1 && weight_bytes(&model) <= SHORT).then(|| {
+        let spare = (options.threads <= 1 && model.weight_bytes() <= SHORT).then(|| {
             let sessions = (1..cores()).map(|_| OnceLock::new()).collect();
             Spare { sessions, model, options: options.clone() }
         });

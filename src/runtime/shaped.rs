@@ -37,10 +37,17 @@ pub struct Shaped<'a> {
 struct Failure(crate::ErrorKind, String);
 
 impl<'a> Shaped<'a> {
-    pub fn new(runtime: &'a dyn Runtime, model: &'a Model, taps: &[String], threads: usize) -> Self {
+    pub fn new(runtime: &'a dyn Runtime, model: &'a Model, taps: &[String]) -> Self {
         let deciding = deciding_inputs(model);
-        let kept = (KEPT_BYTES / weight_bytes(model).max(1)).clamp(1, KEPT);
-        Shaped { runtime, model, taps: taps.to_vec(), threads, deciding, kept, sessions: Mutex::default() }
+        let kept = (KEPT_BYTES / model.weight_bytes().max(1)).clamp(1, KEPT);
+        Shaped { runtime, model, taps: taps.to_vec(), threads: 1, deciding, kept, sessions: Mutex::default() }
+    }
+
+    /// One run may use so many threads, instead of one.
+    #[must_use]
+    pub fn with_threads(mut self, threads: usize) -> Self {
+        self.threads = threads;
+        self
     }
 
     /// Makes a session for each value of these inputs, too.
@@ -81,13 +88,4 @@ impl<'a> Shaped<'a> {
         let options = LoadOptions { constants, ..LoadOptions::for_inputs(inputs) };
         self.runtime.load(self.model, &options.with_taps(&self.taps).with_threads(self.threads))
     }
-}
-
-/// Bytes of all constants.
-pub(super) fn weight_bytes(model: &Model) -> usize {
-    let graphs = model.graphs_under(model.main());
-    let initializers = graphs.iter().flat_map(|g| model.graph(*g).initializers());
-    let initializers = initializers.filter_map(|v| model.value(*v).initializer());
-    let nodes = model.all_nodes().into_iter().filter_map(|n| model.node(n).tensor("value"));
-    initializers.chain(nodes).map(Tensor::byte_len).sum()
 }

@@ -152,7 +152,7 @@ impl<'a> Walk<'a> {
             let small =
                 |(_, t): &&(String, Tensor)| !t.dtype().is_float() && t.len() <= SMALL && t.dtype() != DType::String;
             let constants = fed.iter().filter(small).map(|(name, _)| name.clone()).collect();
-            let session = Shaped::new(self.runtime, &step.model, &[], 1).deciding_by(constants);
+            let session = Shaped::new(self.runtime, &step.model, &[]).deciding_by(constants);
             let run = |(i, batch): (usize, &usize)| -> Result<()> {
                 let had = shelf.get(i)?;
                 let made = match step.made.is_empty() {

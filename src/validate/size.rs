@@ -7,14 +7,16 @@ use serde::Serialize;
 
 use crate::analysis::macs;
 use crate::data::Batch;
-use crate::ir::{DType, Model, SparseTensor, Tensor};
+use crate::error::{Error, Result};
+use crate::files;
+use crate::ir::{DType, Model, SparseTensor, Storage, Tensor};
 use crate::passes::{SimplifyOptions, simplify};
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
 pub struct Size {
     /// The file and its external data.
     pub bytes: u64,
-    /// The file, compressed by zstd; told of pruned models, whose zeros only a compressed file leaves out.
+    /// The same compressed by zstd ([`packed`]); told of pruned models, whose zeros only a compressed file leaves out.
     pub compressed: Option<u64>,
     /// Elements of the stored tensors of two or more dimensions.
     pub parameters: u64,
@@ -31,7 +33,7 @@ pub fn size(model: &Model, path: &Path, batch: Option<&Batch>) -> Size {
     let inputs = batch.iter().flat_map(|b| &b.inputs).map(|(name, t)| (name.clone(), t.shape().to_vec()));
     let samples = batch.map_or(1, |b| b.samples.max(1)) as u64;
     let weights = || model.tensors().filter(|t| t.rank() >= 2);
-    let external = if model.external_data { model.tensors().filter(|t| is_external(t)).map(bytes).sum() } else { 0 };
+    let external: u64 = beside(model).map(|t| t.byte_len() as u64).sum();
     let graphs = model.graphs_under(model.main());
     let sparse = graphs.iter().flat_map(|g| model.graph(*g).sparse_initializers());
     let sparse: Vec<_> = sparse.filter_map(|v| model.value(*v).sparse_initializer()).collect();
@@ -56,12 +58,18 @@ fn work(model: &Model, inputs: &[(String, Vec<usize>)]) -> Option<u64> {
     })
 }
 
-fn is_external(t: &Tensor) -> bool {
-    matches!(t.storage, crate::ir::Storage::External { .. })
+/// Bytes of a model's file and of the tensors that lie beside it, compressed.
+///
+/// # Errors
+/// Io.
+pub fn packed(model: &Model, path: &Path) -> Result<u64> {
+    let weigh = |t: &Tensor| files::compressed_size(&t.bytes()[..]).map_err(|e| Error::io(path, e));
+    Ok(files::compressed(path)? + beside(model).map(weigh).sum::<Result<u64>>()?)
 }
 
-fn bytes(t: &Tensor) -> u64 {
-    t.byte_len() as u64
+/// The tensors that lie beside the file.
+fn beside(model: &Model) -> impl Iterator<Item = &Tensor> {
+    model.tensors().filter(|t| model.external_data && matches!(t.storage, Storage::External { .. }))
 }
 
 /// Zeros of a tensor; of a quantized one, the bytes that are 0 where its type is signed.

@@ -129,7 +129,7 @@ mod tests {
         );
         let mut model = crate::ir::text::parse(&text).unwrap();
         assert!(simplify(&mut model, &SimplifyOptions::default()).unwrap().nodes_after > 20);
-        assert!(model.tensors().map(crate::ir::Tensor::byte_len).sum::<usize>() < 1 << 20);
+        assert!(model.weight_bytes() < 1 << 20);
     }
 
     #[test]

@@ -21,7 +21,7 @@ const LEAST_ROOM: usize = 16 << 20;
 /// Folds every region that pays; returns how many nodes went.
 pub(super) fn fold(edit: &mut GraphEdit) -> usize {
     let mut found = HashMap::new();
-    let mut room = edit.tensors().map(Tensor::byte_len).sum::<usize>().saturating_mul(4).max(LEAST_ROOM);
+    let mut room = edit.weight_bytes().saturating_mul(4).max(LEAST_ROOM);
     let nodes: Vec<NodeId> =
         edit.all_nodes().into_iter().filter(|n| compute(edit, *n, &mut found, &mut room)).collect();
     let mut folded = 0;

@@ -101,7 +101,7 @@ fn measure(
     let names: BTreeSet<&String> = parts.iter().flat_map(Part::needs).chain(layers.iter().map(|l| &l.name)).collect();
     let original = Original::new(ground.model, &names);
     let whole = original.session(ground.runtime);
-    let sessions: Vec<Shaped> = parts.iter().map(|p| Shaped::new(ground.runtime, &p.model, &[], 1)).collect();
+    let sessions: Vec<Shaped> = parts.iter().map(|p| Shaped::new(ground.runtime, &p.model, &[])).collect();
     let beside = ground.beside(names.iter().copied());
     // Of each plan, of each layer, of each sample.
     let seen = each("correcting biases", batches, ground.held(names.iter().copied()), ground.progress, |index| {

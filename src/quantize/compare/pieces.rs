@@ -180,7 +180,7 @@ impl Original {
     }
 
     pub fn session<'a>(&'a self, runtime: &'a dyn Runtime) -> Shaped<'a> {
-        Shaped::new(runtime, &self.model, &[], 1)
+        Shaped::new(runtime, &self.model, &[])
     }
 
     /// The values on one batch, its inputs among them.

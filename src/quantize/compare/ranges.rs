@@ -105,7 +105,7 @@ impl Tried<'_> {
         let names: BTreeSet<&String> = turns.iter().flat_map(|t| t.part.needs().chain(&t.part.outputs)).collect();
         let original = Original::new(ground.model, &names);
         let whole = original.session(ground.runtime);
-        let sessions: Vec<Shaped> = turns.iter().map(|t| Shaped::new(ground.runtime, &t.part.model, &[], 1)).collect();
+        let sessions: Vec<Shaped> = turns.iter().map(|t| Shaped::new(ground.runtime, &t.part.model, &[])).collect();
         let mut alive: Alive = choice.iter().map(|i| (*i, (0..self.candidates[*i].len()).collect())).collect();
         let mut errors = Errors::default();
         let (first, rest) = batches.split_at(FIRST.min(batches.len()));
