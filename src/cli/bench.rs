@@ -7,6 +7,7 @@ use super::args::{DataArgs, positive, runtimes};
 use super::out::say;
 use crate::error::Result;
 use crate::pipeline;
+use crate::runtime::timing::ratios;
 use crate::runtime::{self, RUNTIMES, Ready, Rewrites, Runtime, load_as_it_stands};
 use crate::validate::latency::{LatencyOptions, Timed, interleaved, quantile, summary};
 
@@ -44,7 +45,7 @@ fn time(args: &Args, runtime: &dyn Runtime) -> Result<()> {
     let times = interleaved(&pairs, &LatencyOptions::default())?;
     say!("{:>12} {:>12} {:>8}   model ({}, {} runs)", "median ms", "p95 ms", "ratio", runtime.name(), times[0].len());
     for (path, own) in args.models.iter().zip(&times) {
-        let ratios: Vec<f64> = times[0].iter().zip(own).map(|(a, b)| a / b).collect();
+        let ratios = ratios(&times[0], own);
         let t = summary(own);
         say!("{:>12.3} {:>12.3} {:>7.2}×   {}", t.median_ms, t.p95_ms, quantile(&ratios, 0.5), path.display());
     }

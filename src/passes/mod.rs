@@ -40,10 +40,10 @@ pub static FAMILIES: &[(&str, &[&str])] = &[
 ];
 
 /// Passes for one runtime, run where its preset has them on, when all others have done what they can.
-pub static TARGETED: &[&str] = &["affine-as-batch-norm", "widen-depthwise"];
+pub static TARGETED: &[&str] = &[algebra::as_batch_norm::PASS.name, layout::depthwise_rows::PASS.name];
 
 /// Those that are for float alone: what they write cuts chains of integers.
-pub static FLOAT_ALONE: &[&str] = &["affine-as-batch-norm"];
+pub static FLOAT_ALONE: &[&str] = &[algebra::as_batch_norm::PASS.name];
 
 /// Every pass, in the order in which a round runs them; rounds repeat until nothing changes.
 ///

@@ -3,7 +3,7 @@
 use super::Outcome;
 use crate::ir::shape::axis_of;
 use crate::ir::{
-    DType, Dim, Element, GraphEdit, Model, NamedAttr, NewNode, Node, NodeId, Origin, Place, Tensor, ValueId,
+    DType, Dim, GraphEdit, Model, NamedAttr, NewNode, Node, NodeId, Origin, Place, Tensor, ValueId,
 };
 use crate::ops;
 
@@ -85,17 +85,14 @@ pub(super) fn reduced_axes(model: &Model, node: NodeId, rank: usize) -> Option<V
 
 /// Rounds `values` to `dtype`; `None` where one becomes infinite or is not a number.
 pub(super) fn from_f64(dtype: DType, shape: &[usize], values: &[f64]) -> Option<Tensor> {
-    fn finite<T: Element + Send + 'static>(shape: &[usize], values: Vec<T>) -> Tensor {
-        Tensor::from_vec(shape, values)
-    }
     let halves = |bits: Vec<u16>| {
         let bytes: Vec<u8> = bits.iter().flat_map(|b| b.to_le_bytes()).collect();
         Tensor::from_bytes(dtype, shape, bytes).ok()
     };
     match dtype {
-        DType::F64 if values.iter().all(|v| v.is_finite()) => Some(finite(shape, values.to_vec())),
+        DType::F64 if values.iter().all(|v| v.is_finite()) => Some(Tensor::from_vec(shape, values.to_vec())),
         DType::F32 if values.iter().all(|v| (*v as f32).is_finite()) => {
-            Some(finite(shape, values.iter().map(|v| *v as f32).collect::<Vec<_>>()))
+            Some(Tensor::from_vec(shape, values.iter().map(|v| *v as f32).collect()))
         }
         DType::F16 if values.iter().all(|v| half::f16::from_f64(*v).is_finite()) => {
             halves(values.iter().map(|v| half::f16::from_f64(*v).to_bits()).collect())

@@ -13,6 +13,9 @@
 
 use crate::ir::{Model, NodeId};
 
+/// One step of arithmetic each, where an operand is constant.
+pub(super) const ARITHMETIC: &[&str] = &["Mul", "Div", "Add", "Sub"];
+
 /// One scale and one shift per channel; a single one is meant for all.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Affine {

@@ -10,7 +10,7 @@
 //!
 //! Leaves alone what is not between a Conv, with an activation or not, and a Conv or pool, and channels that are not known.
 
-use super::affine::{Affine, Channels};
+use super::affine::{ARITHMETIC, Affine, Channels};
 use crate::error::Result;
 use crate::ir::{DType, GraphEdit, Model, NewNode, NodeId, Place, Tensor, Use, ValueId};
 use crate::passes::support::length;
@@ -23,13 +23,12 @@ pub(in crate::passes) const PASS: Pass = Pass {
     exact: false,
 };
 
-const AFFINE: &[&str] = &["Mul", "Div", "Add", "Sub"];
 /// What works on blocks of channels.
 const BLOCKED: &[&str] = &["Conv", "MaxPool", "AveragePool", "GlobalAveragePool"];
 const ACTIVATIONS: &[&str] = &["Relu", "LeakyRelu", "Sigmoid", "Tanh", "HardSigmoid", "HardSwish", "Clip"];
 
 fn run(edit: &mut GraphEdit) -> Result<PassReport> {
-    for_each(edit, PASS.name, AFFINE, |edit, node| Ok(say(edit, node)))
+    for_each(edit, PASS.name, ARITHMETIC, |edit, node| Ok(say(edit, node)))
 }
 
 fn say(edit: &mut GraphEdit, node: NodeId) -> Outcome {

@@ -8,6 +8,7 @@
 //! From there it moves on as any other. Refuses when one of the results has another reader or is a graph output; leaves constants that differ
 //! along the joined axis to `move-affine`, and those that broadcast what is joined alone.
 
+use super::affine::ARITHMETIC;
 use crate::analysis::shape_of;
 use crate::error::Result;
 use crate::ir::shape::axis_of;
@@ -22,8 +23,6 @@ pub(in crate::passes) const PASS: Pass = Pass {
     exact: true,
 };
 
-const AFFINE: &[&str] = &["Mul", "Div", "Add", "Sub"];
-
 fn run(edit: &mut GraphEdit) -> Result<PassReport> {
     for_each(edit, PASS.name, &["Concat"], |edit, node| Ok(join(edit, node)))
 }
@@ -34,7 +33,8 @@ fn join(edit: &mut GraphEdit, node: NodeId) -> Outcome {
     if count < 2 || edit.onnx_opset() < 7 {
         return Outcome::NoMatch;
     }
-    let Some(parts) = (0..count).map(|i| producer_of(edit, node, i, AFFINE)).collect::<Option<Vec<NodeId>>>() else {
+    let Some(parts) = (0..count).map(|i| producer_of(edit, node, i, ARITHMETIC)).collect::<Option<Vec<NodeId>>>()
+    else {
         return Outcome::NoMatch;
     };
     let (first, op) = (parts[0], edit.node(parts[0]).op_type.clone());

@@ -9,6 +9,7 @@
 //! Refuses when the value in between has another reader or is a graph output, and when the joint constant
 //! overflows or is larger than both were; a step whose constant would broaden the shape is no match.
 
+use super::affine::ARITHMETIC;
 use crate::error::Result;
 use crate::ir::{GraphEdit, Model, NodeId, Tensor, ValueId};
 use crate::passes::support::{from_f64, producer_of, read_elsewhere};
@@ -16,8 +17,6 @@ use crate::passes::{Outcome, Pass, PassReport, for_each};
 
 pub(in crate::passes) const PASS: Pass =
     Pass { name: "merge-constants", summary: "join consecutive Mul/Div or Add/Sub by constants", run, exact: false };
-
-const STEPS: &[&str] = &["Mul", "Div", "Add", "Sub"];
 
 /// x·factor or x + term, by a constant.
 struct Step {
@@ -29,13 +28,13 @@ struct Step {
 }
 
 fn run(edit: &mut GraphEdit) -> Result<PassReport> {
-    for_each(edit, PASS.name, STEPS, |edit, node| Ok(merge(edit, node)))
+    for_each(edit, PASS.name, ARITHMETIC, |edit, node| Ok(merge(edit, node)))
 }
 
 fn merge(edit: &mut GraphEdit, node: NodeId) -> Outcome {
     let Some(second) = step(edit, node) else { return Outcome::NoMatch };
-    let Some(first_node) =
-        (0..2).find_map(|i| producer_of(edit, node, i, STEPS).filter(|p| edit.node(*p).output(0) == Some(second.data)))
+    let Some(first_node) = (0..2)
+        .find_map(|i| producer_of(edit, node, i, ARITHMETIC).filter(|p| edit.node(*p).output(0) == Some(second.data)))
     else {
         return Outcome::NoMatch;
     };

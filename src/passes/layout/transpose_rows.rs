@@ -8,7 +8,7 @@
 //! The same for Gemm. The first axis stays the first, the sizes of the others are known. No match where anything else reads the
 //! rows. Refuses where a matrix of over 1 KiB has another reader: it would be stored twice. Sums are added in another order.
 
-use super::sink_transposes::order;
+use super::sink_transposes::{COPIED, order};
 use crate::error::Result;
 use crate::ir::{GraphEdit, Model, NodeId, Tensor, Use};
 use crate::passes::support::{permuted, producer_of, set_constant};
@@ -20,9 +20,6 @@ pub(in crate::passes) const PASS: Pass = Pass {
     run,
     exact: false,
 };
-
-/// Bytes that may be stored twice.
-const COPIED: usize = 1024;
 
 fn run(edit: &mut GraphEdit) -> Result<PassReport> {
     for_each(edit, PASS.name, &["Flatten", "Reshape"], |edit, node| Ok(fold(edit, node)))

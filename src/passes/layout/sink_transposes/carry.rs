@@ -9,8 +9,8 @@ use crate::passes::support::BROADCASTING;
 /// An order of axes: axis i of the moved value is axis `layout[i]` of the present one.
 pub type Layout = Vec<usize>;
 
-/// Bytes of a constant that are stored twice where another node reads it too.
-const COPIED: usize = 1024;
+/// Bytes of a constant that may be stored twice where another node reads it too.
+pub const COPIED: usize = 1024;
 
 /// Where a node is entered while a region grows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -24,7 +24,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use carry::{Change, Layout, is_identity};
 use region::{Region, seeds};
 
-pub(super) use carry::inverse;
+pub(super) use carry::{COPIED, inverse};
 pub(super) use region::order;
 
 use crate::error::Result;
