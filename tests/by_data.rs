@@ -8,7 +8,8 @@ use onnxpress::progress::Silent;
 use onnxpress::prune::{self, Goal, PruneOptions};
 use onnxpress::quantize::{self, QuantOptions, QuantPlan, Switch};
 
-use crate::quantize::{load, open, sqnr, statistics, tract};
+use crate::common::tract;
+use crate::quantize::{load, open, sqnr, statistics};
 
 fn chosen(model: &Model, options: &QuantOptions, calibrator: &str, data: &Dataset) -> QuantPlan {
     let statistics = statistics(model, options, calibrator, data);

@@ -14,7 +14,7 @@ use crate::common::{dataset, shared};
 /// Share of right answers on the first `most` samples.
 pub fn accuracy(model: &Model, runtime: &dyn runtime::Runtime, eval: &std::path::Path, most: usize) -> f64 {
     let data = dataset(eval, model, 50).unwrap();
-    let session = Shaped::new(runtime, model, &[], 2);
+    let session = Shaped::new(runtime, model, &[]).with_threads(2);
     let (mut right, mut all) = (0, 0);
     for index in 0..most / 50 {
         let batch = data.batch(index).unwrap();

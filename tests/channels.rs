@@ -10,8 +10,9 @@ use onnxpress::prune::{self, Data, Goal, Pattern, PruneOptions};
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 
+use crate::common::tract;
 use crate::numerics::compare;
-use crate::quantize::{load, open, sqnr, tract};
+use crate::quantize::{load, open, sqnr};
 
 /// A graph on [N, C, 6, 6] that grows step by step.
 struct Made {

@@ -1,10 +1,13 @@
-//! Where the tests find what they read, and how they open it.
+//! What several tests read, run and compare with.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use onnxpress::Result;
 use onnxpress::data::{DataOptions, Dataset, InputSpec};
-use onnxpress::ir::Model;
+use onnxpress::ir::{Model, Tensor};
+use onnxpress::quantize::{Activations, Granularity, QuantOptions, Weights};
+use onnxpress::runtime::{self, RUNTIMES, Runtime, Session, Shaped};
 
 /// The top folder of the project.
 pub fn root() -> &'static Path {
@@ -38,4 +41,70 @@ pub fn files(folder: &Path, extension: Option<&str>) -> Vec<PathBuf> {
 pub fn dataset(path: &Path, model: &Model, batch_size: usize) -> Result<Dataset> {
     let options = DataOptions { batch_size, ..DataOptions::new(path.to_string_lossy()) };
     Dataset::open(&options, &InputSpec::of(model))
+}
+
+pub fn tract() -> &'static dyn Runtime {
+    runtime::find("tract").unwrap()
+}
+
+/// ONNX Runtime; where it is absent the test says so.
+pub fn onnxruntime() -> Option<&'static dyn Runtime> {
+    let found = runtime::find("onnxruntime").ok()?;
+    match found.present() {
+        Ok(()) => Some(found),
+        Err(why) => {
+            println!("skipped: {why}");
+            None
+        }
+    }
+}
+
+/// The runtimes that are present.
+pub fn runtimes() -> Vec<&'static dyn Runtime> {
+    RUNTIMES.iter().copied().filter(|r| r.present().is_ok()).collect()
+}
+
+/// A session that takes so long and gives nothing.
+pub struct Waits(pub Duration);
+
+impl Session for Waits {
+    fn run(&self, _: &[(String, Tensor)]) -> Result<Vec<(String, Tensor)>> {
+        std::thread::sleep(self.0);
+        Ok(Vec::new())
+    }
+}
+
+/// The first output of one run.
+pub fn first_output(runtime: &dyn Runtime, model: &Model, inputs: &[(String, Tensor)]) -> Vec<f32> {
+    Shaped::new(runtime, model, &[]).run(inputs).unwrap()[0].1.to_f32().unwrap().into_owned()
+}
+
+/// SQNR of the first outputs, in dB.
+pub fn near(runtime: &dyn Runtime, float: &Model, other: &Model, inputs: &[(String, Tensor)]) -> f32 {
+    let [a, b] = [float, other].map(|m| first_output(runtime, m, inputs));
+    let (signal, noise) = a.iter().zip(&b).fold((0.0, 0.0), |(s, n), (a, b)| (s + a * a, n + (a - b) * (a - b)));
+    10.0 * (signal / noise).log10()
+}
+
+/// Numbers in −a … a, the same for the same seed.
+pub fn numbers(count: usize, a: f32, seed: u64) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(2_862_933_555_777_941_757) | 1;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        ((state >> 40) as f32 / (1u64 << 23) as f32 - 1.0) * a
+    };
+    (0..count).map(|_| next()).collect()
+}
+
+/// The numbers of the initializer of this name.
+pub fn constant(model: &Model, name: &str) -> Vec<f32> {
+    let all = model.graph(model.main()).initializers();
+    let value = all.iter().find(|v| model.name(**v) == name).unwrap();
+    model.constant(*value).unwrap().to_f32().unwrap().into_owned()
+}
+
+/// Weights alone, small ones too.
+pub fn alone(target: &str, weights: Weights, granularity: Granularity) -> QuantOptions {
+    let base = QuantOptions::for_target(target).unwrap();
+    QuantOptions { weights, granularity, activations: Activations::None, min_bytes: 0, ..base }
 }

@@ -15,7 +15,7 @@ fn open(model: &Model, file: &str) -> Dataset {
 
 /// Share of samples whose largest logit is the label.
 fn top1(model: &Model, dataset: &Dataset) -> f64 {
-    let session = Shaped::new(runtime::find("tract").unwrap(), model, &[], 1);
+    let session = Shaped::new(runtime::find("tract").unwrap(), model, &[]);
     let mut right = 0;
     for index in 0..dataset.batch_count() {
         let batch = dataset.batch(index).unwrap();

@@ -7,15 +7,10 @@ use onnxpress::ir::Model;
 use onnxpress::onnx;
 use onnxpress::progress::Silent;
 use onnxpress::quantize::{self, Activations, Format, Granularity, QuantOptions, QuantPlan, Weights};
-use onnxpress::runtime::{self, Runtime, Shaped};
+use onnxpress::runtime::{self, Shaped};
 
-use crate::common::{dataset, fixture, shared};
-use crate::quantize::{load, open, sqnr, statistics, tract};
-
-fn alone(target: &str, weights: Weights, granularity: Granularity) -> QuantOptions {
-    let base = QuantOptions::for_target(target).unwrap();
-    QuantOptions { weights, granularity, activations: Activations::None, min_bytes: 0, ..base }
-}
+use crate::common::{alone, dataset, first_output, fixture, onnxruntime, shared, tract};
+use crate::quantize::{load, open, sqnr, statistics};
 
 fn applied(model: &Model, plan: &QuantPlan) -> Model {
     let mut pressed = model.clone();
@@ -23,14 +18,9 @@ fn applied(model: &Model, plan: &QuantPlan) -> Model {
     pressed
 }
 
-fn other_runtime() -> Option<&'static dyn Runtime> {
-    runtime::find("onnxruntime").ok().filter(|r| r.present().is_ok())
-}
-
 /// The largest difference of the first outputs in the two runtimes, in parts of the largest value.
 fn apart(model: &Model, inputs: &[(String, onnxpress::ir::Tensor)]) -> Option<f32> {
-    let run = |r: &dyn Runtime| Shaped::new(r, model, &[], 1).run(inputs).unwrap()[0].1.to_f32().unwrap().into_owned();
-    let (a, b) = (run(tract()), run(other_runtime()?));
+    let (a, b) = (first_output(tract(), model, inputs), first_output(onnxruntime()?, model, inputs));
     let largest = a.iter().fold(0f32, |m, v| m.max(v.abs()));
     Some(a.iter().zip(&b).map(|(a, b)| (a - b).abs()).fold(0f32, f32::max) / largest)
 }
@@ -132,9 +122,9 @@ fn sixteen_bits_of_activations_leave_the_weights_error() {
         let ranges: Ranges = statistics(&model, &options, "min-max", &calibration).ranges();
         let plan = quantize::plan(&model, Some(&ranges), &options).unwrap();
         // tract has no integers of 16 bits in Q/DQ.
-        let runtime = other_runtime()?;
+        let runtime = onnxruntime()?;
         let run = |m: &Model| {
-            let out = Shaped::new(runtime, m, &[], 1).run(&eval.batch(0).unwrap().inputs).unwrap();
+            let out = Shaped::new(runtime, m, &[]).run(&eval.batch(0).unwrap().inputs).unwrap();
             out[0].1.to_f32().unwrap().into_owned()
         };
         let (a, b) = (run(&model), run(&applied(&model, &plan)));
@@ -203,7 +193,7 @@ fn real_models_keep_their_answers_at_four_bits() {
         let fitted = quantize::weights_alone(&model, &options, (&calib, tract()), &Silent).unwrap();
         let pressed = applied(&model, &fitted);
         let runtime = runtime::closest_to("onnxruntime");
-        let [a, b] = [&model, &pressed].map(|m| Shaped::new(runtime, m, &[], 2));
+        let [a, b] = [&model, &pressed].map(|m| Shaped::new(runtime, m, &[]).with_threads(2));
         let (mut same, mut all) = (0, 0);
         for i in 0..eval.batch_count().min(64) {
             let inputs = eval.batch(i).unwrap().inputs;

@@ -9,8 +9,8 @@ use onnxpress::mixed::{Budget, Promise, Subject, keep, sensitivity};
 use onnxpress::progress::Silent;
 use onnxpress::quantize::{self, Decision, Format, QuantOptions, QuantPlan};
 
-use crate::common::fixture;
-use crate::quantize::{load, open, sqnr, statistics, tract};
+use crate::common::{fixture, tract};
+use crate::quantize::{load, open, sqnr, statistics};
 
 fn planned(model: &Model, data: &Dataset, options: &QuantOptions) -> QuantPlan {
     let ranges = statistics(model, options, "min-max", data).ranges();

@@ -9,23 +9,12 @@ use onnxpress::progress::Silent;
 use onnxpress::quantize::{self, QuantOptions};
 use onnxpress::runtime::{self, LoadOptions, Runtime};
 
-use crate::common::{dataset, fixture};
-use crate::quantize::{load, open, statistics, tract};
-
-pub fn present() -> Option<&'static dyn Runtime> {
-    let found = runtime::find("onnxruntime").ok()?;
-    match found.present() {
-        Ok(()) => Some(found),
-        Err(why) => {
-            println!("skipped: {why}");
-            None
-        }
-    }
-}
+use crate::common::{dataset, fixture, onnxruntime, tract};
+use crate::quantize::{load, open, statistics};
 
 #[test]
 fn both_runtimes_agree_on_outputs_and_taps() {
-    let Some(other) = present() else { return };
+    let Some(other) = onnxruntime() else { return };
     let model = onnx::load(&fixture("digits.onnx")).unwrap();
     let inputs = dataset(&fixture("digits_eval.npz"), &model, 8).unwrap().batch(0).unwrap().inputs;
     let taps: Vec<String> = model
@@ -56,7 +45,7 @@ fn what_the_built_in_runtime_cannot_run_another_does_where_none_is_named() {
     let load = |r: &dyn Runtime| r.load(&model, &LoadOptions::for_run(&model, &inputs));
     let refused = load(tract()).err().unwrap().to_string();
     let auto = runtime::find(runtime::AUTO).unwrap();
-    if present().is_none() {
+    if onnxruntime().is_none() {
         assert_eq!(load(auto).err().unwrap().to_string(), refused);
         return;
     }
@@ -88,7 +77,7 @@ fn what_a_loop_hands_on_unchanged_is_lifted_out_of_it() {
         loops.map(|n| (m.node(n).inputs().len(), m.node(n).outputs().len())).collect()
     };
     assert_eq!((of(&model), of(&lifted)), (vec![(4, 3), (4, 3)], vec![(3, 2), (4, 3)]), "one is given twice: it stays");
-    let Some(runtime) = present() else { return };
+    let Some(runtime) = onnxruntime() else { return };
     let inputs = [("x".to_string(), Tensor::from_vec([1, 2], vec![1f32, -0.5]))];
     let run = |m: &Model| runtime.load(m, &LoadOptions::for_run(m, &inputs)).unwrap().run(&inputs).unwrap();
     for ((name, a), (same, b)) in run(&model).iter().zip(&run(&lifted)) {
@@ -114,7 +103,7 @@ fn without_the_library_the_error_says_what_to_set() {
 /// ONNX Runtime takes a float operator between integers for one that somebody forgot: plans would be judged by what it makes of that.
 #[test]
 fn plans_are_judged_alike_in_both_runtimes() {
-    let Some(other) = present() else { return };
+    let Some(other) = onnxruntime() else { return };
     let model = load("digits");
     let data = open(&model, "digits_calib.npz", 200);
     let options = QuantOptions::for_target("onnxruntime").unwrap();

@@ -3,10 +3,9 @@
 use onnxpress::calibrate::{Range, Ranges};
 use onnxpress::ir::{Model, Tensor};
 use onnxpress::quantize::{self, Format, QuantOptions, Switch};
-use onnxpress::runtime::{Runtime, Shaped};
 
-use crate::onnxruntime::present;
-use crate::quantize::{load, open, statistics, tract};
+use crate::common::{first_output, onnxruntime, tract};
+use crate::quantize::{load, open, statistics};
 
 fn pressed(model: &Model, ranges: &Ranges, format: Format, reduce_range: Switch) -> Model {
     let options = QuantOptions { format, reduce_range, ..QuantOptions::for_target("onnxruntime").unwrap() };
@@ -14,10 +13,6 @@ fn pressed(model: &Model, ranges: &Ranges, format: Format, reduce_range: Switch)
     let mut model = model.clone();
     quantize::apply(&mut model, &plan).unwrap();
     model
-}
-
-fn first(runtime: &dyn Runtime, model: &Model, inputs: &[(String, Tensor)]) -> Vec<f32> {
-    Shaped::new(runtime, model, &[], 1).run(inputs).unwrap()[0].1.to_f32().unwrap().into_owned()
 }
 
 /// Weights as large as they come beside each other, fed the largest activation: half of the sum would be lost.
@@ -40,14 +35,14 @@ fn the_largest_inputs_of_the_largest_weights_give_their_sum() {
         // 63.5 is rounded to the even 64, and 64 + 64 is the most that goes.
         assert_eq!(weight.unwrap(), [64; 512], "{format}");
         let mut runtimes = vec![tract()];
-        runtimes.extend(present());
+        runtimes.extend(onnxruntime());
         for runtime in runtimes {
-            let y = first(runtime, &made, &inputs);
+            let y = first_output(runtime, &made, &inputs);
             assert!(y.iter().all(|y| (y - 64.0).abs() < 0.6), "{format} in {}: {y:?}", runtime.name());
         }
     }
     let whole = pressed(&model, &ranges, Format::Qdq, Switch::Off);
-    let y = first(tract(), &whole, &inputs);
+    let y = first_output(tract(), &whole, &inputs);
     assert!(y.iter().all(|y| (y - 64.0).abs() < 0.3), "{y:?}");
 }
 
@@ -65,13 +60,13 @@ fn what_is_not_said_is_asked_of_the_processor() {
         false => "add in 32 bits",
     };
     assert_eq!(plan.notes.iter().filter(|n| n.contains(wanted)).count(), 1, "{:?}", plan.notes);
-    assert!(present().is_some() || quantize::overflows("onnxruntime"));
+    assert!(onnxruntime().is_some() || quantize::overflows("onnxruntime"));
 }
 
 /// tract's kernels add in 32 bits: where ONNX Runtime gives the same, nothing was lost there.
 #[test]
 fn both_runtimes_give_the_same_of_quantized_models() {
-    let Some(other) = present() else { return };
+    let Some(other) = onnxruntime() else { return };
     for name in ["digits", "majority"] {
         let model = load(name);
         let data = open(&model, &format!("{name}_calib.npz"), 50);
@@ -79,7 +74,7 @@ fn both_runtimes_give_the_same_of_quantized_models() {
         let ranges = statistics(&model, &options, "min-max", &data).ranges();
         let made = pressed(&model, &ranges, Format::Qdq, Switch::On);
         let inputs = data.batch(0).unwrap().inputs;
-        let (ours, theirs) = (first(tract(), &made, &inputs), first(other, &made, &inputs));
+        let (ours, theirs) = (first_output(tract(), &made, &inputs), first_output(other, &made, &inputs));
         let square = |v: &mut dyn Iterator<Item = f32>| v.map(|x| f64::from(x * x)).sum::<f64>();
         let noise = square(&mut ours.iter().zip(&theirs).map(|(a, b)| a - b));
         let db = 10.0 * (square(&mut ours.iter().copied()) / noise.max(1e-30)).log10();

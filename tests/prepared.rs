@@ -55,7 +55,7 @@ fn sparse_weights_and_repeated_node_names_run() {
     edit.make_sparse(w, stored);
     let inputs = [("x".to_owned(), Tensor::from_vec([2, 3], vec![1.0f32, 2.0, 3.0, -1.0, 0.5, 4.0]))];
     for model in [&dense, &sparse] {
-        let made = Shaped::new(runtime::find("tract").unwrap(), model, &[], 1).run(&inputs).unwrap();
+        let made = Shaped::new(runtime::find("tract").unwrap(), model, &[]).run(&inputs).unwrap();
         assert_eq!(*made[0].1.to_f32().unwrap(), [-3.0, 2.0, -4.0, 0.0]);
     }
 }
@@ -70,7 +70,7 @@ fn a_signal_of_two_axes_has_a_spectrum() {
     let x: Vec<f32> = (0..32).map(|i| ((i * 7 + 3) % 11) as f32 / 5.0 - 1.0).collect();
     let inputs = [("x".to_owned(), Tensor::from_vec([2, 16], x.clone()))];
     for runtime in runtime::RUNTIMES.iter().filter(|r| r.present().is_ok()) {
-        let made = Shaped::new(*runtime, &model, &[], 1).run(&inputs).unwrap();
+        let made = Shaped::new(*runtime, &model, &[]).run(&inputs).unwrap();
         assert_eq!(made[0].1.shape(), [2, 3, 5, 2]);
         for (i, found) in made[0].1.to_f32().unwrap().iter().enumerate() {
             let (signal, frame, bin, part) = (i / 30, i / 10 % 3, i / 2 % 5, i % 2);
@@ -90,7 +90,7 @@ fn check(folder: &Path, name: &str, case: &Value) -> Result<f64, String> {
     let model = onnx::load(&folder.join(format!("{name}.onnx"))).map_err(|e| e.to_string())?;
     let tract = runtime::find("tract").map_err(|e| e.to_string())?;
     let inputs: Vec<_> = case["inputs"].as_array().unwrap().iter().enumerate().map(|(i, v)| input(v, i)).collect();
-    let shaped = Shaped::new(tract, &model, &[], 1);
+    let shaped = Shaped::new(tract, &model, &[]);
     let outputs = shaped.run(&inputs).map_err(|e| e.to_string())?;
     let mut worst = 0.0f64;
     for (expected, (name, tensor)) in case["outputs"].as_array().unwrap().iter().zip(&outputs) {

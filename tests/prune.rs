@@ -11,7 +11,8 @@ use onnxpress::quantize::{self, QuantOptions};
 use onnxpress::runtime::Shaped;
 
 use crate::common;
-use crate::quantize::{load, open, sqnr, statistics, tract};
+use crate::common::tract;
+use crate::quantize::{load, open, sqnr, statistics};
 
 fn named(goal: Goal, criterion: &str, algorithm: &str, scope: Scope) -> PruneOptions {
     let (criterion, algorithm) = (Some(criterion.into()), Some(algorithm.into()));
@@ -180,7 +181,7 @@ fn a_real_network_keeps_its_accuracy_at_ninety_percent_zeros() {
     let options = named(Goal::Sparsity(0.9), "hessian", "admm", Scope::Auto);
     let (pruned, _) = pruned(&model, &options, Some(&open("train2k.npz", 600)));
     let eval = open("eval.npz", 500);
-    let session = Shaped::new(tract(), &pruned, &[], 1);
+    let session = Shaped::new(tract(), &pruned, &[]);
     let mut right = 0;
     for i in 0..eval.batch_count() {
         let batch = eval.batch(i).unwrap();

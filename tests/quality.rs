@@ -110,7 +110,7 @@ fn text_accuracy(written: &Path, original: &Path, eval: &Path, text: &Path) -> f
     let text = std::fs::read_to_string(text).unwrap();
     let wanted: Vec<&str> = text.lines().map(str::trim).collect();
     let dataset = dataset(eval, &model, 4).unwrap();
-    let session = Shaped::new(runtime::closest_to("onnxruntime"), &model, &[], 2);
+    let session = Shaped::new(runtime::closest_to("onnxruntime"), &model, &[]).with_threads(2);
     let mut read = Vec::new();
     for batch in 0..dataset.batch_count() {
         let results = session.run(&dataset.batch(batch).unwrap().inputs).unwrap();

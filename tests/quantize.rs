@@ -10,14 +10,10 @@ use onnxpress::passes::{SimplifyOptions, simplify};
 use onnxpress::progress::Silent;
 use onnxpress::prune::{self, Goal, PruneOptions};
 use onnxpress::quantize::{self, ALGORITHMS, Activations, Format, Granularity, QParams, QType, QuantOptions, Weights};
-use onnxpress::runtime::{self, Runtime, Shaped};
+use onnxpress::runtime::Shaped;
 use proptest::prelude::*;
 
-use crate::common::fixture;
-
-pub fn tract() -> &'static dyn Runtime {
-    runtime::find("tract").unwrap()
-}
+use crate::common::{first_output, fixture, tract};
 
 pub fn load(name: &str) -> Model {
     let mut model = onnx::load(&fixture(&format!("{name}.onnx"))).unwrap();
@@ -38,7 +34,7 @@ pub fn statistics(model: &Model, options: &QuantOptions, calibrator: &str, datas
 
 /// In dB, over the first output.
 pub fn sqnr(float: &Model, other: &Model, dataset: &Dataset) -> f64 {
-    let (a, b) = (Shaped::new(tract(), float, &[], 1), Shaped::new(tract(), other, &[], 1));
+    let (a, b) = (Shaped::new(tract(), float, &[]), Shaped::new(tract(), other, &[]));
     let (mut signal, mut noise) = (0.0, 0.0);
     for index in 0..dataset.batch_count() {
         let inputs = dataset.batch(index).unwrap().inputs;
@@ -262,7 +258,7 @@ fn a_bias_never_overflows() {
         let mut pressed = model.clone();
         quantize::apply(&mut pressed, &plan).unwrap();
         let x = ("x".to_owned(), Tensor::from_vec([1, 1, 2, 2], vec![0.0f32, 0.25, 0.5, 1.0]));
-        let y = Shaped::new(tract(), &pressed, &[], 1).run(&[x]).unwrap()[0].1.to_f32().unwrap().into_owned();
+        let y = first_output(tract(), &pressed, &[x]);
         for (y, wanted) in y.iter().zip([7.0, 7.0, 7.0, 7.0, -7.0, -6.75, -6.5, -6.0]) {
             assert!((y - wanted).abs() < 0.05, "{format}: {y}, not {wanted}");
         }
@@ -297,7 +293,7 @@ fn a_product_of_two_activations_is_quantized_where_the_user_names_it() {
         ("a".to_owned(), Tensor::from_vec([2, 5, 8], values(80, -1.0, 1.0))),
         ("b".to_owned(), Tensor::from_vec([2, 8, 6], values(96, 0.0, 2.0))),
     ];
-    let run = |m: &Model| Shaped::new(tract(), m, &[], 1).run(&inputs).unwrap()[0].1.to_f32().unwrap().into_owned();
+    let run = |m: &Model| first_output(tract(), m, &inputs);
     let float = run(&model);
     // Half a step of each operand, each of eight times, and of the product where it has steps.
     let operands = 8.0 * (0.5 * 2.0 / 255.0 * 2.0 + 0.5 * 2.0 / 255.0 * 1.0);
@@ -331,7 +327,7 @@ fn a_stack_of_matrices_has_one_scale() {
     ranges.ranges.insert("y".into(), calibrate::Range::new(-4.0, 4.0));
     let x: Vec<f32> = (0..24).map(|i| (i * 5 % 24) as f32 / 12.0 - 1.0).collect();
     let inputs = [("x".to_owned(), Tensor::from_vec([2, 3, 4], x))];
-    let run = |m: &Model| Shaped::new(tract(), m, &[], 1).run(&inputs).unwrap()[0].1.to_f32().unwrap().into_owned();
+    let run = |m: &Model| first_output(tract(), m, &inputs);
     let float = run(&model);
     for format in [Format::Qdq, Format::Qoperator, Format::Integer, Format::Dynamic] {
         let options = QuantOptions { format, ..QuantOptions::for_target("onnxruntime").unwrap() };

@@ -4,7 +4,7 @@ use onnxpress::quantize::{self, Format, QuantOptions};
 use onnxpress::runtime;
 use onnxpress::validate::ran::{Ran, ran};
 
-use crate::onnxruntime::present;
+use crate::common::onnxruntime;
 use crate::quantize::{load, open, statistics};
 
 fn of(name: &str, format: Format, runtime: &str) -> Ran {
@@ -39,7 +39,7 @@ fn tract_runs_integer_operators_and_no_quantize_dequantize_pair_in_integers() {
 
 #[test]
 fn onnx_runtime_fuses_every_planned_pair() {
-    if present().is_none() {
+    if onnxruntime().is_none() {
         return;
     }
     for name in ["digits", "majority"] {

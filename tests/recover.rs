@@ -5,7 +5,8 @@ use onnxpress::passes::{SimplifyOptions, simplify};
 use onnxpress::progress::Silent;
 use onnxpress::prune::{self, Data, Goal, Pattern, PruneOptions, PruneReport};
 
-use crate::quantize::{load, open, sqnr, tract};
+use crate::common::tract;
+use crate::quantize::{load, open, sqnr};
 
 /// The clean digits model, and what `options` make of it.
 fn pruned(options: &PruneOptions) -> (Model, Model, PruneReport) {

@@ -10,8 +10,8 @@ use onnxpress::prune::{self, Data, Goal, PruneOptions};
 use onnxpress::quantize::{self, Activations, Decision, Format, Granularity, QuantOptions, QuantPlan, Weights};
 use onnxpress::recover::{RecoverOptions, RecoverReport, Teacher};
 
-use crate::common::{dataset, fixture};
-use crate::quantize::{load, open, sqnr, statistics, tract};
+use crate::common::{dataset, fixture, tract};
+use crate::quantize::{load, open, sqnr, statistics};
 
 fn alone(weights: Weights, granularity: Granularity) -> QuantOptions {
     let base = QuantOptions::for_target("onnxruntime").unwrap();

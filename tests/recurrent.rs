@@ -6,15 +6,14 @@ use onnxpress::Result;
 use onnxpress::ir::{DType, Model, Tensor, text};
 use onnxpress::progress::Silent;
 use onnxpress::quantize::{self, Activations, Decision, Format, QuantOptions, QuantPlan, Weights};
-use onnxpress::runtime::{self, LoadOptions, Runtime, Session, Shaped};
+use onnxpress::runtime::{LoadOptions, Runtime, Session, Shaped};
 
-use crate::quantize::tract;
+use crate::common::{Waits, near, numbers, runtimes, tract};
 
 /// Runs a model without Cast in so long, and as long again for each Cast that it does not fold at load.
 struct Runs {
     folds: bool,
 }
-struct Waits(Duration);
 
 impl Runtime for Runs {
     fn name(&self) -> &'static str {
@@ -27,24 +26,7 @@ impl Runtime for Runs {
     }
 }
 
-impl Session for Waits {
-    fn run(&self, _: &[(String, Tensor)]) -> Result<Vec<(String, Tensor)>> {
-        std::thread::sleep(self.0);
-        Ok(Vec::new())
-    }
-}
-
 const INPUT: usize = 24;
-
-/// Numbers in −a … a, the same for the same seed.
-fn numbers(count: usize, a: f32, seed: u64) -> Vec<f32> {
-    let mut state = seed | 1;
-    let mut next = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        ((state >> 40) as f32 / (1u64 << 23) as f32 - 1.0) * a
-    };
-    (0..count).map(|_| next()).collect()
-}
 
 /// Numbers of a tensor in the text form.
 fn list(values: Vec<f32>) -> String {
@@ -75,18 +57,6 @@ fn applied(model: &Model, options: &QuantOptions) -> (Model, QuantPlan) {
     let mut pressed = model.clone();
     quantize::apply(&mut pressed, &plan).unwrap();
     (pressed, plan)
-}
-
-/// In dB.
-fn near(runtime: &dyn Runtime, float: &Model, other: &Model, inputs: &[(String, Tensor)]) -> f32 {
-    let run = |m: &Model| Shaped::new(runtime, m, &[], 1).run(inputs).unwrap()[0].1.to_f32().unwrap().into_owned();
-    let (a, b) = (run(float), run(other));
-    let (signal, noise) = a.iter().zip(&b).fold((0.0, 0.0), |(s, n), (a, b)| (s + a * a, n + (a - b) * (a - b)));
-    10.0 * (signal / noise).log10()
-}
-
-fn runtimes() -> Vec<&'static dyn Runtime> {
-    [Ok(tract()), runtime::find("onnxruntime")].into_iter().flatten().filter(|r| r.present().is_ok()).collect()
 }
 
 #[test]
@@ -202,7 +172,7 @@ fn dynamic_quantize_lstm_is_the_same_in_every_runtime() {
             let state = |seed| Tensor::from_vec([count, 2, HIDDEN], numbers(count * 2 * HIDDEN, 0.5, seed));
             let x = Tensor::from_vec([7, 2, INPUT], numbers(7 * 2 * INPUT, 1.0, 6));
             let inputs = [("x".to_string(), x), ("h".to_string(), state(7)), ("c".to_string(), state(8))];
-            let made = runtimes().into_iter().map(|r| Shaped::new(r, &model, &[], 1).run(&inputs).unwrap());
+            let made = runtimes().into_iter().map(|r| Shaped::new(r, &model, &[]).run(&inputs).unwrap());
             let made: Vec<_> = made.collect();
             assert!(made[0].iter().all(|(_, t)| t.to_f32().unwrap().iter().any(|v| v.abs() > 0.05)));
             let [ours, theirs] = &made[..] else { continue };

@@ -1,7 +1,8 @@
 //! Every name in a table is one word of the field, says what it is for, is in the README, and has a golden case
-//! (`numerics` asks that of the passes).
+//! (`numerics` asks that of the passes) or a test that names it.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use onnxpress::calibrate::CALIBRATORS;
 use onnxpress::passes::PASSES;
@@ -11,6 +12,8 @@ use onnxpress::runtime::RUNTIMES;
 use onnxpress::target::PRESETS;
 
 use crate::common::root;
+use crate::golden::cases;
+use crate::layers::sources;
 
 /// Table, name, summary.
 fn names() -> Vec<(&'static str, &'static str, &'static str)> {
@@ -52,5 +55,24 @@ fn the_readme_names_them() {
         let said = flags.into_iter().chain([format!("`{name}`"), format!("`{name}:")]);
         let said: Vec<String> = said.collect();
         assert!(said.iter().any(|s| readme.contains(s)), "the README does not name the {table} {name}");
+    }
+}
+
+#[test]
+fn every_choice_has_a_golden_case_or_a_test_that_names_it() {
+    let first = |case: &PathBuf| std::fs::read_to_string(case).unwrap().lines().next().unwrap_or_default().to_string();
+    let runs: Vec<String> = cases(&root().join("tests/golden")).iter().map(first).collect();
+    let mut files = Vec::new();
+    sources(&root().join("tests"), &mut files);
+    files.retain(|f| !f.ends_with("registry.rs") && !f.ends_with("layers.rs"));
+    let tests: String = files.iter().map(|f| std::fs::read_to_string(f).unwrap()).collect();
+    let chosen = ["calibrator", "criterion", "algorithm", "algorithm of pruning"];
+    for (table, name, _) in names().into_iter().filter(|(table, ..)| chosen.contains(table)) {
+        let flag = table.split(' ').next().unwrap();
+        let asked = [format!("--{flag} {name} "), format!("--{flag} {name}:")];
+        let golden = runs.iter().any(|run| asked.iter().any(|a| format!("{run} ").contains(a)));
+        let named = tests.contains(&format!("\"{name}\""));
+        let with_parameter = table == "calibrator" && tests.contains(&format!("\"{name}:"));
+        assert!(golden || named || with_parameter, "no golden case and no test of the {table} {name}");
     }
 }

@@ -5,8 +5,9 @@ use onnxpress::ir::{GraphEdit, Model, text};
 use onnxpress::progress::Silent;
 use onnxpress::quantize::{self, Activations, Granularity, QuantOptions, QuantPlan, Switch, Weights};
 
+use crate::common::tract;
 use crate::numerics::compare;
-use crate::quantize::{load, open, sqnr, statistics, tract};
+use crate::quantize::{load, open, sqnr, statistics};
 
 fn list(values: impl Iterator<Item = f32>) -> String {
     values.map(|v| v.to_string()).collect::<Vec<_>>().join(", ")

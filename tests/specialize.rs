@@ -33,9 +33,9 @@ fn silero_with_its_rate_and_sizes_fixed_has_no_branches_left() {
             ("state".to_owned(), Tensor::from_vec([2, 1, 128], vec![0.1f32; 256])),
         ];
         let tract = runtime::find("tract").unwrap();
-        let found = Shaped::new(tract, &fixed, &[], 1).run(&inputs).unwrap();
+        let found = Shaped::new(tract, &fixed, &[]).run(&inputs).unwrap();
         inputs.push(("sr".to_owned(), Tensor::scalar(16_000i64)));
-        let expected = Shaped::new(tract, &original, &[], 1).run(&inputs).unwrap();
+        let expected = Shaped::new(tract, &original, &[]).run(&inputs).unwrap();
         for ((output, a), (_, b)) in expected.iter().zip(&found) {
             let (a, b) = (a.to_f32().unwrap(), b.to_f32().unwrap());
             let largest = a.iter().fold(0f32, |m, v| m.max(v.abs()));

@@ -6,6 +6,7 @@ use onnxpress::calibrate::{Range, Ranges};
 use onnxpress::ir::{self, Model};
 use onnxpress::quantize::{self, Activations, Format, Granularity, QuantOptions, QuantPlan, Weights};
 
+use crate::common::alone;
 use crate::numerics::compare;
 
 /// `count` weights between `low` and `high`, as text.
@@ -16,11 +17,6 @@ fn weights(count: usize, low: f32, high: f32) -> String {
 
 fn parse(opset: usize, graph: &str) -> Model {
     ir::text::parse(&format!("<ir_version: 8, opset_import: [\"\" : {opset}]>\n{graph}")).unwrap()
-}
-
-fn alone(target: &str, weights: Weights, granularity: Granularity) -> QuantOptions {
-    let base = QuantOptions::for_target(target).unwrap();
-    QuantOptions { weights, granularity, activations: Activations::None, min_bytes: 0, ..base }
 }
 
 fn applied(model: &Model, ranges: Option<&Ranges>, options: &QuantOptions) -> (Model, QuantPlan) {

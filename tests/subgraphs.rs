@@ -6,23 +6,12 @@ use onnxpress::calibrate::{Range, Ranges};
 use onnxpress::ir::{self, Model, Tensor, text};
 use onnxpress::onnx;
 use onnxpress::quantize::{self, Decision, QuantOptions, QuantPlan};
-use onnxpress::runtime::{self, Runtime, Shaped};
+use onnxpress::runtime::{Runtime, Shaped};
 use onnxpress::validate::ran::ran;
 
-use crate::common::shared;
-use crate::quantize::tract;
+use crate::common::{near, numbers, onnxruntime, runtimes, shared};
 
 const SIZE: usize = 32;
-
-/// Numbers in −a … a, the same for the same seed.
-fn numbers(count: usize, a: f32, seed: u64) -> Vec<f32> {
-    let mut state = seed.wrapping_mul(2_862_933_555_777_941_757) | 1;
-    let mut next = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        ((state >> 40) as f32 / (1u64 << 23) as f32 - 1.0) * a
-    };
-    (0..count).map(|_| next()).collect()
-}
 
 /// A product before an If, products in both of its branches, one of which reads what lies outside, and a product in a Loop.
 fn model() -> Model {
@@ -65,14 +54,10 @@ fn inputs(seed: u64) -> Vec<(String, Tensor)> {
     vec![("x".into(), x), ("c".into(), c), ("n".into(), Tensor::scalar(3i64))]
 }
 
-fn runtimes() -> Vec<&'static dyn Runtime> {
-    [Ok(tract()), runtime::find("onnxruntime")].into_iter().flatten().filter(|r| r.present().is_ok()).collect()
-}
-
 /// Least and largest of each value in some runs; what no run gave is not among them.
 fn ranges(model: &Model, options: &QuantOptions, runtime: &dyn Runtime) -> Ranges {
     let values = quantize::values_to_observe(model, options);
-    let session = Shaped::new(runtime, model, &values, 1);
+    let session = Shaped::new(runtime, model, &values);
     let mut seen: BTreeMap<String, (f32, f32)> = BTreeMap::new();
     for seed in 10..18 {
         for (name, t) in session.run(&inputs(seed)).unwrap() {
@@ -91,19 +76,11 @@ fn decision<'a>(plan: &'a QuantPlan, node: &str) -> &'a Decision {
     &plan.nodes.iter().find(|n| n.node == node).unwrap().decision
 }
 
-/// In dB.
-fn near(runtime: &dyn Runtime, float: &Model, other: &Model, inputs: &[(String, Tensor)]) -> f32 {
-    let run = |m: &Model| Shaped::new(runtime, m, &[], 1).run(inputs).unwrap()[0].1.to_f32().unwrap().into_owned();
-    let (a, b) = (run(float), run(other));
-    let (signal, noise) = a.iter().zip(&b).fold((0.0, 0.0), |(s, n), (a, b)| (s + a * a, n + (a - b) * (a - b)));
-    10.0 * (signal / noise).log10()
-}
-
 #[test]
 fn branches_and_loops_have_ranges_and_integers_of_their_own() {
     let model = model();
     let options = QuantOptions { min_bytes: 0, ..QuantOptions::for_target("onnxruntime").unwrap() };
-    let Some(runtime) = runtime::find("onnxruntime").ok().filter(|r| r.present().is_ok()) else {
+    let Some(runtime) = onnxruntime() else {
         return println!("skipped: tract has no Loop, and ONNX Runtime is not there");
     };
     let ranges = ranges(&model, &options, runtime);
@@ -155,7 +132,7 @@ fn silero_is_quantized_inside_its_branches() {
     let options = QuantOptions::for_target("onnxruntime").unwrap();
     let values = quantize::values_to_observe(&model, &options);
     for runtime in runtimes() {
-        let session = Shaped::new(runtime, &model, &values, 1);
+        let session = Shaped::new(runtime, &model, &values);
         let mut ranges = Ranges::default();
         for t in 0..24 {
             for (name, v) in session.run(&inputs(t)).unwrap().into_iter().filter(|(name, _)| values.contains(name)) {

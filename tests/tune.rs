@@ -9,11 +9,12 @@ use onnxpress::progress::Silent;
 use onnxpress::runtime::{LoadOptions, Runtime, Session};
 use onnxpress::validate::tune::tune;
 
+use crate::common::Waits;
+
 /// Each Conv and Mul takes so long, where there are as many Mul as the fusion of the runtime wants, else five times that.
 struct Fusing {
     wants: usize,
 }
-struct Waits(Duration);
 
 impl Runtime for Fusing {
     fn name(&self) -> &'static str {
@@ -24,13 +25,6 @@ impl Runtime for Fusing {
         let count = |op: &str| model.all_nodes().iter().filter(|n| model.node(**n).is(op)).count();
         let slow = if count("Mul") >= self.wants { 1 } else { 5 };
         Ok(Box::new(Waits(Duration::from_micros(200) * slow * (count("Conv") + count("Mul")) as u32)))
-    }
-}
-
-impl Session for Waits {
-    fn run(&self, _: &[(String, Tensor)]) -> Result<Vec<(String, Tensor)>> {
-        std::thread::sleep(self.0);
-        Ok(Vec::new())
     }
 }
 

@@ -6,10 +6,9 @@ use onnxpress::ir::{Model, text};
 use onnxpress::progress::Silent;
 use onnxpress::prune::{self, Data, Goal, PruneOptions, Threshold};
 use onnxpress::recover::{RecoverOptions, recover};
-use onnxpress::runtime::{self, Runtime};
 
 use super::noise;
-use crate::common;
+use crate::common::{self, constant, tract};
 
 const SAMPLES: usize = 12;
 const FEATURES: usize = 6;
@@ -46,16 +45,6 @@ fn softmax_regression(folder: &std::path::Path) -> (Model, Dataset, Vec<f64>) {
     (model, dataset, gradient)
 }
 
-fn tract() -> &'static dyn Runtime {
-    runtime::find("tract").unwrap()
-}
-
-fn weights(model: &Model, name: &str) -> Vec<f32> {
-    let main = model.graph(model.main());
-    let value = main.initializers().iter().find(|v| model.name(**v) == name).unwrap();
-    model.constant(*value).unwrap().to_f32().unwrap().into_owned()
-}
-
 #[test]
 fn gradient_prunes_what_its_definition_says_to_the_last_bit() {
     let folder = tempfile::tempdir().unwrap();
@@ -78,7 +67,7 @@ fn gradient_prunes_what_its_definition_says_to_the_last_bit() {
             let mut pruned = model.clone();
             let plan = prune::decide(&model, &options, Some(data), &Silent).unwrap();
             let _ = prune::apply(&mut pruned, &plan).unwrap();
-            let found: Vec<bool> = weights(&pruned, "w").iter().map(|w| *w == 0.0).collect();
+            let found: Vec<bool> = constant(&pruned, "w").iter().map(|w| *w == 0.0).collect();
             assert_eq!(found, expected, "{algorithm:?}");
         }
     }
@@ -128,12 +117,12 @@ fn recovery_comes_nearer_and_keeps_zeros() {
     let plan = prune::decide(&model, &half, None, &Silent).unwrap();
     let mut pruned = model.clone();
     let _ = prune::apply(&mut pruned, &plan).unwrap();
-    let before = weights(&pruned, "stem.conv.weight");
+    let before = constant(&pruned, "stem.conv.weight");
     let options = RecoverOptions { batch: 16, ..RecoverOptions::new(40) };
     let report = recover(&model, &mut pruned, &dataset, &options, &Silent).unwrap();
     println!("{report}");
     assert!(report.after < 0.5 * report.before, "{report}");
-    let after = weights(&pruned, "stem.conv.weight");
+    let after = constant(&pruned, "stem.conv.weight");
     assert!(before.iter().zip(&after).all(|(a, b)| (*a == 0.0) == (*b == 0.0)));
     assert_ne!(before, after);
 }

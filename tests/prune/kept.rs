@@ -11,7 +11,7 @@ use onnxpress::prune::{self, Data, Goal, Pattern, PruneOptions, PrunePlan, Scope
 use onnxpress::recover::{RecoverOptions, recover};
 use onnxpress::runtime::{LoadOptions, Runtime, Session};
 
-use crate::quantize::tract;
+use crate::common::{constant, tract};
 
 /// Numbers between −1 and 1, no two alike.
 fn weight(name: &str, rows: usize, columns: usize) -> String {
@@ -53,12 +53,6 @@ fn random(model: &Model) -> Dataset {
 fn decide(model: &Model, options: &PruneOptions) -> Result<PrunePlan, Error> {
     let dataset = random(model);
     prune::decide(model, options, Some(Data { dataset: &dataset, runtime: tract() }), &Silent)
-}
-
-fn numbers(model: &Model, name: &str) -> Vec<f32> {
-    let all = model.graph(model.main()).initializers();
-    let value = all.iter().find(|v| model.name(**v) == name).unwrap();
-    model.constant(*value).unwrap().to_f32().unwrap().into_owned()
 }
 
 fn auto(criterion: &str, algorithm: &str) -> PruneOptions {
@@ -121,7 +115,7 @@ fn what_is_left_out_keeps_its_weights_whoever_else_reads_them() {
     let of = |node: &str| plan.groups.iter().find(|g| g.node == node).unwrap();
     assert!(of("one").gone > 0 && of("two").kept.as_deref() == Some("--exclude three"), "{plan}");
     assert_eq!(plan.unsolved, [("three".to_string(), "--exclude three".to_string())]);
-    assert_eq!(numbers(&cut, "w2"), numbers(&float, "w2"));
+    assert_eq!(constant(&cut, "w2"), constant(&float, "w2"));
 
     // Training leaves it alone, too.
     let trained = PruneOptions { recover: Some("steps=3".parse().unwrap()), ..PruneOptions::new(Goal::Sparsity(0.5)) };
@@ -129,7 +123,7 @@ fn what_is_left_out_keeps_its_weights_whoever_else_reads_them() {
     let (_, report) = prune::prune(&mut pruned, &exclude("three", trained), Some(data), &Silent).unwrap();
     let recovered = report.recovered.unwrap();
     assert_eq!((recovered.tensors, recovered.refused), (2, vec!["w2 is not trained: --exclude three".to_string()]));
-    assert_eq!(numbers(&pruned, "w2"), numbers(&float, "w2"));
+    assert_eq!(constant(&pruned, "w2"), constant(&float, "w2"));
 }
 
 #[test]
