@@ -1,5 +1,6 @@
 //! Flags that several subcommands share.
 
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -227,8 +228,20 @@ pub fn one_of(what: &str, names: impl IntoIterator<Item = impl ToString>) -> Str
     format!("{what}: {}", names.join(", "))
 }
 
+/// The same at length: each name with what it says of itself.
+pub fn each_of(what: &str, table: impl IntoIterator<Item = (impl Display, &'static str)>) -> String {
+    let lines = table.into_iter().map(|(name, summary)| format!("\n  {name}: {summary}"));
+    format!("{what}:{}", lines.collect::<String>())
+}
+
+const TARGET: &str = "Deployment target";
+
+pub fn each_target() -> String {
+    each_of(TARGET, target::PRESETS.iter().map(|p| (p.name, p.summary)))
+}
+
 pub fn targets() -> String {
-    one_of("Deployment target", target::PRESETS.iter().map(|p| p.name))
+    one_of(TARGET, target::PRESETS.iter().map(|p| p.name))
 }
 
 pub fn runtimes(what: &str) -> String {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::Done;
-use super::args::targets;
+use super::args::{each_target, targets};
 use super::out::{put, say};
 use crate::error::Result;
 use crate::ir::Model;
@@ -19,9 +19,10 @@ use crate::{pipeline, report, target};
 pub struct Args {
     /// The model
     model: PathBuf,
-    #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = ["text", "json"])]
+    /// Print as text or json
+    #[arg(long, visible_alias = "report", value_name = "FORMAT", default_value = "text", value_parser = ["text", "json"])]
     format: String,
-    #[arg(long, value_name = "T", default_value = target::PRESETS[0].name, help = targets())]
+    #[arg(long, value_name = "T", default_value = target::PRESETS[0].name, help = targets(), long_help = each_target())]
     target: String,
 }
 

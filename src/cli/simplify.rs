@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 
 use super::Done;
-use super::args::{output, shape, targets};
+use super::args::{each_of, each_target, output, shape, targets};
 use super::bars::Bars;
 use super::out::say;
 use crate::data::{DataOptions, Dataset, InputSpec};
 use crate::error::{Error, ErrorKind, Result};
-use crate::ir::{Model, Tensor};
-use crate::passes::{self, SimplifyOptions, Specialize};
+use crate::ir::Model;
+use crate::passes::{self, PASSES, SimplifyOptions, Specialize};
 use crate::runtime::{self, RUNTIMES};
 use crate::validate::check::{ROUNDING, check};
 use crate::validate::tune::{Tuned, tune};
@@ -18,6 +18,8 @@ use crate::{onnx, pipeline, target};
 /// Bytes of weights up to which a model is run without being asked to.
 const CHECKED_UNASKED: usize = 1 << 30;
 
+const SKIP: &str = "Not this pass (repeatable)";
+
 #[derive(clap::Args)]
 pub struct Args {
     /// The model
@@ -25,13 +27,12 @@ pub struct Args {
     /// Where the result goes
     #[arg(short, long, required_unless_present = "plan")]
     output: Option<PathBuf>,
-    /// Only this pass (repeatable)
+    /// Only this pass (repeatable; --help lists them at --skip)
     #[arg(long, value_name = "PASS")]
     only: Vec<String>,
-    /// Not this pass (repeatable)
-    #[arg(long, value_name = "PASS")]
+    #[arg(long, value_name = "PASS", help = SKIP, long_help = each_of(SKIP, PASSES.iter().map(|p| (p.name, p.summary))))]
     skip: Vec<String>,
-    #[arg(long, value_name = "T", default_value = target::PRESETS[0].name, help = targets())]
+    #[arg(long, value_name = "T", default_value = target::PRESETS[0].name, help = targets(), long_help = each_target())]
     target: String,
     /// Only rewrites that keep every bit of the outputs
     #[arg(long)]
@@ -104,7 +105,7 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
         passes::declare_outputs(&mut model);
     }
     if let Some(path) = path {
-        let large = original.tensors().map(Tensor::byte_len).sum::<usize>() > CHECKED_UNASKED;
+        let large = original.weight_bytes() > CHECKED_UNASKED;
         match args.check.unwrap_or(usize::from(!large && !args.no_check)) {
             0 => {}
             count => check_all(args.data.as_deref(), count, &original, &model)?,

@@ -30,7 +30,8 @@ pub struct Args {
     /// Leave timing out
     #[arg(long)]
     no_latency: bool,
-    #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = ["text", "json", "markdown"])]
+    /// Print the report as text, json or markdown
+    #[arg(long, visible_alias = "report", value_name = "FORMAT", default_value = "text", value_parser = ["text", "json", "markdown"])]
     format: String,
 }
 
