@@ -2,9 +2,7 @@
 
 use super::Outcome;
 use crate::ir::shape::axis_of;
-use crate::ir::{
-    DType, Dim, GraphEdit, Model, NamedAttr, NewNode, Node, NodeId, Origin, Place, Tensor, ValueId,
-};
+use crate::ir::{DType, Dim, GraphEdit, Model, NamedAttr, NewNode, Node, NodeId, Origin, Place, Tensor, ValueId};
 use crate::ops;
 
 /// Operators that broadcast their operands element by element.
