@@ -181,8 +181,8 @@ fn channels_go_where_a_shape_is_computed_early() {
     let _ = prune::apply(&mut cut, &plan).unwrap();
     let dataset = random(&model);
     let db = crate::quantize::sqnr(&model, &cut, &dataset);
-    println!("a shape computed early: {db:.3} dB");
-    assert!(db > 0.0, "{db}");
+    // 16.9 dB.
+    assert!(db > 16.0, "{db}");
 }
 
 /// Loads nothing.
