@@ -16,7 +16,7 @@ use crate::pipeline::{Data, RangeSource};
 use crate::quantize::{self, Activations, Format, Granularity, QuantOptions, Switch, Weights};
 use crate::recover::Recover;
 use crate::validate::Gates;
-use crate::{runtime, target};
+use crate::{names, runtime, target};
 
 /// Where samples come from.
 #[derive(Args, Clone)]
@@ -121,7 +121,7 @@ pub const QUANTIZATION: [&str; 17] = [
 /// The target, and what is to be done to its nodes.
 #[derive(Args, Clone)]
 pub struct QuantArgs {
-    #[arg(long, value_name = "T", default_value = target::PRESETS[0].name, help = targets())]
+    #[arg(long, value_name = "T", default_value = target::PRESETS[0].name, help = targets(), long_help = each_target())]
     pub target: String,
     /// Nodes whose name matches stay as they are (repeatable)
     #[arg(long, value_name = "REGEX")]
@@ -133,7 +133,7 @@ pub struct QuantArgs {
 /// What means nothing where nothing is quantized. Absent flags come from the target's preset.
 #[derive(Args, Clone)]
 struct QuantHow {
-    #[arg(long = "format", value_name = "F", help = one_of("How quantization is written", Format::ALL))]
+    #[arg(long = "format", value_name = "F", value_parser = form, help = one_of("How quantization is written", forms()))]
     form: Option<Format>,
     #[arg(long, value_name = "TYPE", help = one_of("Type of activations", Activations::ALL))]
     activations: Option<Activations>,
@@ -144,7 +144,7 @@ struct QuantHow {
     /// Activations with the zero point in the middle
     #[arg(long)]
     symmetric_activations: bool,
-    #[arg(long, value_name = "A", help = algorithms())]
+    #[arg(long, value_name = "A", help = algorithms(), long_help = each_algorithm())]
     algorithm: Option<String>,
     #[arg(long, value_name = "WHEN", help = one_of("Move the range of large channels into weights", Switch::ALL))]
     smooth: Option<Switch>,
@@ -163,7 +163,7 @@ struct QuantHow {
     /// Time anew what was timed in an earlier run, and keep no times for the next
     #[arg(long)]
     no_cost_cache: bool,
-    #[arg(long, value_name = "C", help = calibrators())]
+    #[arg(long, value_name = "C", help = calibrators(), long_help = each_calibrator())]
     calibrator: Option<String>,
     /// Only nodes whose name matches (repeatable)
     #[arg(long, value_name = "REGEX")]
@@ -222,6 +222,15 @@ impl QuantArgs {
     }
 }
 
+/// The forms that a flag names: float16 is asked for by --activations f16.
+fn forms() -> impl Iterator<Item = Format> {
+    Format::ALL.iter().copied().filter(|form| *form != Format::Half)
+}
+
+fn form(text: &str) -> Result<Format> {
+    text.parse().map_err(|_| names::unknown("format", text, forms()))
+}
+
 /// Help that ends with the names to choose from.
 pub fn one_of(what: &str, names: impl IntoIterator<Item = impl ToString>) -> String {
     let names: Vec<String> = names.into_iter().map(|n| n.to_string()).collect();
@@ -264,16 +273,33 @@ pub fn decider<'a>(decides: Option<&'a String>, proves: Option<&'a String>) -> &
     decides.or(proves).map_or(runtime::AUTO, String::as_str)
 }
 
+const ALGORITHM: &str = "Rule that rounds weights";
+
 fn algorithms() -> String {
     let all = quantize::ALGORITHMS;
-    format!("{} [default: {}]", one_of("Rule that rounds weights", all.iter().map(|a| a.name)), all[0].name)
+    format!("{} [default: {}]", one_of(ALGORITHM, all.iter().map(|a| a.name)), all[0].name)
+}
+
+fn each_algorithm() -> String {
+    let all = quantize::ALGORITHMS;
+    format!("{}\n[default: {}]", each_of(ALGORITHM, all.iter().map(|a| (a.name, a.summary))), all[0].name)
+}
+
+const CALIBRATOR: &str = "Rule that finds ranges";
+
+fn calibrators() -> String {
+    format!("{} {}", one_of(CALIBRATOR, calibrate::CALIBRATORS.iter().map(calibrate::Entry::usage)), by_target())
+}
+
+fn each_calibrator() -> String {
+    let all = calibrate::CALIBRATORS.iter().map(|c| (c.usage(), c.summary));
+    format!("{}\n{}", each_of(CALIBRATOR, all), by_target())
 }
 
 /// The target says which calibrator is its default.
-fn calibrators() -> String {
+fn by_target() -> String {
     let defaults: Vec<_> = target::PRESETS.iter().map(|p| format!("{} for {}", p.calibrator, p.name)).collect();
-    let names = one_of("Rule that finds ranges", calibrate::CALIBRATORS.iter().map(calibrate::Entry::usage));
-    format!("{names} [default: {}]", defaults.join(", "))
+    format!("[default: {}]", defaults.join(", "))
 }
 
 /// Training towards the float model, shared by all that prune or quantize.
