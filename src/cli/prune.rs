@@ -172,17 +172,20 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
     if let Ok(target) = target::find(proves) {
         options.block = target.channels;
     }
-    // Channels hang together through operators that a clean graph says in their shortest form.
-    let simplify = options.pattern.shrinks().then(SimplifyOptions::default);
+    // Channels hang together through operators that a clean graph says in their shortest form; zeros need constants.
+    let simplify = match options.pattern.shrinks() {
+        true => SimplifyOptions::default(),
+        false => SimplifyOptions { only: vec!["freeze-inputs".into()], ..SimplifyOptions::default() },
+    };
     let (decides, runtime) = (runtime::find(calibrates(args))?, runtime::one(proves)?);
     let Some(path) = path else {
-        return plan(args, &options, simplify.as_ref(), bars);
+        return plan(args, &options, &simplify, bars);
     };
     let others = RUNTIMES.iter().copied().filter(|r| r.name() != runtime.name() && r.present().is_ok());
     let job = Optimize {
         model: &args.model,
         output: path,
-        simplify,
+        simplify: Some(simplify),
         prune: Some(options),
         quantize: None,
         recover: None,
@@ -211,11 +214,8 @@ fn calibrates(args: &Args) -> &str {
     decider(args.calibration_runtime.as_ref(), args.runtime.as_ref())
 }
 
-fn plan(args: &Args, options: &PruneOptions, simplify: Option<&SimplifyOptions>, bars: &Bars) -> Result<Done> {
-    let model = match simplify {
-        Some(simplify) => pipeline::load_simplified(&args.model, simplify)?.0,
-        None => pipeline::load(&args.model)?,
-    };
+fn plan(args: &Args, options: &PruneOptions, simplify: &SimplifyOptions, bars: &Bars) -> Result<Done> {
+    let (model, _) = pipeline::load_simplified(&args.model, simplify)?;
     let dataset = args.data.data.as_ref().map(|spec| args.data.open(spec, &model)).transpose()?;
     let runtime = runtime::find(calibrates(args))?;
     let data = dataset.as_ref().map(|dataset| Data { dataset, runtime });
