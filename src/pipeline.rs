@@ -36,14 +36,11 @@ pub struct Optimize<'a> {
     pub simplify: Option<SimplifyOptions>,
     pub prune: Option<PruneOptions>,
     /// `None` leaves the arithmetic in float.
-    pub quantize: Option<QuantOptions>,
+    pub quantize: Option<Quantize>,
     /// Training under the quantization plan; what is pruned alone is trained by its own options.
     pub recover: Option<Recover>,
     /// Of training.
     pub seed: u64,
-    pub calibrator: Calibrator,
-    /// Ranges found before; else they are calibrated on the data.
-    pub ranges: Option<PathBuf>,
     /// Runs the model on the data whose ranges are observed.
     pub calibration_runtime: &'a dyn Runtime,
     /// Runs original and result for the proof.
@@ -52,6 +49,14 @@ pub struct Optimize<'a> {
     pub beside: Vec<&'a dyn Runtime>,
     pub validate: ValidateOptions,
     pub gates: Gates,
+}
+
+/// How the result of [`optimize`] is quantized.
+pub struct Quantize {
+    pub options: QuantOptions,
+    pub calibrator: Calibrator,
+    /// Ranges found before; else they are calibrated on the data.
+    pub ranges: Option<PathBuf>,
     /// Time that the search for a plan that keeps the gates, or a drop within noise, may take.
     pub time_budget: Duration,
 }
@@ -74,7 +79,7 @@ impl Data {
 /// cannot run them leaves the file, and the report says why it is unproven.
 pub fn optimize(o: &Optimize, open: impl FnOnce(&Model) -> Result<Data>, progress: &dyn Progress) -> Result<Report> {
     let begin = Instant::now();
-    trainable(o.recover, o.quantize.as_ref())?;
+    trainable(o.recover, o.quantize.as_ref().map(|q| &q.options))?;
     let original = load(o.model)?;
     let data = open(&original)?;
     let (calibration, validation) = (data.calibration.as_ref(), data.validation());
@@ -101,10 +106,10 @@ pub fn optimize(o: &Optimize, open: impl FnOnce(&Model) -> Result<Data>, progres
     }
     let pruned = kept(&model);
     let mut decided = None;
-    if let Some(options) = &o.quantize {
-        let source = o.ranges.as_deref().map(RangeSource::File);
-        let source = source.or(calibration.map(|data| RangeSource::Data(data, o.calibration_runtime, o.calibrator)));
-        decided = Some(decide(&mut model, options, source, progress)?);
+    if let Some(q) = &o.quantize {
+        let source = q.ranges.as_deref().map(RangeSource::File);
+        let source = source.or(calibration.map(|data| RangeSource::Data(data, o.calibration_runtime, q.calibrator)));
+        decided = Some(decide(&mut model, &q.options, source, progress)?);
     }
     let (float, teacher) = (&model, Unpruned::of(o, clean.zip(pruned), &model));
     report.plan = decided.as_ref().map(|d| d.plan.clone());
@@ -218,7 +223,7 @@ fn repaired(
     report: &Report,
     progress: &dyn Progress,
 ) -> Result<Option<QuantPlan>> {
-    let Some(proof) = &report.validation else { return Ok(None) };
+    let (Some(wanted), Some(proof)) = (&o.quantize, &report.validation) else { return Ok(None) };
     let options = &decided.plan.options;
     let slower = proof.latency.as_ref().is_some_and(|l| l.speedup < 1.0) && o.runtime.name() == options.target;
     let times = slower && options.tune == Switch::Auto && !decided.is_timed();
@@ -229,7 +234,7 @@ fn repaired(
     // On made-up inputs only a demand means anything.
     let judged = !proof.random_data || promise != Promise::WithinNoise;
     if judged && !promise.holds(proof.task.as_ref(), &proof.outputs) {
-        return keep(float, &decided, promise, (dataset, o.runtime, o.time_budget), progress).map(Some);
+        return keep(float, &decided, promise, (dataset, o.runtime, wanted.time_budget), progress).map(Some);
     }
     Ok(times.then_some(decided.plan))
 }

@@ -12,7 +12,7 @@ use onnxpress::calibrate;
 use onnxpress::ir::Model;
 use onnxpress::onnx;
 use onnxpress::passes::SimplifyOptions;
-use onnxpress::pipeline::{Data, Optimize, optimize};
+use onnxpress::pipeline::{Data, Optimize, Quantize, optimize};
 use onnxpress::progress::Silent;
 use onnxpress::quantize::{self, QuantOptions};
 use onnxpress::report::Report;
@@ -50,17 +50,19 @@ fn press(model: &Path, calib: &Path, eval: &Path, output: &Path) -> Report {
         output,
         simplify: Some(SimplifyOptions::before_quantization(preset)),
         prune: None,
-        quantize: Some(QuantOptions::for_target(preset.name).unwrap()),
+        quantize: Some(Quantize {
+            options: QuantOptions::for_target(preset.name).unwrap(),
+            calibrator: calibrate::parse(preset.calibrator).unwrap(),
+            ranges: None,
+            time_budget: Duration::from_secs(120),
+        }),
         recover: None,
         seed: 0,
-        calibrator: calibrate::parse(preset.calibrator).unwrap(),
-        ranges: None,
         calibration_runtime: runtime::find("tract").unwrap(),
         runtime: runtime::closest_to(preset.name),
         beside: Vec::new(),
         validate: ValidateOptions { drift_samples: 0, latency: None, ..ValidateOptions::default() },
         gates: Gates::default(),
-        time_budget: Duration::from_secs(120),
     };
     let data = |model: &Model| {
         Ok(Data { calibration: Some(dataset(calib, model, 4)?), validation: Some(dataset(eval, model, 4)?) })

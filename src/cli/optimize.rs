@@ -9,7 +9,7 @@ use super::out::{self, put, say};
 use super::prune::{self as prune_args, PruneArgs, PruneSpec};
 use crate::error::{Error, Result};
 use crate::passes::{SimplifyOptions, SimplifyReport};
-use crate::pipeline::{self, Optimize};
+use crate::pipeline::{self, Optimize, Quantize};
 use crate::prune::{self, PruneOptions, PrunePlan};
 use crate::quantize::{QuantOptions, QuantPlan};
 use crate::recover::Recover;
@@ -49,7 +49,7 @@ pub struct Args {
     spec: Option<PruneSpec>,
     #[command(flatten)]
     prune: PruneArgs,
-    #[arg(long, value_name = "A", help = prune_args::algorithms())]
+    #[arg(long, value_name = "A", help = prune_args::algorithms(), long_help = prune_args::each_algorithm())]
     prune_algorithm: Option<String>,
     #[command(flatten)]
     gates: GateArgs,
@@ -96,6 +96,8 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
     let Some(path) = output(args.output.as_ref(), args.plan)? else {
         return plan(args, (prune, quantize), bars);
     };
+    let (calibrator, ranges, time_budget) = (args.quant.calibrator()?, args.ranges.clone(), args.budget.time_budget);
+    let quantize = quantize.map(|options| Quantize { options, calibrator, ranges, time_budget });
     let job = Optimize {
         model: &args.model,
         output: path,
@@ -104,14 +106,11 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
         prune,
         quantize,
         seed: args.data.seed,
-        calibrator: args.quant.calibrator()?,
-        ranges: args.ranges.clone(),
         calibration_runtime,
         runtime: runtimes.first().copied().unwrap_or_else(|| runtime::closest_to(&args.quant.target)),
         beside: runtimes.iter().skip(1).copied().collect(),
         validate: ValidateOptions { threads: args.threads, ..ValidateOptions::default() },
         gates: args.gates.gates(),
-        time_budget: args.budget.time_budget,
     };
     let report = pipeline::optimize(&job, |model| args.data.both(args.eval.as_ref(), model), bars)?;
     match args.report.as_str() {

@@ -2,13 +2,11 @@
 
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::time::Duration;
 
 use super::Done;
-use super::args::{DataArgs, RecoverArgs, decider, number, one_of, output, positive};
+use super::args::{DataArgs, RecoverArgs, decider, each_of, number, one_of, output, positive};
 use super::bars::Bars;
 use super::out::{put, say};
-use crate::calibrate::Calibrator;
 use crate::error::{Error, Result};
 use crate::passes::SimplifyOptions;
 use crate::pipeline::{self, Optimize};
@@ -29,7 +27,7 @@ pub struct Args {
     pub(super) data: DataArgs,
     #[command(flatten)]
     prune: PruneArgs,
-    #[arg(long, value_name = "A", help = algorithms())]
+    #[arg(long, value_name = "A", help = algorithms(), long_help = each_algorithm())]
     algorithm: Option<String>,
     /// Data for the proof, where they differ from those that decide
     #[arg(long, value_name = "DATA", requires = "data")]
@@ -51,7 +49,7 @@ pub struct Args {
     #[arg(long)]
     plan: bool,
     /// Print the report as text or json
-    #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = ["text", "json"])]
+    #[arg(long, visible_alias = "format", value_name = "FORMAT", default_value = "text", value_parser = ["text", "json"])]
     report: String,
 }
 
@@ -73,7 +71,7 @@ pub struct PruneArgs {
     /// Share of the latency that is left
     #[arg(long, group = "goal", value_name = "F", value_parser = number)]
     target_latency: Option<f64>,
-    #[arg(long, value_name = "C", help = criteria())]
+    #[arg(long, value_name = "C", help = criteria(), long_help = each_criterion())]
     criterion: Option<String>,
     /// unstructured, N:M as 2:4, block:RxC, channel or head [default: unstructured]
     #[arg(long, value_name = "P")]
@@ -112,15 +110,32 @@ impl FromStr for PruneSpec {
     }
 }
 
+const CRITERION: &str = "How important a weight is";
+const OF_CHANNELS: &str = "of channels and heads also";
+const ALGORITHM: &str = "What becomes of the weights that stay";
+const BEST: &str = "[default: the best for the data at hand; least-squares with --criterion or --threshold]";
+
 fn criteria() -> String {
-    let names = one_of("How important a weight is", CRITERIA.iter().map(|c| c.name));
-    let channels = one_of("of channels and heads also", CHANNEL_CRITERIA.iter().map(|c| c.name));
-    format!("{names}; {channels} [default: the best for the data at hand, of channels {}]", CHANNEL_CRITERIA[0].name)
+    let names = one_of(CRITERION, CRITERIA.iter().map(|c| c.name));
+    format!("{names}; {} {}", one_of(OF_CHANNELS, CHANNEL_CRITERIA.iter().map(|c| c.name)), best_criterion())
+}
+
+fn each_criterion() -> String {
+    let weights = each_of(CRITERION, CRITERIA.iter().map(|c| (c.name, c.summary)));
+    let channels = each_of(OF_CHANNELS, CHANNEL_CRITERIA.iter().map(|c| (c.name, c.summary)));
+    format!("{weights}\n{channels}\n{}", best_criterion())
+}
+
+fn best_criterion() -> String {
+    format!("[default: the best for the data at hand, of channels {}]", CHANNEL_CRITERIA[0].name)
 }
 
 pub(super) fn algorithms() -> String {
-    let names = one_of("What becomes of the weights that stay", ALGORITHMS.iter().map(|a| a.name));
-    format!("{names} [default: the best for the data at hand; least-squares with --criterion or --threshold]")
+    format!("{} {BEST}", one_of(ALGORITHM, ALGORITHMS.iter().map(|a| a.name)))
+}
+
+pub(super) fn each_algorithm() -> String {
+    format!("{}\n{BEST}", each_of(ALGORITHM, ALGORITHMS.iter().map(|a| (a.name, a.summary))))
 }
 
 impl PruneArgs {
@@ -190,14 +205,11 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
         quantize: None,
         recover: None,
         seed: args.data.seed,
-        calibrator: Calibrator::default(),
-        ranges: None,
         calibration_runtime: decides,
         runtime,
         beside: others.collect(),
         validate: ValidateOptions { threads: args.threads, ..ValidateOptions::default() },
         gates: Gates::default(),
-        time_budget: Duration::ZERO,
     };
     let report = pipeline::optimize(&job, |model| args.data.both(args.eval.as_ref(), model), bars)?;
     match args.report.as_str() {
