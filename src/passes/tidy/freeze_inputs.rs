@@ -7,7 +7,8 @@
 //!
 //! Below IR version 4 every initializer had to be listed as an input, and nobody fed it; the IR version is raised to 4. From version
 //! 4 on such an input is a default that the caller may override, and no runtime folds it. Where the weight of a contraction is
-//! among them an exporter listed them all (`keep_initializers_as_inputs`): they become constant. Else they are meant, and refused.
+//! among them an exporter listed them all (`keep_initializers_as_inputs`): they become constant, and go where nothing reads them. Else they
+//! are meant, and refused.
 
 use crate::error::Result;
 use crate::ir::{GraphEdit, Model, Use, ValueId};
@@ -65,6 +66,8 @@ fn defaults(model: &Model) -> Vec<ValueId> {
 fn make_constant(edit: &mut GraphEdit, input: ValueId) {
     if let Some(tensor) = edit.value(input).initializer().cloned() {
         edit.freeze_input(edit.main(), input, tensor);
+        // As counters of batches, which only training reads.
+        edit.remove_unread_initializer(input);
     }
 }
 
