@@ -1,5 +1,6 @@
 //! Some of the batches of other data.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::{Batch, Source};
@@ -13,7 +14,8 @@ pub(super) struct Part {
 
 impl Part {
     pub fn without(whole: Arc<dyn Source>, batches: &[usize]) -> Self {
-        let batches = (0..whole.batches()).filter(|b| !batches.contains(b)).collect();
+        let left_out: HashSet<&usize> = batches.iter().collect();
+        let batches = (0..whole.batches()).filter(|b| !left_out.contains(b)).collect();
         Part { whole, batches }
     }
 }

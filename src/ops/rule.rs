@@ -40,6 +40,15 @@ pub enum QuantRule {
 pub type Bounds = fn(&Model, NodeId) -> Option<(f32, f32)>;
 
 impl QuantRule {
+    /// The one data input of a node that does nothing but rearrange its elements.
+    pub fn rearranged(&self, node: &Node) -> Option<usize> {
+        let QuantRule::PassThrough { inputs, clamp: None } = self else { return None };
+        match inputs(node).as_slice() {
+            [one] => Some(*one),
+            _ => None,
+        }
+    }
+
     /// The input whose dtype the first output has, where that follows from how the operator computes.
     pub fn dtype_from(&self) -> Option<usize> {
         match self {

@@ -73,7 +73,7 @@ pub fn decide(model: &Model, options: &PruneOptions, data: Option<Data>, progres
     };
     let plan = match planned {
         // What the user named is not replaced by something else.
-        Err(e) if e.kind() == ErrorKind::Runtime && names_nothing(options) => {
+        Err(e) if e.kind() == ErrorKind::Runtime && asks_no_data(options) => {
             let ground = Ground { data: None, ..ground };
             let mut plan = ground.plan(&Way::first(options, false)?, &[])?;
             plan.notes.push(format!("pruned without data, since the model cannot be run in steps: {e}"));
@@ -85,7 +85,8 @@ pub fn decide(model: &Model, options: &PruneOptions, data: Option<Data>, progres
     Ok(plan)
 }
 
-fn names_nothing(options: &PruneOptions) -> bool {
+/// Whether nothing that the user named is decided by data.
+fn asks_no_data(options: &PruneOptions) -> bool {
     options.criterion.is_none() && options.algorithm.is_none() && options.scope.is_none_or(|s| s != Scope::Auto)
 }
 

@@ -5,7 +5,7 @@ use regex::Regex;
 use super::options::PruneOptions;
 use crate::error::Result;
 use crate::ir::{Model, NodeId, Use, ValueId};
-use crate::ops::{self, QuantRule};
+use crate::ops;
 use crate::patterns::{compile, excluded};
 use crate::recover::{Bound, Bounds};
 
@@ -49,10 +49,6 @@ impl Exclude {
 /// The output of a node that only rearranges `value`.
 fn rearranged(model: &Model, id: NodeId, value: ValueId) -> Option<ValueId> {
     let node = model.node(id);
-    match ops::of(node).map(|op| op.quant) {
-        Some(QuantRule::PassThrough { inputs, clamp: None }) if inputs(node) == [0] && node.input(0) == Some(value) => {
-            node.output(0)
-        }
-        _ => None,
-    }
+    let data = ops::of(node).and_then(|op| op.quant.rearranged(node)).and_then(|i| node.input(i));
+    data.filter(|v| *v == value).and_then(|_| node.output(0))
 }

@@ -23,13 +23,8 @@ pub(super) fn settled(model: &Model, v: ValueId) -> ValueId {
 pub(super) fn rearranged_from(model: &Model, v: ValueId) -> ValueId {
     let Some(producer) = model.producer(v) else { return v };
     let node = model.node(producer);
-    match ops::of(node).map(|op| op.quant) {
-        Some(QuantRule::PassThrough { inputs, clamp: None }) => match inputs(node).as_slice() {
-            [one] => node.input(*one).map_or(v, |x| rearranged_from(model, x)),
-            _ => v,
-        },
-        _ => v,
-    }
+    let data = ops::of(node).and_then(|op| op.quant.rearranged(node)).and_then(|i| node.input(i));
+    data.map_or(v, |x| rearranged_from(model, x))
 }
 
 /// Whether `v` comes out of integers: of a quantized contraction, or of arithmetic on such values.

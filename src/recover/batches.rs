@@ -6,8 +6,6 @@
 //!
 //! (Zhang et al., mixup, 2018; for distillation Beyer et al., Knowledge distillation: A good teacher is patient and consistent, 2022.)
 
-use std::collections::BTreeMap;
-
 use super::RecoverOptions;
 use crate::data::{Dataset, Rng, Split};
 use crate::error::{Error, Result};
@@ -18,11 +16,8 @@ const HELD: usize = 6;
 
 /// Batches of the commonest shape: a session is made for one.
 fn commonest(dataset: &Dataset) -> Result<Vec<usize>> {
-    let mut by_shape: BTreeMap<Vec<(String, Vec<usize>)>, Vec<usize>> = BTreeMap::new();
-    for index in 0..dataset.batch_count() {
-        by_shape.entry(dataset.shapes(index)?).or_default().push(index);
-    }
-    Ok(by_shape.into_values().max_by_key(Vec::len).unwrap_or_default())
+    let alike = dataset.alike(0..dataset.batch_count())?;
+    Ok(alike.into_iter().max_by_key(Vec::len).unwrap_or_default())
 }
 
 /// What is trained on judges nothing.
