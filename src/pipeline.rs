@@ -1,24 +1,23 @@
 //! The whole story: file → clean → prune → quantize → file → proof.
 
 mod decide;
+mod plan;
 mod train;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 pub use decide::{Decided, RangeSource, decide};
+pub use plan::{Job, Planned, Quantize, plan};
 pub use train::{Ground, finish, trainable};
 
-use crate::calibrate::Calibrator;
 use crate::data::Dataset;
 use crate::error::{ErrorKind, Result};
 use crate::ir::Model;
 use crate::mixed::{self, Budget, Promise, Subject};
 use crate::passes::{self, SimplifyOptions, SimplifyReport};
 use crate::progress::Progress;
-use crate::prune::{self, PruneOptions};
-use crate::quantize::{self, QuantOptions, QuantPlan, Switch};
-use crate::recover::{self, Recover};
+use crate::quantize::{self, QuantPlan, Switch};
 use crate::report::{Beside, Report};
 use crate::runtime::{Runtime, Shaped};
 use crate::validate::accuracy::Accuracy;
@@ -26,39 +25,18 @@ use crate::validate::ran::ran;
 use crate::validate::size::Size;
 use crate::validate::{Gates, ValidateOptions, size, validate};
 use crate::{analysis, onnx, target};
-use train::{Unpruned, trained};
+use train::trained;
 
 /// What [`optimize`] is to do.
 pub struct Optimize<'a> {
-    pub model: &'a Path,
     pub output: &'a Path,
-    /// `None` leaves the graph as it is.
-    pub simplify: Option<SimplifyOptions>,
-    pub prune: Option<PruneOptions>,
-    /// `None` leaves the arithmetic in float.
-    pub quantize: Option<Quantize>,
-    /// Training under the quantization plan; what is pruned alone is trained by its own options.
-    pub recover: Option<Recover>,
-    /// Of training.
-    pub seed: u64,
-    /// Runs the model on the data whose ranges are observed.
-    pub calibration_runtime: &'a dyn Runtime,
+    pub job: Job<'a>,
     /// Runs original and result for the proof.
     pub runtime: &'a dyn Runtime,
     /// Run them too, for the report alone.
     pub beside: Vec<&'a dyn Runtime>,
     pub validate: ValidateOptions,
     pub gates: Gates,
-}
-
-/// How the result of [`optimize`] is quantized.
-pub struct Quantize {
-    pub options: QuantOptions,
-    pub calibrator: Calibrator,
-    /// Ranges found before; else they are calibrated on the data.
-    pub ranges: Option<PathBuf>,
-    /// Time that the search for a plan that keeps the gates, or a drop within noise, may take.
-    pub time_budget: Duration,
 }
 
 /// Data for all that is fitted, and those for the proof where they are others.
@@ -79,39 +57,23 @@ impl Data {
 /// cannot run them leaves the file, and the report says why it is unproven.
 pub fn optimize(o: &Optimize, open: impl FnOnce(&Model) -> Result<Data>, progress: &dyn Progress) -> Result<Report> {
     let begin = Instant::now();
-    trainable(o.recover, o.quantize.as_ref().map(|q| &q.options))?;
-    let original = load(o.model)?;
+    trainable(o.job.recover, o.job.quantize.as_ref().map(|q| &q.options))?;
+    let original = load(o.job.model)?;
     let data = open(&original)?;
     let (calibration, validation) = (data.calibration.as_ref(), data.validation());
     if let Some(dataset) = validation {
         measurable(o, &original, dataset)?;
     }
     // The result may take the place of the original.
-    let before = weighed(&original, o.model, validation, o.prune.is_some())?;
+    let before = weighed(&original, o.job.model, validation, o.job.prune.is_some())?;
     let mut model = original.clone();
-    let mut report = Report::new(o.model, o.output);
-
-    if let Some(options) = &o.simplify {
-        report.simplify = Some(passes::simplify(&mut model, options).map_err(|e| e.in_file(o.model))?);
-    }
-    // Only training asks for what was before.
-    let kept = |model: &Model| o.recover.map(|_| model.clone());
-    let clean = kept(&model);
-    if let Some(options) = &o.prune {
-        let rest = o.recover.and(calibration).map(recover::without_held).transpose()?;
-        let dataset = rest.as_ref().or(calibration);
-        let data = dataset.map(|dataset| prune::Data { dataset, runtime: o.calibration_runtime });
-        let (plan, done) = prune::prune(&mut model, options, data, progress)?;
+    let planned = plan(&o.job, &mut model, calibration, progress)?;
+    let (float, teacher, decided) = (&model, planned.teacher, planned.decided);
+    let mut report = Report::new(o.job.model, o.output);
+    report.simplify = planned.simplify;
+    if let Some((plan, done)) = planned.prune {
         (report.prune_plan, report.prune) = (Some(plan.told()), Some(done));
     }
-    let pruned = kept(&model);
-    let mut decided = None;
-    if let Some(q) = &o.quantize {
-        let source = q.ranges.as_deref().map(RangeSource::File);
-        let source = source.or(calibration.map(|data| RangeSource::Data(data, o.calibration_runtime, q.calibrator)));
-        decided = Some(decide(&mut model, &q.options, source, progress)?);
-    }
-    let (float, teacher) = (&model, Unpruned::of(o, clean.zip(pruned), &model));
     report.plan = decided.as_ref().map(|d| d.plan.clone());
     let finished = |report: &mut Report| -> Result<()> {
         let trained = trained(o, teacher.as_ref(), float, calibration, report, progress)?;
@@ -205,7 +167,11 @@ fn look_closer(
     let written = onnx::load(o.output)?;
     let planned = report.plan.as_ref().map_or(Vec::new(), QuantPlan::in_integers);
     if report.unproven.is_none() && !planned.is_empty() {
-        report.ran = Some(ran(&written, &planned, &dataset.batch(0)?.inputs, o.runtime)?);
+        // File and proof are there already.
+        match ran(&written, &planned, &dataset.batch(0)?.inputs, o.runtime) {
+            Ok(found) => report.ran = Some(found),
+            Err(e) => tracing::warn!("what of the plan runs in integers is not known: {e}"),
+        }
     }
     for runtime in &o.beside {
         let found = validate(original, &written, dataset, *runtime, &o.validate, progress);
@@ -223,7 +189,7 @@ fn repaired(
     report: &Report,
     progress: &dyn Progress,
 ) -> Result<Option<QuantPlan>> {
-    let (Some(wanted), Some(proof)) = (&o.quantize, &report.validation) else { return Ok(None) };
+    let (Some(wanted), Some(proof)) = (&o.job.quantize, &report.validation) else { return Ok(None) };
     let options = &decided.plan.options;
     let slower = proof.latency.as_ref().is_some_and(|l| l.speedup < 1.0) && o.runtime.name() == options.target;
     let times = slower && options.tune == Switch::Auto && !decided.is_timed();

@@ -12,7 +12,7 @@ use onnxpress::calibrate;
 use onnxpress::ir::Model;
 use onnxpress::onnx;
 use onnxpress::passes::SimplifyOptions;
-use onnxpress::pipeline::{Data, Optimize, Quantize, optimize};
+use onnxpress::pipeline::{Data, Job, Optimize, Quantize, optimize};
 use onnxpress::progress::Silent;
 use onnxpress::quantize::{self, QuantOptions};
 use onnxpress::report::Report;
@@ -46,19 +46,21 @@ const NONE: Floor = Floor { model: "", bytes: 0, sqnr_db: None, cosine: None, ag
 fn press(model: &Path, calib: &Path, eval: &Path, output: &Path) -> Report {
     let preset = target::find("onnxruntime").unwrap();
     let job = Optimize {
-        model,
         output,
-        simplify: Some(SimplifyOptions::before_quantization(preset)),
-        prune: None,
-        quantize: Some(Quantize {
-            options: QuantOptions::for_target(preset.name).unwrap(),
-            calibrator: calibrate::parse(preset.calibrator).unwrap(),
-            ranges: None,
-            time_budget: Duration::from_secs(120),
-        }),
-        recover: None,
-        seed: 0,
-        calibration_runtime: runtime::find("tract").unwrap(),
+        job: Job {
+            model,
+            simplify: Some(SimplifyOptions::before_quantization(preset)),
+            prune: None,
+            quantize: Some(Quantize {
+                options: QuantOptions::for_target(preset.name).unwrap(),
+                calibrator: calibrate::parse(preset.calibrator).unwrap(),
+                ranges: None,
+                time_budget: Duration::from_secs(120),
+            }),
+            recover: None,
+            seed: 0,
+            runtime: runtime::find("tract").unwrap(),
+        },
         runtime: runtime::closest_to(preset.name),
         beside: Vec::new(),
         validate: ValidateOptions { drift_samples: 0, latency: None, ..ValidateOptions::default() },

@@ -3,15 +3,15 @@
 use std::path::PathBuf;
 
 use super::Done;
-use super::args::{BudgetArgs, DataArgs, GateArgs, QUANTIZATION, QuantArgs, decider, output, positive, range_source};
+use super::args::{BudgetArgs, DataArgs, GateArgs, QUANTIZATION, QuantArgs, decider, output, positive};
 use super::bars::Bars;
-use super::out::{self, put, say};
+use super::out::{self, say};
 use super::prune::{self as prune_args, PruneArgs, PruneSpec};
 use crate::error::{Error, Result};
 use crate::passes::{SimplifyOptions, SimplifyReport};
-use crate::pipeline::{self, Optimize, Quantize};
-use crate::prune::{self, PruneOptions, PrunePlan};
-use crate::quantize::{QuantOptions, QuantPlan};
+use crate::pipeline::{self, Job, Optimize, Quantize};
+use crate::prune::{PruneOptions, PrunePlan};
+use crate::quantize::QuantPlan;
 use crate::recover::Recover;
 use crate::report;
 use crate::runtime;
@@ -42,7 +42,7 @@ pub struct Args {
     #[arg(long = "quantize", value_name = "TYPE", value_parser = ["int8"], conflicts_with = "no_quantize")]
     _quantize: Option<String>,
     /// Leave the arithmetic in float
-    #[arg(long, conflicts_with_all = QUANTIZATION)]
+    #[arg(long, conflicts_with_all = QUANTIZATION.into_iter().chain(["ranges"]))]
     no_quantize: bool,
     /// Prune in this pattern and so far: 2:4, unstructured:0.5 (zeros), channel:0.6 (multiply-accumulates that are left)
     #[arg(long = "prune", group = "goal", value_name = "PATTERN:F")]
@@ -74,7 +74,6 @@ pub struct Args {
 }
 
 pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
-    let calibration_runtime = runtime::find(calibrates(args))?;
     let runtimes = runtime::find_all(&args.runtime)?;
     if args.data.data.is_none() && args.ranges.is_none() {
         let form = args.quant.options()?.effective_format();
@@ -89,24 +88,14 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
     }
     args.prune.recover.recover.map(|wanted| wanted.needs(args.data.data.as_ref())).transpose()?;
     args.quant.one_source(args.ranges.as_ref())?;
-    let prune = prune_options(args)?;
-    let quantize = if args.no_quantize { None } else { Some(args.quant.options()?) };
-    let recover = recover_at_end(args, prune.is_some());
-    pipeline::trainable(recover, quantize.as_ref())?;
+    let job = job(args)?;
+    pipeline::trainable(job.recover, job.quantize.as_ref().map(|q| &q.options))?;
     let Some(path) = output(args.output.as_ref(), args.plan)? else {
-        return plan(args, (prune, quantize), bars);
+        return plan(args, job, bars);
     };
-    let (calibrator, ranges, time_budget) = (args.quant.calibrator()?, args.ranges.clone(), args.budget.time_budget);
-    let quantize = quantize.map(|options| Quantize { options, calibrator, ranges, time_budget });
     let job = Optimize {
-        model: &args.model,
         output: path,
-        simplify: Some(simplify_options(args)?),
-        recover,
-        prune,
-        quantize,
-        seed: args.data.seed,
-        calibration_runtime,
+        job,
         runtime: runtimes.first().copied().unwrap_or_else(|| runtime::closest_to(&args.quant.target)),
         beside: runtimes.iter().skip(1).copied().collect(),
         validate: ValidateOptions { threads: args.threads, ..ValidateOptions::default() },
@@ -124,8 +113,26 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
     })
 }
 
-fn calibrates(args: &Args) -> &str {
-    decider(args.calibration_runtime.as_ref(), args.runtime.first())
+fn job(args: &Args) -> Result<Job<'_>> {
+    let prune = prune_options(args)?;
+    let quantize = match args.no_quantize {
+        true => None,
+        false => Some(Quantize {
+            options: args.quant.options()?,
+            calibrator: args.quant.calibrator()?,
+            ranges: args.ranges.clone(),
+            time_budget: args.budget.time_budget,
+        }),
+    };
+    Ok(Job {
+        model: &args.model,
+        simplify: Some(simplify_options(args)?),
+        recover: recover_at_end(args, prune.is_some()),
+        prune,
+        quantize,
+        seed: args.data.seed,
+        runtime: runtime::find(decider(args.calibration_runtime.as_ref(), args.runtime.first()))?,
+    })
 }
 
 fn simplify_options(args: &Args) -> Result<SimplifyOptions> {
@@ -147,9 +154,11 @@ fn prune_options(args: &Args) -> Result<Option<PruneOptions>> {
         return Err(Error::usage(format!("{} reads no sparse initializers: leave --sparse out", args.quant.target)));
     }
     let block = target::find(&args.quant.target)?.channels;
-    let recover = options.recover.filter(|_| args.no_quantize);
+    // What is quantized, too, is trained once, at the end.
+    let (recover, trained_later) =
+        (options.recover.filter(|_| args.no_quantize), !args.no_quantize && options.recover.is_some());
     let (exclude, seed) = (args.quant.exclude.clone(), args.data.seed);
-    Ok(Some(PruneOptions { exclude, block, recover, seed, ..options }))
+    Ok(Some(PruneOptions { exclude, block, recover, trained_later, seed, ..options }))
 }
 
 /// Training once, under the masks and the grids together; what is pruned alone is trained by the pruner.
@@ -157,31 +166,37 @@ fn recover_at_end(args: &Args, prunes: bool) -> Option<Recover> {
     args.prune.recover.recover.filter(|_| !(args.no_quantize && prunes))
 }
 
-fn plan(args: &Args, (prune, quantize): (Option<PruneOptions>, Option<QuantOptions>), bars: &Bars) -> Result<Done> {
-    let (mut model, simplify) = pipeline::load_simplified(&args.model, &simplify_options(args)?)?;
+fn plan(args: &Args, mut job: Job, bars: &Bars) -> Result<Done> {
+    // A plan is printed before it is trained.
     let recover = args.prune.recover.recover;
-    let mut plan = Plan { schema_version: report::SCHEMA_VERSION, simplify, prune: None, quantize: None, recover };
+    job.recover = None;
+    if let Some(options) = &mut job.prune {
+        (options.recover, options.trained_later) = (None, recover.is_some());
+    }
+    let mut model = pipeline::load(&args.model)?;
     let data = args.data.data.as_ref().map(|spec| args.data.open(spec, &model)).transpose()?;
-    if let Some(options) = prune {
-        let runtime = runtime::find(calibrates(args))?;
-        let data = data.as_ref().map(|dataset| prune::Data { dataset, runtime });
-        let pruned = prune::decide(&model, &options, data, bars)?;
-        prune::apply(&mut model, &pruned)?;
-        plan.prune = Some(pruned);
-    }
-    if let Some(options) = quantize {
-        let source = range_source(args.ranges.as_ref(), data.as_ref(), calibrates(args), &args.quant)?;
-        plan.quantize = Some(pipeline::decide(&mut model, &options, source, bars)?.plan);
-    }
+    let planned = pipeline::plan(&job, &mut model, data.as_ref(), bars)?;
+    let plan = Plan {
+        schema_version: report::SCHEMA_VERSION,
+        simplify: planned.simplify,
+        prune: planned.prune.map(|(plan, _)| plan),
+        quantize: planned.decided.map(|decided| decided.plan),
+        recover,
+    };
     if args.report == "json" {
         say!("{}", report::json(&plan)?);
         return Ok(Done::Well);
     }
-    put!("{}", report::simplified(&plan.simplify));
+    plan.simplify.iter().try_for_each(|s| out::write(format_args!("{}", report::simplified(s))))?;
     plan.prune.iter().try_for_each(|p| out::write(format_args!("{p}")))?;
     plan.quantize.iter().try_for_each(|p| out::write(format_args!("{p}")))?;
     if let Some(line) = args.prune.recover.told() {
         say!("{line}");
+    }
+    if plan.quantize.is_some() && (args.data.data.is_some() || args.eval.is_some()) {
+        say!(
+            "the proof may leave more nodes in float: where the outputs move further than they may, or the whole is slower"
+        );
     }
     Ok(Done::Well)
 }
@@ -190,7 +205,7 @@ fn plan(args: &Args, (prune, quantize): (Option<PruneOptions>, Option<QuantOptio
 #[derive(serde::Serialize)]
 struct Plan {
     schema_version: u32,
-    simplify: SimplifyReport,
+    simplify: Option<SimplifyReport>,
     prune: Option<PrunePlan>,
     quantize: Option<QuantPlan>,
     recover: Option<Recover>,

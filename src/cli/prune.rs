@@ -9,7 +9,7 @@ use super::bars::Bars;
 use super::out::{put, say};
 use crate::error::{Error, Result};
 use crate::passes::SimplifyOptions;
-use crate::pipeline::{self, Optimize};
+use crate::pipeline::{self, Job, Optimize};
 use crate::prune::{self, ALGORITHMS, CHANNEL_CRITERIA, CRITERIA, Data, Goal, Pattern, PruneOptions, Scope, Threshold};
 use crate::report;
 use crate::runtime::{self, RUNTIMES};
@@ -155,8 +155,19 @@ impl PruneArgs {
         }
         let pattern = pattern.or(self.pattern).unwrap_or(Pattern::Unstructured);
         let Some(goal) = goals.into_iter().flatten().next().or(pattern.sparsity().map(Goal::Sparsity)) else {
-            return match self.pattern {
-                Some(pattern) => Err(Error::usage(format!("--pattern {pattern} needs --sparsity or a --target"))),
+            let pattern = self.pattern.map(|p| format!("pattern {p}"));
+            let how = [
+                pattern.as_deref(),
+                self.criterion.as_ref().map(|_| "criterion"),
+                algorithm.map(|_| "prune-algorithm"),
+                self.scope.map(|_| "scope"),
+                self.no_compensation.then_some("no-compensation"),
+                self.sparse.then_some("sparse"),
+            ];
+            return match how.into_iter().flatten().next() {
+                Some(flag) => {
+                    Err(Error::usage(format!("--{flag} says how to prune: give --sparsity or a --target as well")))
+                }
                 None => Ok(None),
             };
         };
@@ -198,14 +209,16 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
     };
     let others = RUNTIMES.iter().copied().filter(|r| r.name() != runtime.name() && r.present().is_ok());
     let job = Optimize {
-        model: &args.model,
         output: path,
-        simplify: Some(simplify),
-        prune: Some(options),
-        quantize: None,
-        recover: None,
-        seed: args.data.seed,
-        calibration_runtime: decides,
+        job: Job {
+            model: &args.model,
+            simplify: Some(simplify),
+            prune: Some(options),
+            quantize: None,
+            recover: None,
+            seed: args.data.seed,
+            runtime: decides,
+        },
         runtime,
         beside: others.collect(),
         validate: ValidateOptions { threads: args.threads, ..ValidateOptions::default() },

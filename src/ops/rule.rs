@@ -30,8 +30,8 @@ pub enum QuantRule {
     Arithmetic,
     /// The output's range follows from the operator.
     FixedRange { min: f32, max: f32 },
-    /// Weights inside recurrent operators need operators of their own.
-    Recurrent,
+    /// Gates: the inputs that hold their weights `[directions, gates·hidden, …]`, for what is read and for the state.
+    Recurrent { weights: [usize; 2] },
     /// Stays as it is, for this reason.
     Never(&'static str),
 }
@@ -49,6 +49,25 @@ impl QuantRule {
         }
     }
 
+    /// The inputs that hold what is contracted or looked up.
+    pub fn weights(&self) -> Vec<usize> {
+        match self {
+            QuantRule::Weighted { weight, .. } => vec![*weight],
+            QuantRule::Table { table } => vec![*table],
+            QuantRule::Recurrent { weights } => weights.to_vec(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The axis of such a weight along which outputs lie, given its rank; a table has none.
+    pub fn output_axis(&self, node: &Node, rank: usize) -> Option<usize> {
+        match self {
+            QuantRule::Weighted { channel_axis, .. } => Some(channel_axis(node, rank)),
+            QuantRule::Recurrent { .. } => Some(1),
+            _ => None,
+        }
+    }
+
     /// The input whose dtype the first output has, where that follows from how the operator computes.
     pub fn dtype_from(&self) -> Option<usize> {
         match self {
@@ -57,7 +76,7 @@ impl QuantRule {
             QuantRule::PassThrough { .. }
             | QuantRule::Arithmetic
             | QuantRule::FixedRange { .. }
-            | QuantRule::Recurrent => Some(0),
+            | QuantRule::Recurrent { .. } => Some(0),
             QuantRule::Never(_) => None,
         }
     }

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use super::{Decided, Optimize, keep};
+use super::{Decided, Job, Optimize, keep};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::ir::Model;
@@ -39,9 +39,9 @@ pub(super) struct Unpruned {
 impl Unpruned {
     /// Of the model before pruning and after, where they were kept, and what the plan is for: where deciding moved ranges from value to
     /// value, values inside are no longer those of the model before pruning.
-    pub fn of(o: &Optimize, kept: Option<(Model, Model)>, decided: &Model) -> Option<Self> {
+    pub fn of(job: &Job, kept: Option<(Model, Model)>, decided: &Model) -> Option<Self> {
         let (clean, pruned) = kept?;
-        Some(match o.prune {
+        Some(match job.prune {
             None => Unpruned { model: decided.clone(), inside: true },
             Some(_) => Unpruned { model: clean, inside: pruned.tensors().eq(decided.tensors()) },
         })
@@ -58,10 +58,10 @@ pub(super) fn trained(
     progress: &dyn Progress,
 ) -> Result<Model> {
     let mut model = float.clone();
-    if let (Some(wanted), Some(teacher), Some(plan)) = (o.recover, teacher, &mut report.plan) {
+    if let (Some(wanted), Some(teacher), Some(plan)) = (o.job.recover, teacher, &mut report.plan) {
         let dataset = wanted.needs(dataset)?;
         let teacher = Teacher { model: &teacher.model, inside: teacher.inside };
-        let options = wanted.options(o.seed);
+        let options = wanted.options(o.job.seed);
         report.recovered = Some(quantize::recover(teacher, (&mut model, plan), dataset, &options, progress)?);
     }
     Ok(model)

@@ -13,7 +13,7 @@ use super::{Data, channel, decide, sparse};
 use crate::error::Result;
 use crate::ir::{GraphEdit, Model};
 use crate::progress::Progress;
-use crate::recover::{RecoverReport, Teacher, recover_within, without_held};
+use crate::recover::{RecoverReport, Teacher, recover_within};
 
 /// What was done.
 #[derive(Debug, Clone, Default, Serialize, JsonSchema)]
@@ -40,13 +40,7 @@ pub fn prune(
     data: Option<Data>,
     progress: &dyn Progress,
 ) -> Result<(PrunePlan, PruneReport)> {
-    let plan = match (options.recover, data) {
-        (Some(_), Some(data)) => {
-            let dataset = without_held(data.dataset)?;
-            decide(model, options, Some(Data { dataset: &dataset, ..data }), progress)?
-        }
-        _ => decide(model, options, data, progress)?,
-    };
+    let plan = decide(model, options, data, progress)?;
     let float = model.clone();
     let mut report = written(model, &plan)?;
     if let Some(wanted) = options.recover {

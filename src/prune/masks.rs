@@ -20,6 +20,31 @@ pub(super) struct Masks<'a> {
     pub layers: &'a [LayerSensitivity],
 }
 
+/// The share that is left of the model's tensors, compressed, where these are pruned as planned.
+///
+/// # Errors
+/// Io.
+pub(super) fn packed_share(model: &Model, tensors: &[TensorPlan]) -> Result<f64> {
+    let before = |t: &TensorPlan| TensorPlan { mask: Vec::new(), fresh: None, ..t.clone() };
+    let (others, before) = (packed_others(model, tensors)?, tensors.iter().map(before).collect::<Vec<_>>());
+    Ok((others + packed(model, tensors)?) as f64 / (others + packed(model, &before)?).max(1) as f64)
+}
+
+/// Bytes of the pruned tensors, compressed.
+fn packed(model: &Model, tensors: &[TensorPlan]) -> Result<u64> {
+    tensors.iter().map(|t| weigh(&t.pruned(model)?)).sum()
+}
+
+/// Bytes of the others.
+fn packed_others(model: &Model, tensors: &[TensorPlan]) -> Result<u64> {
+    let pruned = |t: &Tensor| tensors.iter().any(|p| model.constant(p.value).is_some_and(|c| std::ptr::eq(c, t)));
+    model.tensors().filter(|t| !pruned(t)).map(weigh).sum()
+}
+
+fn weigh(t: &Tensor) -> Result<u64> {
+    files::compressed_size(&t.bytes()[..]).map_err(|e| Error::internal(e.to_string()))
+}
+
 /// Halvings of the share that a compressed size needs: it is met to 1/2000.
 const HALVINGS: usize = 11;
 
@@ -95,17 +120,14 @@ impl Masks<'_> {
 
     /// The least share of zeros with which the tensors of the model, compressed, take the share `left` of what they took.
     fn share_for(&self, left: f64, model: &Model, tensors: &mut [TensorPlan]) -> Result<f64> {
-        let weigh = |t: &Tensor| files::compressed_size(&t.bytes()[..]).map_err(|e| Error::internal(e.to_string()));
-        let of_all = |all: &[TensorPlan]| all.iter().map(|t| weigh(&t.pruned(model)?)).sum::<Result<u64>>();
-        let pruned = |t: &Tensor| tensors.iter().any(|p| model.constant(p.value).is_some_and(|c| std::ptr::eq(c, t)));
-        let others = model.tensors().filter(|t| !pruned(t)).map(weigh).sum::<Result<u64>>()?;
+        let others = packed_others(model, tensors)?;
         tensors.iter_mut().for_each(|t| t.mask = Vec::new());
-        let wanted = left * (others + of_all(tensors)?) as f64;
+        let wanted = left * (others + packed(model, tensors)?) as f64;
         let (mut low, mut high) = (0.0, 1.0);
         for _ in 0..HALVINGS {
             let middle = f64::midpoint(low, high);
             self.at(middle, tensors);
-            if (others + of_all(tensors)?) as f64 > wanted { low = middle } else { high = middle }
+            if (others + packed(model, tensors)?) as f64 > wanted { low = middle } else { high = middle }
         }
         if high == 1.0 {
             return Err(Error::usage(format!(

@@ -37,6 +37,9 @@ pub struct PruneOptions {
     pub compensate: bool,
     /// Training after pruning.
     pub recover: Option<Recover>,
+    /// Whether training follows elsewhere: what it holds back is not fitted to either.
+    #[serde(skip)]
+    pub trained_later: bool,
     /// Nodes whose name one of these matches keep their weights.
     pub exclude: Vec<String>,
     /// Store zeros as `sparse_initializer` where that is smaller.
@@ -56,6 +59,7 @@ impl PruneOptions {
             block: target::PRESETS[0].channels,
             compensate: true,
             recover: None,
+            trained_later: false,
             exclude: Vec::new(),
             sparse: false,
             seed: 0,

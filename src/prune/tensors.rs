@@ -27,7 +27,7 @@ pub(super) fn listed(model: &Model, options: &PruneOptions) -> Result<Vec<Tensor
         let kept = match exclude.constant(model, value).or(hidden) {
             Some(why) => Some(why),
             None if !t.dtype().is_float() => Some(format!("its weight is {}", t.dtype())),
-            None => mask::refuses(options.pattern, t.shape(), (channel, axis)),
+            None => mask::refuses(options.pattern, &of_one_group(node, t.shape(), axis), (channel, axis)),
         };
         list.push(TensorPlan {
             node: model.node_label(id).to_string(),
@@ -48,6 +48,15 @@ pub(super) fn listed(model: &Model, options: &PruneOptions) -> Result<Vec<Tensor
     Ok(list)
 }
 
+/// The shape that one output sums over: a grouped ConvTranspose has the inputs of all groups along one axis.
+fn of_one_group(node: &Node, shape: &[usize], axis: usize) -> Vec<usize> {
+    let mut shape = shape.to_vec();
+    if axis == 0 {
+        shape[0] /= usize::try_from(node.int_or("group", 1)).unwrap_or(1).max(1);
+    }
+    shape
+}
+
 /// The axis of the outputs and that which is summed over, of a weight of this rank.
 fn axes(node: &Node, rank: usize) -> (usize, usize) {
     match ops::of(node).map(|op| op.quant) {
@@ -57,7 +66,7 @@ fn axes(node: &Node, rank: usize) -> (usize, usize) {
             channel => (channel, channel - 1),
         },
         // [directions, gates, inputs]
-        Some(QuantRule::Recurrent) if rank == 3 => (1, 2),
+        Some(QuantRule::Recurrent { .. }) if rank == 3 => (1, 2),
         _ => (0, 1),
     }
 }
@@ -142,8 +151,8 @@ fn others(model: &Model, node: NodeId) -> Vec<Weight> {
     let inputs = model.node(node).inputs();
     let constant = |i: usize| inputs.get(i).copied().flatten().filter(|v| model.constant(*v).is_some_and(is_float));
     match ops::of(model.node(node)).map(|op| op.quant) {
-        Some(QuantRule::Recurrent) => {
-            let gates = [1, 2].into_iter().filter_map(constant);
+        Some(QuantRule::Recurrent { weights }) => {
+            let gates = weights.into_iter().filter_map(constant);
             gates.map(|value| Weight { node, value, hidden: None }).collect()
         }
         Some(QuantRule::Weighted { input, both_activations: true, .. }) => {

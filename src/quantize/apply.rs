@@ -267,7 +267,7 @@ fn weights_of(model: &Model, plan: &QuantPlan) -> usize {
             Decision::Keep { .. } | Decision::Half | Decision::Product { .. } => None,
             _ => ops::of(model.node(n.id)).map(|op| op.quant),
         };
-        let inputs = rule.map_or(Vec::new(), short_floats::inputs);
+        let inputs = rule.map(|r| r.weights()).unwrap_or_default();
         inputs.into_iter().filter_map(|i| model.node(n.id).input(i)).collect::<Vec<_>>()
     };
     plan.nodes.iter().flat_map(read).collect::<BTreeSet<ValueId>>().len()

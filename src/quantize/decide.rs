@@ -111,9 +111,9 @@ fn becomes_weight(model: &Model, v: ValueId) -> bool {
         let Use::Node { node, input } = *u else { return false };
         let reader = model.node(node);
         match ops::of(reader).map(|op| op.quant) {
-            Some(QuantRule::Weighted { weight, .. }) => input == weight,
-            Some(QuantRule::Table { table }) => input == table,
-            Some(QuantRule::Recurrent) => input == 1 || input == 2,
+            Some(rule @ (QuantRule::Weighted { .. } | QuantRule::Table { .. } | QuantRule::Recurrent { .. })) => {
+                rule.weights().contains(&input)
+            }
             _ => {
                 let constant = |x: &ValueId| *x == v || model.constant(*x).is_some();
                 reader.is_one_of(&["Sub", "Mul"])
@@ -145,7 +145,7 @@ impl Decider<'_> {
             return decided.or_else(|reason| Ok::<_, ()>(Decision::Keep { reason })).ok();
         }
         let rule = ops::of(node)?.quant;
-        if !matches!(rule, QuantRule::Weighted { .. } | QuantRule::Table { .. } | QuantRule::Recurrent) {
+        if rule.weights().is_empty() {
             return None;
         }
         if let Some(reason) = self.filters.refuses(self.model.node_label(id), &node.op_type) {
@@ -155,7 +155,7 @@ impl Decider<'_> {
         let decided = match rule {
             _ if short_floats::wanted(self.options.weights).is_some() => self.shortened(id)?,
             QuantRule::Table { table } => self.table(id, table, insists)?,
-            QuantRule::Recurrent => recurrent::decide(self.model, id, (self.options, self.preset), insists),
+            QuantRule::Recurrent { .. } => recurrent::decide(self.model, id, (self.options, self.preset), insists),
             _ => self.weighted(id, activations),
         };
         decided.or_else(|reason| Ok::<_, ()>(Decision::Keep { reason })).ok()
@@ -325,7 +325,8 @@ impl Decider<'_> {
     fn pairs_of(&self, c: &Contraction) -> Option<usize> {
         let bytes = self.options.weight_type() == QType::S8 && self.options.activation_type().bits() == 8;
         let depthwise = c.groups > 1 && c.groups == c.tensor.shape()[0];
-        (bytes && !depthwise && pairs::are_kept(self.options.reduce_range, self.preset)).then_some(c.axis)
+        (bytes && c.in_integers && !depthwise && pairs::are_kept(self.options.reduce_range, self.preset))
+            .then_some(c.axis)
     }
 
     /// Whether the target takes a weight in blocks into this operator: by DequantizeLinear, or as a plain product.

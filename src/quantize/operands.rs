@@ -14,6 +14,8 @@ pub(super) struct Contraction<'m> {
     pub summed: (usize, usize),
     /// A product of matrices rather than a convolution.
     pub is_product: bool,
+    /// Whether the standard has it on integers.
+    pub in_integers: bool,
     pub groups: usize,
 }
 
@@ -79,7 +81,7 @@ pub(super) fn contraction(model: &Model, id: NodeId) -> Result<Contraction<'_>, 
     };
     let summed = (summed, tensor.shape()[summed]);
     let groups = usize::try_from(node.int_or("group", 1)).unwrap_or(1);
-    Ok(Contraction { x, weight: w, tensor, bias, axis, summed, is_product, groups })
+    Ok(Contraction { x, weight: w, tensor, bias, axis, summed, is_product, in_integers: integer.is_some(), groups })
 }
 
 /// The operands of a product of two activations.

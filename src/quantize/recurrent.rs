@@ -22,13 +22,14 @@ use super::storage::{self, Form, MICROSOFT, Stored};
 use super::weights::{self, QuantizedWeight};
 use super::{apply, grouped};
 use crate::error::{Error, Result};
-use crate::ir::{GraphEdit, Model, NodeId, Place, Tensor, ValueId};
+use crate::ir::{GraphEdit, Model, Node, NodeId, Place, Tensor, ValueId};
+use crate::ops;
 use crate::target::{self, Preset};
 
-/// Inputs that hold weights, in every recurrent operator.
-pub(super) const WEIGHTS: [usize; 2] = [1, 2];
-/// The axis of either along which the rows of all gates lie.
-pub(super) const ROWS: usize = 1;
+/// The inputs that hold the weights of its gates.
+fn gates(node: &Node) -> Vec<usize> {
+    ops::of(node).map(|op| op.quant.weights()).unwrap_or_default()
+}
 
 /// What becomes of the weights of recurrent node `id`, or why they stay float.
 pub(super) fn decide(
@@ -39,7 +40,7 @@ pub(super) fn decide(
 ) -> Result<Decision, String> {
     let node = model.node(id);
     let mut tensors = Vec::new();
-    for index in WEIGHTS {
+    for index in gates(node) {
         let value = node.input(index).ok_or("its weight is missing")?;
         let tensor = model.constant(value).ok_or("its weight is computed at run time")?;
         if tensor.rank() != 3 || tensor.is_empty() {
@@ -96,7 +97,7 @@ pub(super) fn node(
     if dynamic && !plan.passing {
         return lstm(edit, plan, node, weights);
     }
-    for (index, w) in WEIGHTS.into_iter().zip(weights) {
+    for (index, w) in gates(edit.node(node.id)).into_iter().zip(weights) {
         let value = edit.node(node.id).input(index).ok_or_else(|| lost(node))?;
         let floats = match rows.get(&value) {
             Some(floats) => *floats,
@@ -155,7 +156,7 @@ fn lstm(edit: &mut GraphEdit, plan: &QuantPlan, node: &NodePlan, weights: &[Weig
     let mut inputs: Vec<Option<ValueId>> = edit.node(id).inputs().to_vec();
     // Eight of LSTM, then the parameters.
     inputs.resize(8, None);
-    for (index, w) in WEIGHTS.into_iter().zip(weights) {
+    for (index, w) in gates(edit.node(id)).into_iter().zip(weights) {
         let tensor = inputs[index].and_then(|v| edit.constant(v)).ok_or_else(|| lost(node))?;
         let &[directions, rows, columns] = tensor.shape() else { return Err(lost(node)) };
         let q = quantized(tensor, &[directions, rows * columns], plan, w)?;

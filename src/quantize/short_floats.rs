@@ -16,7 +16,6 @@ use half::{bf16, f16};
 use super::apply;
 use super::options::Weights;
 use super::plan::NodePlan;
-use super::recurrent;
 use super::write::made;
 use crate::error::{Error, Result};
 use crate::ir::{DType, GraphEdit, NewNode, Origin, Place, Tensor, TensorType, ValueId, float8};
@@ -43,21 +42,11 @@ pub(super) fn refusal(tensor: &Tensor, dtype: DType) -> Option<String> {
     over.then(|| format!("its weight reaches {most:.0}; float16 ends at 65,504"))
 }
 
-/// The inputs of an operator that are stored so: what it contracts or looks up.
-pub(super) fn inputs(rule: QuantRule) -> Vec<usize> {
-    match rule {
-        QuantRule::Weighted { weight, .. } => vec![weight],
-        QuantRule::Table { table } => vec![table],
-        QuantRule::Recurrent => recurrent::WEIGHTS.to_vec(),
-        _ => Vec::new(),
-    }
-}
-
 /// Stores the weights or the table of `node` so.
 pub(super) fn node(edit: &mut GraphEdit, node: &NodePlan, dtype: DType, stored: &mut Stored) -> Result<()> {
     let lost = || Error::internal(format!("node \"{}\" lost its weight", node.node));
     let rule = ops::of(edit.node(node.id)).map(|op| op.quant).ok_or_else(lost)?;
-    inputs(rule).into_iter().try_for_each(|index| operand(edit, node, (rule, index), dtype, stored).ok_or_else(lost))
+    rule.weights().into_iter().try_for_each(|index| operand(edit, node, (rule, index), dtype, stored).ok_or_else(lost))
 }
 
 /// Stores one of them; `None` where it is no longer there.
@@ -73,13 +62,7 @@ fn operand(
     let (short, scale) = match stored.get(&value) {
         Some(both) => *both,
         None => {
-            let axis = match rule {
-                QuantRule::Weighted { channel_axis, .. } => {
-                    Some(channel_axis(edit.node(id), edit.constant(value)?.rank()))
-                }
-                QuantRule::Recurrent => Some(recurrent::ROWS),
-                _ => None,
-            };
+            let axis = rule.output_axis(edit.node(id), edit.constant(value)?.rank());
             let (tensor, scale) = shortened(edit.constant(value)?, dtype, axis)?;
             let (graph, name) = (apply::home(edit, value, node), edit.name(value).to_string());
             let short = edit.add_initializer(graph, &format!("{name}_{dtype}"), tensor);

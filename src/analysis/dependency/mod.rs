@@ -170,7 +170,7 @@ fn collect(model: &Model, mut points: Points) -> Vec<Group> {
         let makers = producers(model, group);
         group.name = makers.first().map(|r| model.node_label(r.node).to_string()).unwrap_or_default();
         for r in makers {
-            if matches!(ops::of(model.node(r.node)).map(|op| op.quant), Some(QuantRule::Recurrent)) {
+            if matches!(ops::of(model.node(r.node)).map(|op| op.quant), Some(QuantRule::Recurrent { .. })) {
                 group.members[r.member].least = LEAST_UNITS;
             }
         }
@@ -217,7 +217,7 @@ fn readers(model: &Model, group: &Group, which: fn(usize) -> usize, recurrent: &
                 Some(QuantRule::Weighted { weight, channel_axis, .. }) => {
                     *input == weight && rank > 1 && which(channel_axis(model.node(*node), rank)) == m.axis
                 }
-                Some(QuantRule::Recurrent) => recurrent.contains(&(*input, m.axis)),
+                Some(QuantRule::Recurrent { .. }) => recurrent.contains(&(*input, m.axis)),
                 _ => false,
             };
             if reads {

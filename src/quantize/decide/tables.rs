@@ -22,12 +22,12 @@ impl Decider<'_> {
             return Some(Err("runtimes look nothing up in tables of 8-bit floats".into()));
         }
         let float = |index: usize| self.model.constant_input(id, index).filter(|t| t.dtype() == DType::F32);
-        let tensors: Vec<&Tensor> = short_floats::inputs(rule).into_iter().map(float).collect::<Option<_>>()?;
+        let tensors: Vec<&Tensor> = rule.weights().into_iter().map(float).collect::<Option<_>>()?;
         let bytes: u64 = tensors.iter().map(|t| t.byte_len() as u64).sum();
         let refusal = || tensors.iter().find_map(|t| short_floats::refusal(t, dtype));
         let rank = match rule {
             QuantRule::Weighted { .. } => 2,
-            QuantRule::Recurrent => 3,
+            QuantRule::Recurrent { .. } => 3,
             _ => 1,
         };
         let flat = tensors.iter().find(|t| t.rank() < rank || t.is_empty());
