@@ -2,12 +2,12 @@
 
 use std::process::Command;
 
-use onnxpress::ir::{Model, Tensor, text};
+use onnxpress::ir::{GraphEdit, Model, Tensor, text};
 use onnxpress::onnx;
 use onnxpress::passes::{SimplifyOptions, simplify};
 use onnxpress::progress::Silent;
 use onnxpress::quantize::{self, QuantOptions};
-use onnxpress::runtime::{self, LoadOptions, Runtime};
+use onnxpress::runtime::{self, LoadOptions, Runtime, Shaped};
 
 use crate::common::{dataset, fixture, onnxruntime, tract};
 use crate::quantize::{load, open, statistics};
@@ -34,6 +34,30 @@ fn both_runtimes_agree_on_outputs_and_taps() {
         let (a, b) = (a.to_f32().unwrap(), b.to_f32().unwrap());
         let scale = a.iter().fold(0f32, |m, v| m.max(v.abs()));
         assert!(a.iter().zip(b.iter()).all(|(a, b)| (a - b).abs() <= 1e-5 * scale), "{name}");
+    }
+}
+
+#[test]
+fn large_weights_are_mapped_and_one_session_takes_every_shape() {
+    let Some(other) = onnxruntime() else { return };
+    let text = "<ir_version: 8, opset_import: [\"\" : 17]> g (float[N,1600] x, int64[2] s) => (float[M,K] y)
+         <float[1,1] w = {1}> { h = MatMul (x, w) y = Reshape (h, s) }";
+    let mut model = text::parse(text).unwrap();
+    let weights: Vec<f32> = (0..1600 * 1500).map(|i| ((i * 37 % 101) as f32 - 50.0) / 50.0).collect();
+    let mut edit = GraphEdit::new(&mut model);
+    let w = edit.all_nodes().into_iter().find_map(|n| edit.node(n).input(1)).unwrap();
+    edit.set_constant(w, Tensor::from_vec([1600, 1500], weights));
+    assert!(model.weight_bytes() > 9 << 20);
+    let (both, one) =
+        (Shaped::new(other, &model, &[]), Shaped::new(tract(), &model, &[]).deciding_by(vec!["s".into()]));
+    for rows in [1usize, 3] {
+        let x: Vec<f32> = (0..rows * 1600).map(|i| (i % 13) as f32 / 13.0).collect();
+        let shape = Tensor::from_vec([2], vec![rows as i64 * 3, 500]);
+        let inputs = [("x".to_string(), Tensor::from_vec([rows, 1600], x)), ("s".to_string(), shape)];
+        let [theirs, ours] = [&both, &one].map(|s| s.run(&inputs).unwrap().remove(0).1);
+        assert_eq!((theirs.shape(), ours.shape()), (&[rows * 3, 500][..], &[rows * 3, 500][..]));
+        let pairs = theirs.to_f32().unwrap().into_owned().into_iter().zip(ours.to_f32().unwrap().into_owned());
+        assert!(pairs.into_iter().all(|(a, b)| (a - b).abs() < 1e-3));
     }
 }
 

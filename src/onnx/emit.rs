@@ -4,6 +4,8 @@
 //! The same model gives the same bytes.
 
 use std::collections::HashSet;
+use std::fs::File;
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use prost::Message;
@@ -79,6 +81,31 @@ pub fn to_bytes(model: &Model) -> Result<Vec<u8>> {
     let mut out = Vec::with_capacity(len);
     write_model(&p, &ExternalPlan::default(), &mut out).map_err(|e| Error::io("memory", e))?;
     Ok(out)
+}
+
+/// Writes the model into `folder` for a reader in this process that maps its weights, which lie beside it; nothing is synced.
+///
+/// # Errors
+/// Io.
+pub fn spill(model: &Model, folder: &Path) -> Result<PathBuf> {
+    let (path, weights) = (folder.join("model.onnx"), folder.join("weights"));
+    let p = model_proto(model);
+    // Shape inference reads small ones, and no reader looks for them beside the model.
+    let main = model.graph(model.main()).initializers().iter().map(|v| model.value(*v));
+    let large: HashSet<&str> =
+        main.filter(|v| v.initializer().is_some_and(|t| t.byte_len() >= 4096)).map(|v| v.name()).collect();
+    let mut plan = ExternalPlan::new(&p, |name| !large.contains(name));
+    plan.location = "weights".into();
+    let write = |path: &Path, fill: &mut dyn FnMut(&mut dyn Write) -> std::io::Result<()>| {
+        let file = File::create(path).and_then(|file| {
+            let mut writer = BufWriter::with_capacity(1 << 20, file);
+            fill(&mut writer).and_then(|()| writer.flush())
+        });
+        file.map_err(|e| Error::io(path, e))
+    };
+    write(&weights, &mut |w| plan.write(&p, &mut |bytes| w.write_all(bytes)))?;
+    write(&path, &mut |w| write_model(&p, &plan, w))?;
+    Ok(path)
 }
 
 /// Tensors that were inside an externally stored model stay there if no pass made them large.

@@ -157,6 +157,11 @@ impl LoadOptions {
         LoadOptions { constants, ..LoadOptions::for_inputs(inputs) }
     }
 
+    /// Whether a session made so serves these inputs: they decide what it was made for.
+    pub fn serves(&self, inputs: &[(String, Tensor)]) -> bool {
+        self.constants.iter().all(|(name, held)| inputs.iter().any(|(n, t)| n == name && t == held))
+    }
+
     #[must_use]
     pub fn with_taps(mut self, taps: &[String]) -> Self {
         self.taps = taps.to_vec();
@@ -199,6 +204,11 @@ pub trait Runtime: Sync {
     /// Whether runs of one session from several threads go on at the same time, however large its model is.
     fn shares_sessions(&self) -> bool {
         true
+    }
+
+    /// Whether a session takes inputs of any shapes and values that the model allows, not only those it was loaded for.
+    fn takes_any_shape(&self) -> bool {
+        false
     }
 
     /// What it makes of the model's main graph; nothing where it does not tell.

@@ -46,8 +46,9 @@ impl Runtime for OnnxRuntime {
         let results = with_taps(&mut model, &options.taps);
         let session = open(environment, &model, options, None).map_err(|e| refusal(&e))?;
         let inputs = session.inputs().iter().map(|i| i.name().to_owned()).collect();
-        let spare = (options.threads <= 1 && model.weight_bytes() <= SHORT).then(|| {
-            let sessions = (1..cores()).map(|_| OnceLock::new()).collect();
+        let most = (ROOM / model.weight_bytes().max(1)).min(cores());
+        let spare = (options.threads <= 1 && most > 1).then(|| {
+            let sessions = (1..most).map(|_| OnceLock::new()).collect();
             Spare { sessions, model, options: options.clone() }
         });
         Ok(Box::new(Loaded { first: Mutex::new(session), spare, inputs, results }))
@@ -55,6 +56,10 @@ impl Runtime for OnnxRuntime {
 
     fn shares_sessions(&self) -> bool {
         false
+    }
+
+    fn takes_any_shape(&self) -> bool {
+        true
     }
 
     fn kernels(&self, model: &Model, options: &LoadOptions) -> Result<Vec<Kernel>> {
@@ -191,19 +196,20 @@ fn open(
     if let Some(path) = optimized {
         builder = builder.with_optimized_model_path(path)?;
     }
-    if let Ok(bytes) = crate::onnx::to_bytes(model) {
+    let fault = |e: String| ort::Error::new(e);
+    if model.weight_bytes() < LARGE {
+        let bytes = crate::onnx::to_bytes(model).map_err(|e| fault(e.to_string()))?;
         return builder.commit_from_memory(&bytes);
     }
-    // One message cannot hold the model: through a file, with the weights beside it.
-    let fault = |e: String| ort::Error::new(e);
     let folder = tempfile::tempdir().map_err(|e| fault(e.to_string()))?;
-    let path = folder.path().join("model.onnx");
-    crate::onnx::emit(model, &path).map_err(|e| fault(e.to_string()))?;
+    let path = crate::onnx::spill(model, folder.path()).map_err(|e| fault(e.to_string()))?;
     builder.commit_from_file(&path)
 }
 
-/// Weights of at most so many bytes are held once more for every run at the same time.
-const SHORT: usize = 32 << 20;
+/// Bytes that the weights of sessions for runs at the same time may take together.
+const ROOM: usize = 256 << 20;
+/// Weights of more bytes reach it through a file that it maps: as one message it would hold them three times over while it loads.
+const LARGE: usize = 8 << 20;
 
 /// Sessions for runs while the others are busy, made when first needed.
 struct Spare {

@@ -2,7 +2,7 @@
 //!
 //! Data may come in batches of different shapes (sentences of different lengths). The key of a session
 //! is the type of every input, and the value of those small inputs that decide which branch of an `If`
-//! runs (a sample rate), since a session is made for one of them.
+//! runs (a sample rate), since a session is made for one of them. A runtime whose sessions take any shape has one.
 //!
 //! A session holds the weights once more, so only the last few that were used stay: [`KEPT`], fewer of a large model.
 
@@ -18,7 +18,7 @@ type Slot = Arc<OnceLock<Result<Box<dyn Session>, Failure>>>;
 /// Sessions that stay in memory, besides those that are running.
 const KEPT: usize = 4;
 /// What the weights of those may take together, unless it is one.
-const KEPT_BYTES: usize = 256 << 20;
+const KEPT_BYTES: usize = 128 << 20;
 
 /// Sessions of one model, by the shapes of what they are fed. Thread-safe.
 pub struct Shaped<'a> {
@@ -38,7 +38,7 @@ struct Failure(crate::ErrorKind, String);
 
 impl<'a> Shaped<'a> {
     pub fn new(runtime: &'a dyn Runtime, model: &'a Model, taps: &[String]) -> Self {
-        let deciding = deciding_inputs(model);
+        let deciding = if runtime.takes_any_shape() { Vec::new() } else { deciding_inputs(model) };
         let kept = (KEPT_BYTES / model.weight_bytes().max(1)).clamp(1, KEPT);
         Shaped { runtime, model, taps: taps.to_vec(), threads: 1, deciding, kept, sessions: Mutex::default() }
     }
@@ -53,7 +53,9 @@ impl<'a> Shaped<'a> {
     /// Makes a session for each value of these inputs, too.
     #[must_use]
     pub fn deciding_by(mut self, inputs: Vec<String>) -> Self {
-        self.deciding.extend(inputs);
+        if !self.runtime.takes_any_shape() {
+            self.deciding.extend(inputs);
+        }
         self
     }
 
@@ -68,11 +70,11 @@ impl<'a> Shaped<'a> {
     }
 
     fn slot(&self, inputs: &[(String, Tensor)]) -> Slot {
-        let key = inputs.iter().map(|(name, t)| {
+        let key = |(name, t): &(String, Tensor)| {
             let value = self.deciding.contains(name).then(|| t.bytes().to_vec());
             (name.clone(), TensorTypeConcrete::of(t), value)
-        });
-        let key: Key = key.collect();
+        };
+        let key: Key = if self.runtime.takes_any_shape() { Vec::new() } else { inputs.iter().map(key).collect() };
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         let known = sessions.iter().position(|(k, _)| *k == key);
         let (key, slot) = known.map_or_else(|| (key, Slot::default()), |i| sessions.remove(i));

@@ -20,7 +20,13 @@ pub(super) fn spell_out(edit: &mut GraphEdit) -> Result<usize> {
             && let Some(dequantize) = dequantize_before(edit, node)
             && let Some(scale) = edit.constant_input(dequantize, 1).and_then(Tensor::scalar_f32)
         {
-            let zero = edit.constant_input(dequantize, 2).and_then(Tensor::scalar_f32).unwrap_or(0.0);
+            let zero = match edit.node(dequantize).input(2) {
+                None => 0.0,
+                Some(z) => match edit.constant(z).and_then(Tensor::scalar_f32) {
+                    Some(zero) => zero,
+                    None => continue,
+                },
+            };
             rewrite(edit, dequantize, scale, zero);
             count += 1;
         }
