@@ -46,6 +46,28 @@ fn the_largest_inputs_of_the_largest_weights_give_their_sum() {
     assert!(y.iter().all(|y| (y - 64.0).abs() < 0.3), "{y:?}");
 }
 
+/// No runtime multiplies integers for a ConvTranspose: nothing of it adds in 16 bits.
+#[test]
+fn what_has_no_integer_form_keeps_its_levels() {
+    let text = "<ir_version: 8, opset_import: [\"\" : 17]>
+         g (float[1,2,3,3] x) => (float[1,2,3,3] y) <float[2,2,1,1] w = {1, 1, 1, 1}> { y = ConvTranspose (x, w) }";
+    let model = onnxpress::ir::text::parse(text).unwrap();
+    let mut ranges = Ranges::default();
+    ["x", "y"].map(|name| ranges.ranges.insert(name.into(), Range::new(0.0, 2.0)));
+    let op_types = vec!["ConvTranspose".to_string()];
+    let options = QuantOptions {
+        op_types,
+        min_bytes: 0,
+        reduce_range: Switch::On,
+        ..QuantOptions::for_target("onnxruntime").unwrap()
+    };
+    let mut made = model.clone();
+    let plan = quantize::plan(&model, Some(&ranges), &options).unwrap();
+    quantize::apply(&mut made, &plan).unwrap();
+    let levels = made.tensors().find_map(|t| t.as_slice::<i8>().filter(|q| q.len() == 4).map(|q| q.into_owned()));
+    assert_eq!(levels.unwrap(), [127; 4]);
+}
+
 /// By itself weights are kept small where the runtime would lose something, or is not there to be asked; the plan says which.
 #[test]
 fn what_is_not_said_is_asked_of_the_processor() {

@@ -1,5 +1,7 @@
 //! The floats that a DequantizeLinear, or a Cast before it, makes of constants.
 
+use half::{bf16, f16};
+
 use crate::ir::{DType, Model, NodeId, Tensor, ValueId};
 
 /// What the DequantizeLinear `id` makes; `None` where its inputs are not constant, or not integers.
@@ -21,7 +23,8 @@ fn floats(
     axis: Option<usize>,
     block: Option<usize>,
 ) -> Option<Tensor> {
-    let scales = model.constant(scale)?.to_f32()?;
+    let scale = model.constant(scale)?;
+    let scales = scale.to_f32()?;
     let zeros = zero_point.map_or(Some(Vec::new()), |v| model.constant(v)?.to_i64())?;
     let (length, inner) = axis.map_or((1, q.len()), |a| (q.shape()[a], q.shape()[a + 1..].iter().product()));
     let (length, inner) = (length.max(1), inner.max(1));
@@ -37,8 +40,21 @@ fn floats(
         let zero = zeros.get(g).or(zeros.first()).copied().unwrap_or(0);
         Some((q - zero) as f32 * scales.get(g)?)
     };
-    let values = q.to_i64()?.into_iter().enumerate().map(value).collect::<Option<_>>()?;
-    Some(Tensor::from_vec(q.shape(), values))
+    let values: Vec<f32> = q.to_i64()?.into_iter().enumerate().map(value).collect::<Option<_>>()?;
+    Some(match scale.dtype() {
+        DType::F32 => Tensor::from_vec(q.shape(), values),
+        // The result has the type of the scale.
+        dtype => short(dtype, q.shape(), &values)?,
+    })
+}
+
+fn short(dtype: DType, shape: &[usize], values: &[f32]) -> Option<Tensor> {
+    let bits: Vec<u8> = match dtype {
+        DType::F16 => values.iter().flat_map(|v| f16::from_f32(*v).to_le_bytes()).collect(),
+        DType::BF16 => values.iter().flat_map(|v| bf16::from_f32(*v).to_le_bytes()).collect(),
+        _ => return None,
+    };
+    Tensor::from_bytes(dtype, shape, bits).ok()
 }
 
 /// A constant, or the Cast of one: integers stay as they are.
@@ -55,6 +71,16 @@ fn integers(model: &Model, v: ValueId) -> Option<&Tensor> {
 mod tests {
     use super::*;
     use crate::ir::text;
+
+    #[test]
+    fn the_result_has_the_type_of_the_scale() {
+        let source = r#"<ir_version: 10, opset_import: ["" : 21]>
+            g () => (float16[2] y) <int8[2] q = {3, -4}, float16 s = {16128}> { y = DequantizeLinear (q, s) }"#;
+        let model = text::parse(source).unwrap();
+        let id = model.all_nodes()[0];
+        let floats = dequantized(&model, id).unwrap();
+        assert_eq!((floats.dtype(), floats.to_f32().unwrap().as_ref()), (DType::F16, &[5.25f32, -7.0][..]));
+    }
 
     #[test]
     fn blocks_channels_and_casts_are_read() {

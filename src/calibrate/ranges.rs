@@ -32,7 +32,7 @@ pub struct NonFinite {
 
 impl NonFinite {
     pub fn any(&self) -> bool {
-        self.nan + self.inf > 0
+        self.nan > 0 || self.inf > 0
     }
 }
 

@@ -53,7 +53,7 @@ impl Statistics {
                 other.calibrator, self.calibrator
             )));
         }
-        self.samples += other.samples;
+        self.samples = self.samples.saturating_add(other.samples);
         for (name, observer) in other.observers {
             match self.observers.get_mut(&name) {
                 Some(own) => own.merge(&*observer)?,

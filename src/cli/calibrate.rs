@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::Done;
-use super::args::{DataArgs, QuantArgs, calibrating, check_output};
+use super::args::{DataArgs, QUANTIZATION, QuantArgs, calibrating, check_output};
 use super::bars::Bars;
 use super::out::say;
 use crate::calibrate::{Ranges, Statistics, collect};
@@ -20,7 +20,7 @@ pub struct Args {
     #[arg(short, long)]
     output: PathBuf,
     /// Merge these ranges files instead of observing data
-    #[arg(long, value_name = "FILE", num_args = 2.., conflicts_with = "data")]
+    #[arg(long, value_name = "FILE", num_args = 2.., conflicts_with_all = QUANTIZATION.into_iter().chain(["data", "runtime", "preprocess", "synsets"]))]
     merge: Vec<PathBuf>,
     #[command(flatten)]
     pub(super) data: DataArgs,

@@ -54,7 +54,7 @@ pub struct Args {
     tune: Option<String>,
     /// Run original and result on so many inputs; nothing is written if they differ by more than rounding [default: 1,
     /// and 0 for models above 1 GiB]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", conflicts_with = "plan")]
     check: Option<usize>,
     /// Write without running anything
     #[arg(long, conflicts_with = "check")]
@@ -106,7 +106,7 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
     }
     if let Some(path) = path {
         let large = original.weight_bytes() > CHECKED_UNASKED;
-        match args.check.unwrap_or(usize::from(!large && !args.no_check)) {
+        match args.check.unwrap_or(usize::from((!large || args.data.is_some()) && !args.no_check)) {
             0 => {}
             count => check_all(args.data.as_deref(), count, &original, &model)?,
         }

@@ -79,12 +79,14 @@ impl Feeds {
     pub fn declared_batch(&self) -> Result<Option<usize>> {
         let symbol = self.batch_symbol();
         let sampled = self.0.iter().any(|f| f.samples().is_some());
+        let fixed = self.0.iter().any(|f| matches!(f.role, Role::Samples(Some(_))));
         let mut found: Option<(usize, &str)> = None;
         for feed in &self.0 {
             let size = match feed.role {
                 Role::Samples(size) => size,
                 Role::PerRun => Some(1),
-                Role::Exact | Role::Constant if sampled => feed.whole_batch(symbol),
+                // Where all its sizes are declared, it says nothing of one that is fixed elsewhere.
+                Role::Exact | Role::Constant if sampled && !(fixed && feed.is_declared()) => feed.whole_batch(symbol),
                 Role::Exact | Role::Constant => None,
             };
             let name = feed.input.name.as_str();
@@ -104,7 +106,7 @@ impl Feeds {
     fn batch_symbol(&self) -> Option<&str> {
         self.0.iter().filter(|f| f.role == Role::Samples(None)).find_map(|f| {
             match f.input.ty.shape.as_ref()?.first()? {
-                Dim::Symbol(s) if is_shared(s) => Some(s.as_str()),
+                Dim::Symbol(s) => Some(s.as_str()),
                 _ => None,
             }
         })
@@ -119,7 +121,7 @@ impl Feeds {
             let extra = feed.array.shape.len() - dims.len();
             for (dim, size) in dims.iter().zip(&feed.array.shape[extra..]) {
                 let Dim::Symbol(symbol) = dim else { continue };
-                if batch == Some(symbol) || !is_shared(symbol) {
+                if batch == Some(symbol) {
                     continue;
                 }
                 let name = feed.input.name.as_str();
@@ -144,6 +146,10 @@ impl Feed {
         }
     }
 
+    fn is_declared(&self) -> bool {
+        self.input.ty.known_shape().is_some()
+    }
+
     /// The batch size that an array which is fed whole goes with; `None` for scalars and the like.
     fn whole_batch(&self, symbol: Option<&str>) -> Option<usize> {
         let dims = self.input.ty.shape.as_deref().unwrap_or_default();
@@ -159,11 +165,6 @@ impl Feed {
             _ => None,
         }
     }
-}
-
-/// Whether a name stands for one size: exporters write `?` or nothing for any size that they do not know.
-fn is_shared(symbol: &str) -> bool {
-    !matches!(symbol, "" | "?")
 }
 
 /// How `array` feeds `input`, judged without the other inputs.

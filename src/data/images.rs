@@ -56,7 +56,9 @@ impl Images {
         preprocess.settle(axes)?;
 
         let mut images = find(path, options.synsets.as_deref())?;
-        if let Some(limit) = options.limit.filter(|l| *l < images.len()) {
+        // One batch at least, as of other data.
+        let limit = options.limit.map(|l| l.max(fixed.unwrap_or(1)));
+        if let Some(limit) = limit.filter(|l| *l < images.len()) {
             let total = images.len();
             images = (0..limit).map(|i| images[i * total / limit].clone()).collect();
         }

@@ -26,6 +26,9 @@ impl Preprocess {
         let damaged = |e: String| Error::input(format!("image cannot be resized: {e}")).in_file(path);
         let mut pixels = Image::from_vec_u8(width, height, pixels, kind).map_err(|e| damaged(e.to_string()))?;
         let (w, h) = self.resized(width, height);
+        if 3 * u64::from(w) * u64::from(h.max(height)) > LARGEST_IMAGE {
+            return Err(damaged(format!("{width}x{height} pixels would become {w}x{h}")));
+        }
         // Across, then down, with 8 bits between, is Pillow's order; in one call the crate goes the other way.
         for (w, h) in [(w, height), (w, h)] {
             if (w, h) != (pixels.width(), pixels.height()) {
@@ -107,11 +110,28 @@ fn decode(path: &Path) -> Result<DynamicImage> {
     reader.decode().map_err(|e| Error::input(format!("image cannot be decoded: {e}")).in_file(path).caused_by(e))
 }
 
-/// Whether a JPEG has no end of image (FFD9) after its last start of scan (FFDA): decoders fill what is missing with grey.
-/// Compressed data hold neither, a thumbnail may hold both.
+/// Whether a JPEG ends before its end of image (FFD9): decoders fill what is missing with grey. What follows that, as the video of a
+/// motion photo, is no part of it, nor is a thumbnail inside a segment.
 fn is_cut(jpeg: &[u8]) -> bool {
-    let last = |marker: u8| jpeg.windows(2).rposition(|pair| pair == [0xff, marker]);
-    last(0xd9) < last(0xda)
+    let mut at = 2;
+    while let Some(pair) = jpeg.get(at..at + 2) {
+        let [0xff, marker] = pair else {
+            // Compressed data, up to the next marker.
+            at += 1;
+            continue;
+        };
+        match marker {
+            0xd9 => return false,
+            // Fill bytes, a stuffed 255, and restarts have no length.
+            0xff => at += 1,
+            0x00 | 0x01 | 0xd0..=0xd8 => at += 2,
+            _ => match jpeg.get(at + 2..at + 4) {
+                Some(length) => at += 2 + usize::from(u16::from_be_bytes([length[0], length[1]])),
+                None => return true,
+            },
+        }
+    }
+    true
 }
 
 /// Luma of ITU-R 601 in Pillow's arithmetic.

@@ -58,7 +58,8 @@ impl Safetensors {
             return Some(bad(format!("holds {:?}, which ONNX does not have", info.dtype)));
         };
         let (from, to) = (info.data_offsets.0 as u64, info.data_offsets.1 as u64);
-        let Some(start) = self.start.checked_add(from).filter(|s| to >= from && s + (to - from) <= self.file.len)
+        let Some(start) =
+            self.start.checked_add(from).filter(|s| to >= from && to - from <= self.file.len.saturating_sub(*s))
         else {
             return Some(bad("lies beyond the end of the file: the file is truncated".into()));
         };

@@ -19,6 +19,7 @@ pub(super) fn open(options: &DataOptions, inputs: &[InputSpec]) -> Result<Datase
         return Err(Error::usage("a limit of 0 samples leaves nothing to run"));
     }
     if let Some(count) = random_count(&options.spec)? {
+        warn_of_image_options(options);
         return Ok(Dataset { source: Arc::new(Random::open(count, options, inputs)?), random: true });
     }
     if !options.shapes.is_empty() {
@@ -71,7 +72,7 @@ fn open_folder(path: &Path, options: &DataOptions, inputs: &[InputSpec]) -> Resu
 fn warn_of_image_options(options: &DataOptions) {
     let given = [("preprocess", options.preprocess.is_some()), ("synsets", options.synsets.is_some())];
     for (name, _) in given.iter().filter(|(_, given)| *given) {
-        tracing::warn!("{name} is for images; {} holds arrays and is fed as it is", options.spec);
+        tracing::warn!("--{name} is for images: it does nothing to {}", options.spec);
     }
 }
 

@@ -109,16 +109,19 @@ pub fn collect(
             let batches = some.iter().map(|i| dataset.batch(*i)).collect::<Result<Vec<_>>>()?;
             let parts = batches.iter().map(|b| if apart { split(b) } else { Ok(vec![b.clone()]) });
             let samples: Vec<Batch> = parts.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
-            let Some(first) = samples.first() else { continue };
-            all.together = all.together.max(first.samples);
-            let load = LoadOptions::for_run(model, &first.inputs);
-            if cached.as_ref().is_none_or(|(known, _)| known.inputs != load.inputs || known.constants != load.constants)
-            {
-                let work = Work::new(model, runtime, &load, &loss, weights, labelled)?;
-                cached = Some((load, work));
+            let mut rest = &samples[..];
+            while let Some(first) = rest.first() {
+                all.together = all.together.max(first.samples);
+                let load = LoadOptions::for_run(model, &first.inputs);
+                let (now, later) = rest.split_at(rest.iter().take_while(|s| load.serves(&s.inputs)).count());
+                let known = cached.take().filter(|(l, _)| l.inputs == load.inputs && l.constants == load.constants);
+                let work = match known {
+                    Some((_, work)) => work,
+                    None => Work::new(model, runtime, &load, &loss, weights, labelled)?,
+                };
+                all = work.run(now, all, progress)?;
+                (cached, rest) = (Some((load, work)), later);
             }
-            let Some((_, work)) = &cached else { continue };
-            all = work.run(&samples, all, progress)?;
         }
     }
     progress.finish();
@@ -191,6 +194,18 @@ impl Sums<'_> {
     }
 }
 
+/// Stops the others where a thread panics: they would wait for its turn.
+struct Alarm<'a>(&'a AtomicBool, &'a Condvar);
+
+impl Drop for Alarm<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.store(true, Ordering::Relaxed);
+            self.1.notify_all();
+        }
+    }
+}
+
 /// Sessions for inputs of one type.
 struct Work {
     gradient: Gradient,
@@ -225,7 +240,9 @@ impl Work {
                 let Some(sample) = samples.get(index).filter(|_| !stopped.load(Ordering::Relaxed)) else {
                     return Ok(());
                 };
+                let alarm = Alarm(&stopped, &turn);
                 let results = self.one(session, sample, &sums);
+                drop(alarm);
                 let mut sums = sums.lock().unwrap_or_else(PoisonError::into_inner);
                 while sums.next != index && !stopped.load(Ordering::Relaxed) {
                     sums = turn.wait(sums).unwrap_or_else(PoisonError::into_inner);

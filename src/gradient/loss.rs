@@ -169,7 +169,7 @@ impl Target {
     pub fn of_labels(&self, labels: &[i64]) -> Result<Tensor> {
         let classes = self.dims.last().copied().unwrap_or(0);
         let mut rows = vec![0f32; self.dims.iter().product()];
-        if labels.len() * classes != rows.len() {
+        if classes == 0 || labels.len() * classes != rows.len() {
             let message =
                 format!("{} labels do not fit output \"{}\" of shape {:?}", labels.len(), self.output, self.dims);
             return Err(Error::input(message));

@@ -146,17 +146,34 @@ impl Type {
         Type { kind: TypeKind::Tensor { elem: t.dtype.map(DType::code), shape }, denotation: None }
     }
 
-    /// The tensor type, with −1 read as unknown; `None` for sequences and the like.
+    /// The tensor type; `None` for sequences and the like. Exporters write −1, `?` or nothing for any size that they do not know, one
+    /// that occurs twice is not the same size.
     pub fn as_tensor(&self) -> Option<TensorType> {
         let TypeKind::Tensor { elem, shape } = &self.kind else { return None };
         let clean = |d: &Dim| match d {
             Dim::Known(n) if *n < 0 => Dim::Unknown,
-            Dim::Symbol(s) if s.is_empty() => Dim::Unknown,
+            Dim::Symbol(s) if matches!(s.as_str(), "" | "?") => Dim::Unknown,
             d => d.clone(),
         };
         Some(TensorType {
             dtype: elem.and_then(DType::from_code),
             shape: shape.as_ref().map(|s| s.dims.iter().map(clean).collect()),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_sizes_are_not_the_same_size() {
+        let dims = ["?", "", "N", "N"].map(|s| Dim::Symbol(s.into())).into_iter().chain([Dim::Known(-1)]).collect();
+        let shape = Some(DeclaredShape { dims, denotations: vec![None; 5] });
+        let declared = Type { kind: TypeKind::Tensor { elem: Some(1), shape }, denotation: None };
+        let shape = declared.as_tensor().unwrap().shape.unwrap();
+        assert_eq!(shape[0], Dim::Unknown);
+        assert!(!shape[0].same(&shape[0]) && !shape[1].same(&shape[4]));
+        assert!(shape[2].same(&shape[3]));
     }
 }

@@ -257,6 +257,7 @@ impl Tensor {
         }
         Some(Cow::Owned(match self.dtype {
             DType::F64 => self.as_slice::<f64>()?.iter().map(|v| *v as f32).collect(),
+            DType::U64 => self.as_slice::<u64>()?.iter().map(|v| *v as f32).collect(),
             DType::F16 => self.words().map(|w| f16::from_bits(w).to_f32()).collect(),
             DType::BF16 => self.words().map(|w| bf16::from_bits(w).to_f32()).collect(),
             d @ (DType::F8E4M3FN | DType::F8E5M2) => {
@@ -346,6 +347,11 @@ compile_error!("tensor bytes are little-endian and are viewed in place");
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_largest_integers_stay_positive() {
+        assert_eq!(Tensor::from_vec([1], vec![u64::MAX]).to_f32().unwrap()[0], 18_446_744_073_709_551_615.0);
+    }
 
     #[test]
     fn a_vector_becomes_bytes_and_reads_back_borrowed() {

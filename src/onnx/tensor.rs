@@ -25,7 +25,7 @@ pub fn tensor(mut p: TensorProto, files: &mut ExternalFiles) -> Result<Tensor> {
     }
 }
 
-fn read(p: TensorProto, files: &mut ExternalFiles) -> Result<Tensor> {
+fn read(mut p: TensorProto, files: &mut ExternalFiles) -> Result<Tensor> {
     let code = p.data_type();
     let dtype = DType::from_code(code)
         .ok_or_else(|| Error::input(format!("element type {code} is none of the standard's (1 to 28)")))?;
@@ -40,7 +40,7 @@ fn read(p: TensorProto, files: &mut ExternalFiles) -> Result<Tensor> {
     } else if external {
         let (location, bytes) = files.read(&p.external_data, need)?;
         (Tensor::from_bytes(dtype, dims, bytes)?, Storage::External { location })
-    } else if let Some(raw) = p.raw_data {
+    } else if let Some(raw) = p.raw_data.take_if(|raw| !raw.is_empty() || need == 0) {
         (Tensor::from_bytes(dtype, dims, raw)?, Storage::Raw)
     } else {
         (Tensor::from_bytes(dtype, dims, typed_bytes(dtype, &p)?)?, Storage::Typed)

@@ -21,10 +21,11 @@ pub(super) fn settled(model: &Model, v: ValueId) -> ValueId {
 
 /// The value whose elements `v` holds in another arrangement; `v` itself where it is computed.
 pub(super) fn rearranged_from(model: &Model, v: ValueId) -> ValueId {
-    let Some(producer) = model.producer(v) else { return v };
-    let node = model.node(producer);
-    let data = ops::of(node).and_then(|op| op.quant.rearranged(node)).and_then(|i| node.input(i));
-    data.map_or(v, |x| rearranged_from(model, x))
+    let before = |v: &ValueId| {
+        let node = model.node(model.producer(*v)?);
+        node.input(ops::of(node)?.quant.rearranged(node)?)
+    };
+    std::iter::successors(Some(v), before).last().unwrap_or(v)
 }
 
 /// Whether `v` comes out of integers: of a quantized contraction, or of arithmetic on such values.

@@ -10,6 +10,7 @@ use super::RecoverOptions;
 use crate::data::{Dataset, Rng, Split};
 use crate::error::{Error, Result};
 use crate::ir::{DType, Model, Tensor};
+use crate::runtime::deciding_inputs;
 
 /// One of so many is held back. Where one of three was before, as where quantization is fitted, it is among those.
 const HELD: usize = 6;
@@ -18,6 +19,25 @@ const HELD: usize = 6;
 fn commonest(dataset: &Dataset) -> Result<Vec<usize>> {
     let alike = dataset.alike(0..dataset.batch_count())?;
     Ok(alike.into_iter().max_by_key(Vec::len).unwrap_or_default())
+}
+
+/// Refuses batches that take several ways through the model: a session is made for one.
+fn one_way(model: &Model, dataset: &Dataset, batches: &[usize]) -> Result<()> {
+    for name in deciding_inputs(model) {
+        let value = |i: &usize| -> Result<Option<Tensor>> {
+            Ok(dataset.batch(*i)?.inputs.into_iter().find(|(n, _)| *n == name).map(|(_, t)| t))
+        };
+        let first = batches.first().map(value).transpose()?.flatten();
+        for i in batches {
+            if value(i)? != first {
+                return Err(Error::usage(format!(
+                    "--recover trains one way through the model, and \"{name}\" has several values in {}: give the samples of one",
+                    dataset.describe()
+                )));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// What is trained on judges nothing.
@@ -60,6 +80,7 @@ impl<'a> Batches<'a> {
         let indices = commonest(dataset)?;
         let first = indices.first().ok_or_else(|| Error::usage("there are no samples to train on"))?;
         let shapes = dataset.shapes(*first)?;
+        one_way(model, dataset, &indices)?;
         let open = |v| model.tensor_type(v).shape.is_some_and(|s| s.first().is_some_and(|d| d.known().is_none()));
         let joins = model.user_inputs().into_iter().all(open);
         let cores = crate::runtime::cores();

@@ -132,7 +132,7 @@ fn made_for(r: &Report) -> Option<&str> {
 fn elsewhere(r: &Report, v: &Validation) -> String {
     match made_for(r).filter(|target| *target != v.runtime && v.latency.is_some()) {
         Some(target) => format!(
-            "              of no account: the file is made for {target} (--runtime {target} times it there; --target {} makes one for here)\n",
+            "              which says nothing of {target}, for which the file is made: --runtime {target} times it there; --target {} makes a file for here\n",
             v.runtime
         ),
         None => String::new(),

@@ -148,11 +148,15 @@ impl Bias {
         };
         let values = match node.input(bias) {
             None => vec![0.0; channels],
-            Some(v) => match model.constant(v).filter(|t| t.dtype() == DType::F32)?.to_f32()?.as_ref() {
-                [one] => vec![*one; channels],
-                all if all.len() == channels => all.to_vec(),
-                _ => return None,
-            },
+            Some(v) => {
+                let constant = model.constant(v).filter(|t| t.dtype() == DType::F32)?;
+                match constant.to_f32()?.as_ref() {
+                    [one] => vec![*one; channels],
+                    // Along the outputs: a column of as many numbers has one for each row.
+                    all if all.len() == channels && constant.shape().last() == Some(&channels) => all.to_vec(),
+                    _ => return None,
+                }
+            }
         };
         Some(Bias { node: id, input: bias, values })
     }

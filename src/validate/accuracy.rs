@@ -153,7 +153,9 @@ impl Output {
         self.sums.broken += u64::from(!alike);
         if !self.float {
             self.rows += rv.len() as u64;
-            self.same += if alike { rv.iter().zip(qv.iter()).filter(|(a, b)| a == b).count() as u64 } else { 0 };
+            // By the integers themselves: float32 holds 24 bits of them.
+            let both = r.to_i64().zip(q.to_i64()).filter(|_| alike);
+            self.same += both.map_or(0, |(r, q)| r.iter().zip(&q).filter(|(a, b)| a == b).count() as u64);
             return;
         }
         let width = r.shape().last().copied().unwrap_or(1);
@@ -295,6 +297,14 @@ mod tests {
         assert_eq!(s.cosine(), 1.0, "a mask that stayed says nothing");
         s.add(&[f32::NEG_INFINITY], &[-9.0]);
         assert_eq!(s.sqnr_db(), -EXACT_DB, "a mask went");
+    }
+
+    #[test]
+    fn integers_agree_by_every_bit() {
+        let ids = |v: i64| vec![("ids".to_string(), Tensor::from_vec([2], vec![7, v]))];
+        let mut accuracy = Accuracy::default();
+        accuracy.add(&ids(16_777_216), &ids(16_777_217), None);
+        assert_eq!(accuracy.outputs()[0].agreement, Some(0.5));
     }
 
     #[test]

@@ -37,16 +37,21 @@ pub fn size(model: &Model, path: &Path, batch: Option<&Batch>) -> Size {
     let graphs = model.graphs_under(model.main());
     let sparse = graphs.iter().flat_map(|g| model.graph(*g).sparse_initializers());
     let sparse: Vec<_> = sparse.filter_map(|v| model.value(*v).sparse_initializer()).collect();
-    let elements = |t: &SparseTensor| t.dims.iter().map(|d| d.unsigned_abs()).product::<u64>();
+    let elements = |t: &SparseTensor| t.dims.iter().fold(1, |n: u64, d| n.saturating_mul(d.unsigned_abs()));
     let stored = |t: &SparseTensor| t.values.as_ref().map_or(0, |v| v.len() as u64);
     Size {
         bytes: std::fs::metadata(path).map_or(0, |m| m.len()) + external,
         compressed: None,
-        parameters: weights().map(|t| t.len() as u64).chain(sparse.iter().map(|t| elements(t))).sum(),
-        zeros: weights().map(zeros).chain(sparse.iter().map(|t| elements(t).saturating_sub(stored(t)))).sum(),
+        parameters: total(weights().map(|t| t.len() as u64).chain(sparse.iter().map(|t| elements(t)))),
+        zeros: total(weights().map(zeros).chain(sparse.iter().map(|t| elements(t).saturating_sub(stored(t))))),
         nodes: model.operator_count(),
         macs: work(model, &inputs.collect::<Vec<_>>()).map(|m| m / samples),
     }
+}
+
+/// A file may claim sparse tensors of any size.
+fn total(counts: impl Iterator<Item = u64>) -> u64 {
+    counts.fold(0, u64::saturating_add)
 }
 
 /// MACs of a run: of the model as it is, or, where its own computations hide the shapes, of its clean form.

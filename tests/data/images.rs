@@ -63,6 +63,20 @@ fn a_jpeg_that_is_cut_off_is_refused() {
         let error = open().unwrap_err().to_string();
         assert!(error.ends_with("a.jpg: image is cut off: its data have no end"), "{error}");
     }
+    // What follows the end is no part of it, even if it looks like the start of a scan.
+    fs::write(&path, [&whole[..], &[0, 0, 0, 24, 0xff, 0xda, 0xff, 0xda]].concat()).unwrap();
+    assert!(open().is_ok());
+}
+
+#[test]
+fn an_image_that_a_resize_would_blow_up_is_refused() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("a.png");
+    image::RgbImage::new(1, 65_535).save(&path).unwrap();
+    let options = DataOptions { preprocess: Some("resize=256,crop=224".into()), ..options(folder.path(), 1) };
+    let data = Dataset::open(&options, &[input("x", DType::F32, &["N", "3", "224", "224"])]);
+    let error = data.and_then(|d| d.batch(0)).unwrap_err().to_string();
+    assert!(error.contains("a.png") && error.contains("1x65535 pixels would become 256x16776960"), "{error}");
 }
 
 #[test]

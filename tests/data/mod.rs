@@ -121,6 +121,20 @@ fn declared_batch_size_is_kept_and_the_rest_left_out() {
 }
 
 #[test]
+fn a_declared_state_goes_with_any_batch_that_is_declared() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("states.npz");
+    let mut npz = NpzWriter::new(fs::File::create(&path).unwrap());
+    npz.add_array("x", &Array3::<f32>::zeros((9, 10, 16))).unwrap();
+    npz.add_array("h0", &Array3::<f32>::ones((2, 4, 128))).unwrap();
+    npz.finish().unwrap();
+    let (x, h0) = (input("x", DType::F32, &["4", "10", "16"]), input("h0", DType::F32, &["2", "4", "128"]));
+    let data = open(&path, 1, &[x, h0]).unwrap();
+    assert_eq!((data.len(), data.batch_count()), (8, 2));
+    assert_eq!(data.batch(1).unwrap().inputs[1].1.shape(), [2, 4, 128]);
+}
+
+#[test]
 fn states_and_scalars_are_fed_whole_in_each_run() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("vad.npz");

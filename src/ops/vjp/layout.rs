@@ -35,6 +35,9 @@ pub fn slice(a: &Adjoint) -> Rule {
     let counts = a.dy().dims();
     let mut cuts: Vec<Cut> = dims.iter().map(|d| Cut::whole(*d)).collect();
     let mut dy = a.dy();
+    if counts.contains(&0) {
+        return Ok(());
+    }
     for ((start, axis), step) in starts.iter().zip(&axes).zip(&steps) {
         let axis = axis_of(*axis, dims.len()).ok_or("there is no such axis")?;
         let (size, count) = (dims[axis] as i64, counts[axis]);
@@ -46,9 +49,6 @@ pub fn slice(a: &Adjoint) -> Rule {
         if *step < 0 {
             dy = dy.gather((0..count).rev(), axis);
         }
-    }
-    if counts.contains(&0) {
-        return Ok(());
     }
     a.give(0, dy.unslice(&cuts, &dims));
     Ok(())

@@ -23,10 +23,17 @@ pub fn resize(a: &Adjoint) -> Rule {
         (false, true) => a.model().constant_input(a.id, 2).and_then(|t| t.to_f32().map(|s| s.into_owned())),
         _ => None,
     };
+    if x.contains(&0) || y.contains(&0) {
+        return Ok(());
+    }
     let mut gradient = a.dy();
-    for axis in (0..x.len()).filter(|i| x[*i] != y[*i]) {
+    for axis in 0..x.len() {
         let scale = scales.as_ref().and_then(|s| s.get(axis).copied());
         let scale = scale.map_or(y[axis] as f64 / x[axis] as f64, f64::from);
+        // A scale that is not 1 moves values, also where it leaves their number.
+        if x[axis] == y[axis] && scale == 1.0 {
+            continue;
+        }
         let map = transposed_map(&a.node, x[axis], y[axis], scale)?;
         gradient = along(a, gradient, map, axis, x[axis], y[axis]);
     }

@@ -6,17 +6,23 @@
 //! x ─► Mul(a) ─► Mul(b) ─► y        x ─► Mul(a·b) ─► y
 //! ```
 //!
-//! Refuses when the value in between has another reader or is a graph output, and when the joint constant
-//! overflows or is larger than both were; a step whose constant would broaden the shape is no match.
+//! Refuses when the value in between has another reader or is a graph output, when the joint constant overflows, falls below
+//! normal numbers or is larger than both were, and when terms nearly cancel: adding a large number and taking it away again rounds.
+//! A step whose constant would broaden the shape is no match.
+
+use half::f16;
 
 use super::affine::ARITHMETIC;
 use crate::error::Result;
-use crate::ir::{GraphEdit, Model, NodeId, Tensor, ValueId};
+use crate::ir::{DType, GraphEdit, Model, NodeId, Tensor, ValueId};
 use crate::passes::support::{from_f64, producer_of, read_elsewhere};
 use crate::passes::{Outcome, Pass, PassReport, for_each};
 
 pub(in crate::passes) const PASS: Pass =
     Pass { name: "merge-constants", summary: "join consecutive Mul/Div or Add/Sub by constants", run, exact: false };
+
+/// How many times as large as their sum, or 1, terms may be.
+const CANCELLED: f64 = 1024.0;
 
 /// x·factor or x + term, by a constant.
 struct Step {
@@ -52,9 +58,12 @@ fn merge(edit: &mut GraphEdit, node: NodeId) -> Outcome {
     if a.dtype() != b.dtype() {
         return Outcome::NoMatch;
     }
-    let Some(tensor) = from_f64(a.dtype(), &shape, &values) else {
+    let Some(tensor) = from_f64(a.dtype(), &shape, &values).filter(|_| is_normal(a.dtype(), &values)) else {
         return Outcome::refused(format!("the joint constant does not fit {}", a.dtype()));
     };
+    if !first.is_product && rounds(&first, &second, &values) {
+        return Outcome::refused("the terms nearly cancel: the sum in between rounds");
+    }
     let graph = edit.node(node).graph();
     let constant = edit.node(node).inputs().iter().flatten().find(|v| **v != second.data);
     let hint = constant.map_or(String::new(), |v| edit.name(*v).to_string());
@@ -87,6 +96,23 @@ fn step(model: &Model, node: NodeId) -> Option<Step> {
         values.iter_mut().for_each(|v| *v = -*v);
     }
     Some(Step { data, constant, values, is_product: n.is_one_of(&["Mul", "Div"]) })
+}
+
+/// Whether none but zeros are below the normal numbers of the type.
+fn is_normal(dtype: DType, values: &[f64]) -> bool {
+    let least = match dtype {
+        DType::F16 => f64::from(f16::MIN_POSITIVE),
+        DType::F64 => f64::MIN_POSITIVE,
+        _ => f64::from(f32::MIN_POSITIVE),
+    };
+    values.iter().all(|v| *v == 0.0 || v.abs() >= least)
+}
+
+/// Whether the sum of terms is so much smaller than they are that what is between them has lost more digits than rounding twice does.
+fn rounds(first: &Step, second: &Step, joint: &[f64]) -> bool {
+    let largest = |step: &Step| step.values.iter().fold(0f64, |m, v| m.max(v.abs()));
+    let (terms, sum) = (largest(first).min(largest(second)), joint.iter().fold(0f64, |m, v| m.max(v.abs())));
+    terms > CANCELLED * sum.max(1.0)
 }
 
 /// Shape and numbers of the two constants in one, where the larger has the shape of both broadcast.

@@ -55,6 +55,9 @@ fn joint_pads(model: &Model, node: NodeId, pad: NodeId) -> Result<Option<Vec<i64
     if begins.len() != ends.len() {
         return Err("its pads are not in pairs".into());
     }
+    if n.is("AveragePool") && model.onnx_opset() < 7 {
+        return Err("before opset 7 an AveragePool counts no padding".into());
+    }
     let Some(spatial) = begins.len().checked_sub(2).filter(|s| *s > 0) else { return Ok(None) };
     if p.str("mode").unwrap_or("constant") != "constant" {
         return Err("it does not pad with a constant".into());

@@ -5,7 +5,8 @@
 //! ```
 //!
 //! Only where every value of the first dtype is a value of the second: bool to numbers, integers to wider
-//! ones, half to float to double. Anything else might round, wrap or clip in between and is no match.
+//! ones, half to float to double. Anything else might round, wrap or clip in between and is no match; nor is a Cast to string, which
+//! writes as many digits as the type before it has.
 
 use crate::error::Result;
 use crate::ir::{Attr, DType, GraphEdit, Model, NodeId};
@@ -21,7 +22,7 @@ fn run(edit: &mut GraphEdit) -> Result<PassReport> {
         let Some(x) = edit.node(before).input(0) else { return Ok(Outcome::NoMatch) };
         let (from, between) = (edit.tensor_type(x).dtype, target(edit, before));
         match (from, between) {
-            (Some(from), Some(between)) if is_lossless(from, between) => {
+            (Some(from), Some(between)) if is_lossless(from, between) && target(edit, node) != Some(DType::String) => {
                 edit.set_input(node, 0, Some(x));
                 Ok(Outcome::Applied)
             }
