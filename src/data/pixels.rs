@@ -110,10 +110,10 @@ fn decode(path: &Path) -> Result<DynamicImage> {
     reader.decode().map_err(|e| Error::input(format!("image cannot be decoded: {e}")).in_file(path).caused_by(e))
 }
 
-/// Whether a JPEG ends before its end of image (FFD9): decoders fill what is missing with grey. What follows that, as the video of a
-/// motion photo, is no part of it, nor is a thumbnail inside a segment.
+/// Whether a JPEG ends after a start of scan (FFDA) and before its end of image (FFD9): decoders fill what is missing with grey. What
+/// follows the end, as the video of a motion photo, is no part of it, nor is a thumbnail inside a segment.
 fn is_cut(jpeg: &[u8]) -> bool {
-    let mut at = 2;
+    let (mut at, mut scans) = (2, false);
     while let Some(pair) = jpeg.get(at..at + 2) {
         let [0xff, marker] = pair else {
             // Compressed data, up to the next marker.
@@ -125,13 +125,14 @@ fn is_cut(jpeg: &[u8]) -> bool {
             // Fill bytes, a stuffed 255, and restarts have no length.
             0xff => at += 1,
             0x00 | 0x01 | 0xd0..=0xd8 => at += 2,
-            _ => match jpeg.get(at + 2..at + 4) {
-                Some(length) => at += 2 + usize::from(u16::from_be_bytes([length[0], length[1]])),
-                None => return true,
-            },
+            _ => {
+                scans |= *marker == 0xda;
+                let Some(length) = jpeg.get(at + 2..at + 4) else { return scans };
+                at += 2 + usize::from(u16::from_be_bytes([length[0], length[1]]));
+            }
         }
     }
-    true
+    scans
 }
 
 /// Luma of ITU-R 601 in Pillow's arithmetic.

@@ -52,11 +52,6 @@ pub(super) fn has_side_outputs(model: &Model, node: NodeId) -> bool {
     model.node(node).outputs().iter().skip(1).flatten().any(|v| !model.uses(*v).is_empty())
 }
 
-/// Whether it names outputs beside the first, which before opset 14 makes a BatchNormalization train, read or not.
-pub(super) fn names_more(model: &Model, node: NodeId) -> bool {
-    model.node(node).outputs().iter().skip(1).any(Option::is_some)
-}
-
 /// The node that makes input `index` of `node`, where it is one of `op_types` and in the same graph.
 pub(super) fn producer_of(model: &Model, node: NodeId, index: usize, op_types: &[&str]) -> Option<NodeId> {
     let producer = model.producer(model.node(node).input(index)?)?;

@@ -30,9 +30,13 @@ pub fn resize(a: &Adjoint) -> Rule {
     for axis in 0..x.len() {
         let scale = scales.as_ref().and_then(|s| s.get(axis).copied());
         let scale = scale.map_or(y[axis] as f64 / x[axis] as f64, f64::from);
-        // A scale that is not 1 moves values, also where it leaves their number.
-        if x[axis] == y[axis] && scale == 1.0 {
-            continue;
+        match (x[axis] == y[axis], scale == 1.0) {
+            (true, true) => continue,
+            // By the standard it moves values; ONNX Runtime copies them.
+            (true, false) => {
+                return Err(format!("its scale {scale} keeps the size of axis {axis}: runtimes do not agree on that"));
+            }
+            _ => {}
         }
         let map = transposed_map(&a.node, x[axis], y[axis], scale)?;
         gradient = along(a, gradient, map, axis, x[axis], y[axis]);

@@ -12,7 +12,6 @@
 //! The constant must be one number or one per channel once it is broadcast against the tensor.
 
 use crate::ir::{Model, NodeId};
-use crate::passes::support::names_more;
 
 /// One step of arithmetic each, where an operand is constant.
 pub(super) const ARITHMETIC: &[&str] = &["Mul", "Div", "Add", "Sub"];
@@ -99,7 +98,7 @@ fn pick(values: &[f64], channel: usize) -> f64 {
 fn batch_norm(model: &Model, node: NodeId, channels: Channels) -> Option<Affine> {
     let n = model.node(node);
     let at_axis_1 = channels.rank.is_some_and(|r| r >= 2 && channels.from_end == r - 2);
-    let trains = n.int_or("training_mode", 0) != 0 || names_more(model, node);
+    let trains = n.int_or("training_mode", 0) != 0 || n.outputs().iter().skip(1).flatten().next().is_some();
     if trains || !at_axis_1 || n.int_or("spatial", 1) == 0 {
         return None;
     }

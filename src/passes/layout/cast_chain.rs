@@ -88,4 +88,16 @@ mod tests {
             assert!(!is_lossless(from, to), "{from} → {to}");
         }
     }
+
+    #[test]
+    fn a_cast_to_string_keeps_the_digits_of_the_type_before_it() {
+        let casts = |code: i32| {
+            let source = format!(
+                "<ir_version: 8, opset_import: [\"\" : 17]> g (float[N] x) => (y) {{ d = Cast <to = 11> (x) y = Cast <to = {code}> (d) }}"
+            );
+            let mut model = crate::ir::text::parse(&source).unwrap();
+            run(&mut GraphEdit::new(&mut model)).unwrap().applied
+        };
+        assert_eq!([8, 10].map(casts), [0, 1]);
+    }
 }

@@ -5,7 +5,7 @@
 
 use super::Change;
 use crate::ir::{GraphEdit, NodeId};
-use crate::passes::support::names_more;
+use crate::passes::support::has_side_outputs;
 
 pub(super) static CHANGES: &[Change] = &[
     Change { op_type: "BatchNormalization", since: 9, apply: drop_spatial },
@@ -24,9 +24,9 @@ fn drop_spatial(edit: &mut GraphEdit, node: NodeId) -> Result<bool, String> {
 }
 
 fn drop_training_outputs(edit: &mut GraphEdit, node: NodeId) -> Result<bool, String> {
-    // Below version 14 naming them was training mode, read or not.
-    if names_more(edit, node) {
-        return Err("it is in training mode: it names its statistics".into());
+    // Naming them was training mode; exporters name them in models that are only run.
+    if has_side_outputs(edit, node) {
+        return Err("it is in training mode: its statistics are read".into());
     }
     let had_more = edit.node(node).outputs().len() > 1;
     edit.cut_outputs(node, 1);

@@ -31,12 +31,13 @@ pub use awq::{Scaled, scale};
 use biases::correct;
 pub use choose::choose;
 use ranges::refine;
+use rayon::prelude::*;
 pub use smooth::{Smoothed, smooth};
 pub use weights_alone::weights_alone;
 
 use crate::analysis::dequantized;
 use crate::data::Dataset;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::ir::{GraphEdit, Model, NodeId};
 use crate::progress::Progress;
 use crate::quantize::plan::{Decision, QuantPlan, WeightPlan};
@@ -202,11 +203,7 @@ fn each<I: Sync, T: Send>(
             progress.step(1);
         }
     };
-    let done: Vec<Result<()>> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
-        let gone = |_| Err(Error::internal("a measuring thread panicked"));
-        threads.into_iter().map(|t| t.join().unwrap_or_else(gone)).collect()
-    });
+    let done: Vec<Result<()>> = (0..workers).into_par_iter().map(|_| work()).collect();
     progress.finish();
     done.into_iter().collect::<Result<()>>()?;
     let mut found = found.into_inner().unwrap_or_else(PoisonError::into_inner);

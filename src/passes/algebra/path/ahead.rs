@@ -19,7 +19,7 @@ use super::along::{Along, PARTS};
 use super::through::{onto, through};
 use super::{Plan, Stop};
 use crate::ir::{NodeId, Use, ValueId};
-use crate::passes::support::{from_f64, names_more};
+use crate::passes::support::{from_f64, has_side_outputs};
 
 impl Plan<'_> {
     /// Lets `value` be x where it was what `along` makes of x: all who read it make up for it.
@@ -78,7 +78,7 @@ impl Plan<'_> {
     fn batch_norm_ahead(&mut self, node: NodeId, along: &Along) -> Result<(), Stop> {
         let n = self.model.node(node);
         let infers = n.int_or("training_mode", 0) == 0 && n.int_or("spatial", 1) != 0;
-        if !infers || names_more(self.model, node) || along.axis.is_some_and(|axis| axis != 1) {
+        if !infers || has_side_outputs(self.model, node) || along.axis.is_some_and(|axis| axis != 1) {
             return Err(None);
         }
         let affine = &along.affine;

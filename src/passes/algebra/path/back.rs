@@ -17,7 +17,7 @@ use super::along::{Along, PARTS, Part};
 use super::through::{onto, through};
 use super::{Plan, Stop};
 use crate::ir::{NodeId, Use, ValueId};
-use crate::passes::support::{from_f64, names_more, read_elsewhere};
+use crate::passes::support::{from_f64, has_side_outputs, read_elsewhere};
 
 const NORMS: &[&str] = &["BatchNormalization", "LayerNormalization", "InstanceNormalization", "GroupNormalization"];
 
@@ -100,7 +100,7 @@ impl Plan<'_> {
 
     fn normalization(&mut self, node: NodeId, along: &Along) -> Result<(), Stop> {
         let n = self.model.node(node);
-        if names_more(self.model, node) || n.int_or("training_mode", 0) != 0 || n.int_or("spatial", 1) == 0 {
+        if has_side_outputs(self.model, node) || n.int_or("training_mode", 0) != 0 || n.int_or("spatial", 1) == 0 {
             return Err(None);
         }
         let (Some(gamma), beta) = (self.model.constant_input(node, 1), n.input(2)) else { return Err(None) };
