@@ -5,6 +5,7 @@
 use std::fmt::{self, Write};
 use std::path::PathBuf;
 
+/// What may fail with an [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Which kind of wrong; decides the exit code.
@@ -37,22 +38,27 @@ struct Inner {
 }
 
 impl Error {
+    /// An error of this kind; `message` is one line in the user's own names and units.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Error(Box::new(Inner { kind, file: None, node: None, message: message.into(), source: None }))
     }
 
+    /// What was asked for cannot be: flags, names, values.
     pub fn usage(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Usage, message)
     }
 
+    /// A file that cannot be read, or does not fit.
     pub fn input(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Input, message)
     }
 
+    /// A model that a runtime does not load or run.
     pub fn runtime(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Runtime, message)
     }
 
+    /// A mistake of this program.
     pub fn internal(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Internal, message)
     }
@@ -77,6 +83,7 @@ impl Error {
         self
     }
 
+    /// With the error that it follows from, for [`std::error::Error::source`].
     #[must_use]
     pub fn caused_by(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         self.0.source = Some(source.into());
@@ -90,10 +97,12 @@ impl Error {
         self
     }
 
+    /// What went wrong, for programs.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
+    /// What the command line ends with.
     pub fn exit_code(&self) -> u8 {
         match self.0.kind {
             ErrorKind::Usage => 2,

@@ -13,6 +13,7 @@ const MAX_VALUE: usize = 256;
 pub struct Values(HashMap<ValueId, Vec<Dim>>);
 
 impl Values {
+    /// The elements of an integer tensor, each a number, a name or open; `None` where nothing is known of them.
     pub fn get(&self, value: ValueId) -> Option<&[Dim]> {
         self.0.get(&value).map(Vec::as_slice)
     }

@@ -49,6 +49,7 @@ impl Default for Histogram {
 }
 
 impl Histogram {
+    /// Counts these values.
     pub fn observe(&mut self, values: &[f32]) {
         let Histogram { extremes, exponent, counts } = self;
         let zeros = extremes.zeros;
@@ -66,6 +67,7 @@ impl Histogram {
         counts[0] -= extremes.zeros - zeros;
     }
 
+    /// Adds the counts of another.
     pub fn merge(&mut self, other: &Self) {
         self.extremes.merge(&other.extremes);
         let mut theirs = other.counts.clone();

@@ -44,11 +44,14 @@ pub use statistics::Statistics;
 /// The interval of real values that quantization maps onto its levels; what lies outside is clipped.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Range {
+    /// The smallest number.
     pub min: f32,
+    /// The largest number.
     pub max: f32,
 }
 
 impl Range {
+    /// From `min` to `max`, both in the units of the value.
     pub fn new(min: f32, max: f32) -> Self {
         Range { min, max }
     }

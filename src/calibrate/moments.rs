@@ -34,6 +34,7 @@ impl Default for Moments {
 }
 
 impl Moments {
+    /// Counts these values.
     pub fn observe(&mut self, values: &[f32]) {
         let sums = &mut self.sums;
         self.extremes.observe(values, |_, chunk| {
@@ -52,6 +53,7 @@ impl Moments {
         });
     }
 
+    /// Adds what another has seen.
     pub fn merge(&mut self, other: &Self) {
         self.extremes.merge(&other.extremes);
         for (own, more) in self.sums.iter_mut().zip(other.sums.iter()) {

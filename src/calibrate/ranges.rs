@@ -26,11 +26,14 @@ const SCHEMA_VERSION: u32 = 1;
 /// How many values of a tensor were no finite number.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NonFinite {
+    /// NaN.
     pub nan: u64,
+    /// Infinities of either sign.
     pub inf: u64,
 }
 
 impl NonFinite {
+    /// Whether there was one.
     pub fn any(&self) -> bool {
         self.nan > 0 || self.inf > 0
     }
@@ -43,12 +46,14 @@ pub struct Ranges {
     pub calibrator: String,
     /// Samples that the ranges come from.
     pub samples: u64,
+    /// By the name of the value.
     pub ranges: BTreeMap<String, Range>,
     /// Values that held NaN or infinities, which the range leaves out.
     pub non_finite: BTreeMap<String, NonFinite>,
 }
 
 impl Ranges {
+    /// The range of the value of this name.
     pub fn get(&self, value: &str) -> Option<Range> {
         self.ranges.get(value).copied()
     }
@@ -97,6 +102,7 @@ fn no_counts(counts: &NonFinite) -> bool {
 }
 
 impl ValueEntry {
+    /// Of no number so far.
     pub fn unseen() -> Self {
         ValueEntry { min: None, max: None, counts: NonFinite::default(), state: None }
     }
@@ -137,6 +143,10 @@ impl From<&Ranges> for RangeFile {
 }
 
 impl RangeFile {
+    /// Reads a file that [`Self::save`] wrote.
+    ///
+    /// # Errors
+    /// Input, for a file that is none.
     pub fn load(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
         let fault = |message: String| Error::input(message).in_file(path);
@@ -151,6 +161,10 @@ impl RangeFile {
         serde_json::from_value(value).map_err(|e| fault(format!("is no ranges file: {e}")))
     }
 
+    /// Writes JSON, whole or not at all.
+    ///
+    /// # Errors
+    /// Input, where the file cannot be written.
     pub fn save(&self, path: &Path) -> Result<()> {
         let text = self.text()?;
         persist(staged(path, |file| file.write_all(text.as_bytes()))?, path)

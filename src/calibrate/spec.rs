@@ -63,6 +63,7 @@ pub struct Calibrator {
 }
 
 impl Calibrator {
+    /// As in [`CALIBRATORS`].
     pub fn name(&self) -> &'static str {
         self.entry.name
     }

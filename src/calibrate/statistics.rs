@@ -27,6 +27,7 @@ impl Statistics {
         Statistics { calibrator, samples: 0, observers }
     }
 
+    /// What the ranges are found by.
     pub fn calibrator(&self) -> Calibrator {
         self.calibrator
     }

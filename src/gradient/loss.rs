@@ -92,7 +92,7 @@ fn holds_classes(model: &Model, value: ValueId) -> bool {
         matches!(ops::of(model.node(n)).map(|op| op.quant), Some(QuantRule::Weighted { weight, .. })
             if model.constant_input(n, weight).is_some())
     };
-    if !contracts(node) && model.node(node).is("Add") {
+    if !contracts(node) && ops::of(model.node(node)).is_some_and(|op| op.sums) {
         let before = model.node(node).inputs().iter().flatten().find_map(|v| model.producer(*v));
         node = before.unwrap_or(node);
     }

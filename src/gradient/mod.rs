@@ -102,8 +102,6 @@ pub fn differentiate(
         }
     }
     edit.remove_unread_nodes(main);
-    for value in edit.graph(main).initializers().to_vec() {
-        edit.remove_unread_initializer(value);
-    }
+    edit.remove_unread_initializers(main);
     Ok(Gradient { model, loss, targets: built.targets, of })
 }

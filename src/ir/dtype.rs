@@ -62,10 +62,12 @@ dtypes! {
 }
 
 impl DType {
+    /// The number of the type in ONNX files (`TensorProto.DataType`).
     pub fn code(self) -> i32 {
         self as i32
     }
 
+    /// The type that the text form calls so, as in `float` and `int8`.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|d| d.name() == name)
     }
@@ -75,11 +77,12 @@ impl DType {
         Some(count.checked_mul(self.bits())?.div_ceil(8))
     }
 
+    /// Whether it is a type that models compute in: no float of 8 bits or fewer.
     pub fn is_float(self) -> bool {
         matches!(self, DType::F32 | DType::F64 | DType::F16 | DType::BF16)
     }
 
-    /// An 8-bit or narrower integer, or one of the other types that quantization writes.
+    /// Whether it is an integer of 8 bits or fewer.
     pub fn is_quantized(self) -> bool {
         matches!(self, DType::U8 | DType::I8 | DType::U4 | DType::I4 | DType::U2 | DType::I2)
     }

@@ -15,7 +15,7 @@ mod verify;
 pub use dtype::DType;
 pub use edit::{GraphEdit, Place};
 pub use model::{GraphId, Model, NodeId, ValueId};
-pub use node::{Attr, NamedAttr, NewNode, Node};
+pub use node::{Attr, AutoPad, NamedAttr, NewNode, Node};
 pub use parts::{Function, Graph, Meta, OpsetImport, Origin, QuantAnnotation, Use, Value};
 pub use shape::{Dim, Shape, TensorType, Type};
 pub use tensor::{Element, Props, SparseTensor, Storage, Tensor};

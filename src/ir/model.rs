@@ -19,6 +19,7 @@ macro_rules! id {
         pub struct $name(pub(super) u32);
 
         impl $name {
+            /// Its place in the arena of the model, for tables by id.
             pub fn index(self) -> usize {
                 self.0 as usize
             }
@@ -29,8 +30,10 @@ id!(NodeId);
 id!(ValueId);
 id!(GraphId);
 
+/// A model: graphs, nodes and values in one arena, and what the file says besides.
 #[derive(Debug, Clone)]
 pub struct Model {
+    /// What the file says of itself.
     pub meta: Meta,
     pub(super) opset_imports: Vec<OpsetImport>,
     pub(super) nodes: Vec<Option<Node>>,
@@ -59,6 +62,7 @@ impl Model {
         }
     }
 
+    /// The graph that the file is about.
     pub fn main(&self) -> GraphId {
         self.main
     }
@@ -81,14 +85,17 @@ impl Model {
         self.values[id.index()].as_ref().expect("a live value: ids come from this model")
     }
 
+    /// Whether the node is still there.
     pub fn is_live(&self, id: NodeId) -> bool {
         self.nodes.get(id.index()).is_some_and(Option::is_some)
     }
 
+    /// Whether the value is still there.
     pub fn is_live_value(&self, id: ValueId) -> bool {
         self.values.get(id.index()).is_some_and(Option::is_some)
     }
 
+    /// The name of a value.
     pub fn name(&self, id: ValueId) -> &str {
         &self.value(id).name
     }
@@ -108,10 +115,12 @@ impl Model {
         node.outputs.iter().flatten().next().map_or("", |v| self.name(*v))
     }
 
+    /// The functions that the model defines.
     pub fn functions(&self) -> &[Function] {
         &self.functions
     }
 
+    /// The domains that it imports, with their versions.
     pub fn opset_imports(&self) -> &[OpsetImport] {
         &self.opset_imports
     }
@@ -162,6 +171,7 @@ impl Model {
         }
     }
 
+    /// Where a value is read: by nodes, in subgraphs too, and as graph outputs.
     pub fn uses(&self, value: ValueId) -> &[Use] {
         &self.value(value).uses
     }
@@ -174,6 +184,7 @@ impl Model {
         }
     }
 
+    /// Whether it is an output of any graph.
     pub fn is_output(&self, value: ValueId) -> bool {
         self.uses(value).iter().any(|u| matches!(u, Use::Output { .. }))
     }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::shape::Type;
 use super::tensor::{Props, SparseTensor, Tensor};
-use super::{GraphId, ValueId};
+use super::{DType, GraphId, ValueId};
 
 /// The value of an attribute (`AttributeProto`).
 #[derive(Debug, Clone, PartialEq)]
@@ -63,24 +63,32 @@ impl From<&str> for Attr {
 /// An attribute with its name.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NamedAttr {
+    /// As the operator names it.
     pub name: String,
+    /// What it holds.
     pub value: Attr,
+    /// Its `doc_string`.
     pub doc: Option<String>,
 }
 
 /// An operator call. Its place in the graph and its readers are kept by the model.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Node {
+    /// Its name; may be empty.
     pub name: String,
+    /// The name of its operator.
     pub op_type: String,
     /// As written; [`Node::is`] and [`Node::domain`] read "ai.onnx" as the standard's empty one.
     pub(super) raw_domain: String,
+    /// Which of several functions of one name it calls.
     pub overload: String,
     /// `None` is an optional input left out.
     pub(super) inputs: Vec<Option<ValueId>>,
     pub(super) outputs: Vec<Option<ValueId>>,
     pub(super) attrs: Vec<NamedAttr>,
+    /// Its `doc_string`.
     pub doc: Option<String>,
+    /// Its `metadata_props`.
     pub metadata: Props,
     pub(super) graph: GraphId,
     /// Encoded parts of the message that no pass reads.
@@ -98,10 +106,12 @@ impl Node {
         Node { inputs, outputs, attrs, raw_domain, ..Node::default() }
     }
 
+    /// The domain of the operator; `""` is the standard's.
     pub fn domain(&self) -> &str {
         if self.raw_domain == "ai.onnx" { "" } else { &self.raw_domain }
     }
 
+    /// The domain as the file has it.
     pub fn raw_domain(&self) -> &str {
         &self.raw_domain
     }
@@ -111,6 +121,7 @@ impl Node {
         self.op_type == op_type && self.domain().is_empty()
     }
 
+    /// Whether this is one of these operators of the standard.
     pub fn is_one_of(&self, op_types: &[&str]) -> bool {
         op_types.iter().any(|t| self.is(t))
     }
@@ -120,30 +131,37 @@ impl Node {
         self.graph
     }
 
+    /// All inputs; `None` is an optional one left out.
     pub fn inputs(&self) -> &[Option<ValueId>] {
         &self.inputs
     }
 
+    /// All outputs; `None` is an optional one left out.
     pub fn outputs(&self) -> &[Option<ValueId>] {
         &self.outputs
     }
 
+    /// Input number `index`, if it is given.
     pub fn input(&self, index: usize) -> Option<ValueId> {
         self.inputs.get(index).copied().flatten()
     }
 
+    /// Output number `index`, if it is made.
     pub fn output(&self, index: usize) -> Option<ValueId> {
         self.outputs.get(index).copied().flatten()
     }
 
+    /// All attributes, in the order of the file.
     pub fn attrs(&self) -> &[NamedAttr] {
         &self.attrs
     }
 
+    /// The attribute of this name.
     pub fn attr(&self, name: &str) -> Option<&Attr> {
         self.attrs.iter().find(|a| a.name == name).map(|a| &a.value)
     }
 
+    /// An attribute that is an integer.
     pub fn int(&self, name: &str) -> Option<i64> {
         match self.attr(name) {
             Some(Attr::Int(v)) => Some(*v),
@@ -151,10 +169,12 @@ impl Node {
         }
     }
 
+    /// An integer attribute, or `default` where there is none.
     pub fn int_or(&self, name: &str, default: i64) -> i64 {
         self.int(name).unwrap_or(default)
     }
 
+    /// An attribute that is a float.
     pub fn float(&self, name: &str) -> Option<f32> {
         match self.attr(name) {
             Some(Attr::Float(v)) => Some(*v),
@@ -162,10 +182,12 @@ impl Node {
         }
     }
 
+    /// A float attribute, or `default` where there is none.
     pub fn float_or(&self, name: &str, default: f32) -> f32 {
         self.float(name).unwrap_or(default)
     }
 
+    /// An attribute that is a list of integers.
     pub fn ints(&self, name: &str) -> Option<&[i64]> {
         match self.attr(name) {
             Some(Attr::Ints(v)) => Some(v),
@@ -173,6 +195,7 @@ impl Node {
         }
     }
 
+    /// An attribute that is a text in UTF-8.
     pub fn str(&self, name: &str) -> Option<&str> {
         match self.attr(name) {
             Some(Attr::String(v)) => std::str::from_utf8(v).ok(),
@@ -180,11 +203,28 @@ impl Node {
         }
     }
 
+    /// An attribute that is a tensor.
     pub fn tensor(&self, name: &str) -> Option<&Tensor> {
         match self.attr(name) {
             Some(Attr::Tensor(t)) => Some(t),
             _ => None,
         }
+    }
+
+    /// How it finds its pads.
+    pub fn auto_pad(&self) -> AutoPad {
+        match self.str("auto_pad") {
+            None | Some("NOTSET" | "") => AutoPad::Explicit,
+            Some("VALID") => AutoPad::Valid,
+            Some("SAME_LOWER") => AutoPad::SameLower,
+            // Nothing is assumed of a word that the standard has not.
+            Some(_) => AutoPad::SameUpper,
+        }
+    }
+
+    /// Whether its window may reach beyond the input.
+    pub fn may_pad(&self) -> bool {
+        self.auto_pad().is_same() || self.ints("pads").is_some_and(|p| p.iter().any(|p| *p != 0))
     }
 
     /// The graphs in its attributes, with the attribute's name.
@@ -197,6 +237,26 @@ impl Node {
             };
             graphs.iter().map(|g| (a.name.as_str(), *g))
         })
+    }
+}
+
+/// How an operator with a window finds its pads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AutoPad {
+    /// By the attribute `pads`.
+    Explicit,
+    /// There are none.
+    Valid,
+    /// From the size of the input, one more at the end where they are odd in number.
+    SameUpper,
+    /// From the size of the input, one more at the beginning.
+    SameLower,
+}
+
+impl AutoPad {
+    /// Whether the pads depend on the size of the input.
+    pub fn is_same(self) -> bool {
+        matches!(self, AutoPad::SameUpper | AutoPad::SameLower)
     }
 }
 
@@ -222,16 +282,24 @@ pub(super) enum NewOutput {
 }
 
 impl NewNode {
+    /// A node of the standard's domain without name, inputs and outputs.
     pub fn new(op_type: impl Into<String>) -> Self {
         NewNode { op_type: op_type.into(), ..Default::default() }
     }
 
+    /// A Cast of `x` to `to`.
+    pub fn cast(x: ValueId, to: DType) -> Self {
+        NewNode::new("Cast").input(x).attr("to", i64::from(to.code()))
+    }
+
+    /// Its name; made unique when it is inserted.
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
         self
     }
 
+    /// The domain of its operator.
     #[must_use]
     pub fn domain(mut self, domain: impl Into<String>) -> Self {
         self.domain = domain.into();
@@ -245,12 +313,14 @@ impl NewNode {
         self
     }
 
+    /// One more input.
     #[must_use]
     pub fn input(mut self, value: ValueId) -> Self {
         self.inputs.push(Some(value));
         self
     }
 
+    /// More inputs; `None` is one left out.
     #[must_use]
     pub fn inputs(mut self, values: impl IntoIterator<Item = Option<ValueId>>) -> Self {
         self.inputs.extend(values);
@@ -271,18 +341,21 @@ impl NewNode {
         self
     }
 
+    /// An output left out.
     #[must_use]
     pub fn no_output(mut self) -> Self {
         self.outputs.push(NewOutput::Absent);
         self
     }
 
+    /// One more attribute.
     #[must_use]
     pub fn attr(mut self, name: impl Into<String>, value: impl Into<Attr>) -> Self {
         self.attrs.push(NamedAttr { name: name.into(), value: value.into(), doc: None });
         self
     }
 
+    /// More attributes.
     #[must_use]
     pub fn attrs(mut self, attrs: impl IntoIterator<Item = NamedAttr>) -> Self {
         self.attrs.extend(attrs);

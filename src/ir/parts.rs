@@ -26,6 +26,7 @@ pub enum Origin {
     Detached,
 }
 
+/// A tensor that flows through the model: an input, an initializer, or what a node makes.
 #[derive(Debug, Clone)]
 pub struct Value {
     pub(super) name: String,
@@ -37,11 +38,14 @@ pub struct Value {
     pub(super) initializer: Option<Tensor>,
     pub(super) sparse: Option<SparseTensor>,
     pub(super) uses: Vec<Use>,
+    /// Its `doc_string`.
     pub doc: Option<String>,
+    /// Its `metadata_props`.
     pub metadata: Props,
 }
 
 impl Value {
+    /// Its name; unique among the values that see each other.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -51,14 +55,17 @@ impl Value {
         self.inferred.as_ref()
     }
 
+    /// What the file says of its type.
     pub fn declared(&self) -> Option<&Type> {
         self.declared.as_ref()
     }
 
+    /// Where it comes from.
     pub fn origin(&self) -> Origin {
         self.origin
     }
 
+    /// Where it is read.
     pub fn uses(&self) -> &[Use] {
         &self.uses
     }
@@ -68,6 +75,7 @@ impl Value {
         self.initializer.as_ref()
     }
 
+    /// The sparse tensor stored for it.
     pub fn sparse_initializer(&self) -> Option<&SparseTensor> {
         self.sparse.as_ref()
     }
@@ -76,12 +84,16 @@ impl Value {
 /// Parameters that quantize a tensor, by the names of tensors (`TensorAnnotation`).
 #[derive(Debug, Clone, PartialEq)]
 pub struct QuantAnnotation {
+    /// The tensor that is quantized.
     pub tensor: String,
+    /// Kind of parameter, as `SCALE_TENSOR`, and name of the tensor that holds it.
     pub parameters: Props,
 }
 
+/// A graph: the main one, one inside a node, or the body of a function.
 #[derive(Debug, Clone, Default)]
 pub struct Graph {
+    /// Its name.
     pub name: Option<String>,
     pub(super) nodes: Vec<NodeId>,
     pub(super) inputs: Vec<ValueId>,
@@ -91,8 +103,11 @@ pub struct Graph {
     pub(super) sparse_initializers: Vec<ValueId>,
     /// Values whose type the file states in `value_info`, in its order.
     pub(super) value_info: Vec<ValueId>,
+    /// Its `quantization_annotation`.
     pub quant_annotations: Vec<QuantAnnotation>,
+    /// Its `doc_string`.
     pub doc: Option<String>,
+    /// Its `metadata_props`.
     pub metadata: Props,
     /// The node whose attribute holds this graph.
     pub(super) owner: Option<NodeId>,
@@ -105,46 +120,60 @@ impl Graph {
         &self.nodes
     }
 
+    /// Its inputs, in order; those with a default among them.
     pub fn inputs(&self) -> &[ValueId] {
         &self.inputs
     }
 
+    /// Its outputs, in order.
     pub fn outputs(&self) -> &[ValueId] {
         &self.outputs
     }
 
+    /// Its dense initializers, in the order of the file.
     pub fn initializers(&self) -> &[ValueId] {
         &self.initializers
     }
 
+    /// Its sparse initializers, in the order of the file.
     pub fn sparse_initializers(&self) -> &[ValueId] {
         &self.sparse_initializers
     }
 
+    /// Values whose type the file states.
     pub fn value_info(&self) -> &[ValueId] {
         &self.value_info
     }
 
+    /// The node whose attribute holds it; `None` for the main graph and bodies of functions.
     pub fn owner(&self) -> Option<NodeId> {
         self.owner
     }
 }
 
+/// A domain of operators and the version of it that the model uses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpsetImport {
+    /// `""` is the standard's.
     pub domain: String,
+    /// The version of its operators.
     pub version: i64,
 }
 
 /// An operator defined in the model by a graph of others (`FunctionProto`).
 #[derive(Debug, Clone)]
 pub struct Function {
+    /// What nodes call it by.
     pub name: String,
+    /// The domain of those nodes.
     pub domain: String,
+    /// Which of several of one name it is.
     pub overload: String,
     /// Attributes without a default, then those with one.
     pub attributes: Vec<String>,
+    /// What attributes are where the caller gives none.
     pub attribute_defaults: Vec<super::node::NamedAttr>,
+    /// Versions of the operators in its body.
     pub opset_imports: Vec<OpsetImport>,
     /// Its body; the inputs and outputs are the function's.
     pub body: GraphId,
@@ -154,11 +183,18 @@ pub struct Function {
 /// What the file says of itself.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Meta {
+    /// Version of the file format.
     pub ir_version: Option<i64>,
+    /// The program that made it.
     pub producer_name: Option<String>,
+    /// Its version.
     pub producer_version: Option<String>,
+    /// Of the model, as `org.example`.
     pub domain: Option<String>,
+    /// A number of the author's.
     pub model_version: Option<i64>,
+    /// Its `doc_string`.
     pub doc: Option<String>,
+    /// Its `metadata_props`.
     pub metadata: Props,
 }

@@ -62,6 +62,7 @@ impl fmt::Display for Dim {
     }
 }
 
+/// The sizes of a tensor, each known, named or open.
 pub type Shape = Vec<Dim>;
 
 /// The sizes of a shape in which all are known.
@@ -79,19 +80,24 @@ pub fn axis_of(axis: i64, rank: usize) -> Option<usize> {
 /// Element type and shape of a tensor value; `None` where nothing is said about it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TensorType {
+    /// The type of its elements, where it is known.
     pub dtype: Option<DType>,
+    /// Its sizes, where their number is known.
     pub shape: Option<Shape>,
 }
 
 impl TensorType {
+    /// Of this element type and shape.
     pub fn new(dtype: DType, shape: impl IntoIterator<Item = impl Into<Dim>>) -> Self {
         TensorType { dtype: Some(dtype), shape: Some(shape.into_iter().map(Into::into).collect()) }
     }
 
+    /// The number of axes, where the shape is known.
     pub fn rank(&self) -> Option<usize> {
         self.shape.as_ref().map(Vec::len)
     }
 
+    /// The sizes, where all are numbers.
     pub fn known_shape(&self) -> Option<Vec<usize>> {
         known_shape(self.shape.as_ref()?)
     }
@@ -141,6 +147,7 @@ pub struct DeclaredShape {
 }
 
 impl Type {
+    /// The type of a dense tensor.
     pub fn tensor(t: &TensorType) -> Self {
         let shape = t.shape.clone().map(|dims| DeclaredShape { denotations: vec![None; dims.len()], dims });
         Type { kind: TypeKind::Tensor { elem: t.dtype.map(DType::code), shape }, denotation: None }

@@ -51,8 +51,11 @@ pub struct Tensor {
 /// `SparseTensorProto`: `values` at linear or per-axis `indices` of a tensor of shape `dims`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SparseTensor {
+    /// Its elements that are not zero.
     pub values: Option<Tensor>,
+    /// Their places, one number each or one an axis.
     pub indices: Option<Tensor>,
+    /// Its sizes.
     pub dims: Vec<i64>,
 }
 
@@ -139,6 +142,10 @@ impl Tensor {
         Ok(Self::raw(dtype, shape, Data::Bytes(bytes)))
     }
 
+    /// A tensor of strings.
+    ///
+    /// # Errors
+    /// Input, where their number is not that of the shape.
     pub fn from_strings(shape: impl Into<Vec<usize>>, strings: Vec<Bytes>) -> Result<Self> {
         let shape = shape.into();
         if element_count(&shape) != Some(strings.len()) {
@@ -176,6 +183,7 @@ impl Tensor {
         Self::raw(dtype, shape, Data::Bytes(bytes.into()))
     }
 
+    /// One number, of rank 0.
     pub fn scalar<T: Element + Send + 'static>(value: T) -> Self {
         Self::from_vec([], vec![value])
     }
@@ -184,14 +192,17 @@ impl Tensor {
         Tensor { dtype, shape, data, storage: Storage::Raw, name: None, doc: None, metadata: Vec::new() }
     }
 
+    /// The type of its elements.
     pub fn dtype(&self) -> DType {
         self.dtype
     }
 
+    /// Its sizes.
     pub fn shape(&self) -> &[usize] {
         &self.shape
     }
 
+    /// The number of its axes.
     pub fn rank(&self) -> usize {
         self.shape.len()
     }
@@ -201,6 +212,7 @@ impl Tensor {
         self.shape.iter().product()
     }
 
+    /// Whether it has no element.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -222,6 +234,7 @@ impl Tensor {
         }
     }
 
+    /// Its elements, where they are strings.
     pub fn strings(&self) -> Option<&[Bytes]> {
         match &self.data {
             Data::Strings(s) => Some(s),
@@ -322,6 +335,7 @@ impl Tensor {
         if self.len() == 1 { self.to_f32().map(|v| v[0]) } else { None }
     }
 
+    /// Its only element, of any numeric type, as an integer.
     pub fn scalar_i64(&self) -> Option<i64> {
         if self.len() == 1 { self.to_i64().map(|v| v[0]) } else { None }
     }

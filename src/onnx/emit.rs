@@ -15,7 +15,7 @@ use super::proto::{
     TensorProto, ValueInfoProto,
 };
 use super::tensor::{sparse_tensor_proto, tensor_proto};
-use super::write::{ExternalPlan, encoded_len, model_len, write_model};
+use super::write::{ExternalPlan, model_len, write_model};
 use super::{attribute, entries, replaced, text, types};
 use crate::error::{Error, Result};
 use crate::files::{persist, staged};
@@ -33,7 +33,7 @@ const MAX_MESSAGE: usize = i32::MAX as usize;
 pub fn emit(model: &Model, path: &Path) -> Result<()> {
     let p = model_proto(model);
     let mut plan = ExternalPlan::default();
-    if model.external_data || encoded_len(&p) > MAX_MESSAGE {
+    if model.external_data || p.encoded_len() > MAX_MESSAGE {
         let inline = kept_inline(model);
         plan = ExternalPlan::new(&p, |name| inline.contains(name));
     }
@@ -74,7 +74,7 @@ pub fn emit(model: &Model, path: &Path) -> Result<()> {
 /// The model as one buffer, external data inside it.
 pub fn to_bytes(model: &Model) -> Result<Vec<u8>> {
     let p = model_proto(model);
-    let len = encoded_len(&p);
+    let len = p.encoded_len();
     if len > MAX_MESSAGE {
         return Err(Error::input(format!("the model needs {len} bytes, one protobuf message holds 2 GiB")));
     }

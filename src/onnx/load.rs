@@ -15,7 +15,8 @@ use super::{attribute, props, types};
 use crate::error::{Error, Result};
 use crate::files::folder_of;
 use crate::ir::{
-    Function, GraphEdit, GraphId, Meta, Model, NamedAttr, Node, OpsetImport, Place, QuantAnnotation, ValueId, verify,
+    Function, Graph, GraphEdit, GraphId, Meta, Model, NamedAttr, Node, OpsetImport, Place, QuantAnnotation, ValueId,
+    verify,
 };
 
 /// Loads a model and checks it. Weights stay in the mapped file (and in the files beside it).
@@ -112,22 +113,7 @@ impl Loader {
     }
 
     pub(super) fn graph(&mut self, edit: &mut GraphEdit, id: GraphId, mut p: GraphProto) -> Result<()> {
-        let mut names = Names::new();
-        for info in std::mem::take(&mut p.input) {
-            let value = declare(edit, &mut names, info.name().to_string())?;
-            describe(edit, value, info);
-            edit.add_graph_input(id, value);
-        }
-        for t in std::mem::take(&mut p.initializer) {
-            self.initializer(edit, id, &mut names, t)?;
-        }
-        for t in std::mem::take(&mut p.sparse_initializer) {
-            let mut t = sparse_tensor(t, &mut self.files)?;
-            let name = t.values.as_mut().and_then(|v| v.name.take()).unwrap_or_default();
-            t.places().map_err(|e| e.at_node(format!("initializer \"{name}\"")))?;
-            let value = declare(edit, &mut names, name)?;
-            edit.attach_sparse_initializer(id, value, t);
-        }
+        let mut names = self.given(edit, id, &mut p)?;
         let mut outputs = Vec::with_capacity(p.node.len());
         for n in &mut p.node {
             let at = label(n);
@@ -153,34 +139,33 @@ impl Loader {
             edit.add_graph_output(id, value);
         }
         let names = self.scopes.pop().unwrap_or_default();
-        for info in std::mem::take(&mut p.value_info) {
-            // An entry that names nothing here, or contradicts what is declared, is kept as it is.
-            let ty = info.r#type.clone().map(types::from_proto);
-            let fits = |v: &ValueId| edit.value(*v).declared().is_none_or(|d| Some(d) == ty.as_ref());
-            match names.get(info.name()).copied().filter(fits) {
-                Some(value) => {
-                    describe(edit, value, info);
-                    edit.push_value_info(id, value);
-                }
-                None => p.value_info.push(info),
-            }
-        }
-        let meta = edit.graph_meta(id);
-        meta.name = p.name.take();
-        meta.doc = p.doc_string.take();
-        meta.metadata = props(std::mem::take(&mut p.metadata_props));
-        let annotations = std::mem::take(&mut p.quantization_annotation).into_iter();
-        meta.quant_annotations = annotations
-            .map(|a| QuantAnnotation {
-                tensor: a.tensor_name.unwrap_or_default(),
-                parameters: props(a.quant_parameter_tensor_names),
-            })
-            .collect();
-        meta.extra = p.encode_to_vec().into();
+        value_info(edit, id, &names, &mut p);
+        meta(edit.graph_meta(id), p);
         edit.sort(id).map_err(|cycle| {
             let at = edit.describe(cycle[0]);
             Error::input(format!("{} nodes wait for each other in a cycle", cycle.len())).at_node(at)
         })
+    }
+
+    /// Its inputs and initializers, by name.
+    fn given(&mut self, edit: &mut GraphEdit, id: GraphId, p: &mut GraphProto) -> Result<Names> {
+        let mut names = Names::new();
+        for info in std::mem::take(&mut p.input) {
+            let value = declare(edit, &mut names, info.name().to_string())?;
+            describe(edit, value, info);
+            edit.add_graph_input(id, value);
+        }
+        for t in std::mem::take(&mut p.initializer) {
+            self.initializer(edit, id, &mut names, t)?;
+        }
+        for t in std::mem::take(&mut p.sparse_initializer) {
+            let mut t = sparse_tensor(t, &mut self.files)?;
+            let name = t.values.as_mut().and_then(|v| v.name.take()).unwrap_or_default();
+            t.places().map_err(|e| e.at_node(format!("initializer \"{name}\"")))?;
+            let value = declare(edit, &mut names, name)?;
+            edit.attach_sparse_initializer(id, value, t);
+        }
+        Ok(names)
     }
 
     fn initializer(&mut self, edit: &mut GraphEdit, id: GraphId, names: &mut Names, t: TensorProto) -> Result<()> {
@@ -241,6 +226,36 @@ fn describe(edit: &mut GraphEdit, value: ValueId, info: ValueInfoProto) {
     edit.set_declared(value, info.r#type.map(types::from_proto));
     edit.set_value_doc(value, info.doc_string);
     *edit.value_metadata(value) = props(info.metadata_props);
+}
+
+/// Types that the file states of values inside a graph. An entry that names nothing here, or contradicts what is declared, is kept as it is.
+fn value_info(edit: &mut GraphEdit, id: GraphId, names: &Names, p: &mut GraphProto) {
+    for info in std::mem::take(&mut p.value_info) {
+        let ty = info.r#type.clone().map(types::from_proto);
+        let fits = |v: &ValueId| edit.value(*v).declared().is_none_or(|d| Some(d) == ty.as_ref());
+        match names.get(info.name()).copied().filter(fits) {
+            Some(value) => {
+                describe(edit, value, info);
+                edit.push_value_info(id, value);
+            }
+            None => p.value_info.push(info),
+        }
+    }
+}
+
+/// What is left of the message: names, docs, annotations, and what is not known here.
+fn meta(graph: &mut Graph, mut p: GraphProto) {
+    graph.name = p.name.take();
+    graph.doc = p.doc_string.take();
+    graph.metadata = props(std::mem::take(&mut p.metadata_props));
+    let annotations = std::mem::take(&mut p.quantization_annotation).into_iter();
+    graph.quant_annotations = annotations
+        .map(|a| QuantAnnotation {
+            tensor: a.tensor_name.unwrap_or_default(),
+            parameters: props(a.quant_parameter_tensor_names),
+        })
+        .collect();
+    graph.extra = p.encode_to_vec().into();
 }
 
 /// Takes a text out of a message; an empty one stays there, so that it is written back as present.

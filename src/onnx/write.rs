@@ -87,11 +87,6 @@ impl ExternalPlan {
     }
 }
 
-/// Bytes of the whole message with everything inside it.
-pub fn encoded_len(p: &ModelProto) -> usize {
-    p.encoded_len()
-}
-
 /// Bytes of the message that [`write_model`] writes, without what goes to the data file.
 pub fn model_len(p: &ModelProto, plan: &ExternalPlan) -> usize {
     let Some(graph) = &p.graph else { return p.encoded_len() };

@@ -69,7 +69,9 @@ pub(super) static OPS: &[OpDef] = &[
         .tells(infer::value::first)
         .folds(fold::layout::same)
         .couples(channels::elementwise::SAME),
+    // It may be told to train.
     OpDef::new("Dropout", REARRANGES)
+        .impure()
         .backward(vjp::layout::reshape)
         .infers(infer::elementwise::same)
         .couples(channels::elementwise::SAME),

@@ -55,6 +55,8 @@ pub struct OpDef {
     pub sums: bool,
     /// Whether it rounds numbers to integers, or makes numbers of these, so that gradients go through the integers.
     pub rounds: bool,
+    /// Whether it reads or makes the integers of quantized tensors.
+    pub holds_integers: bool,
     /// Whether factors of channels pass through it; none where they do not.
     pub homogeneous: Option<Homogeneous>,
     /// Whether inputs 1 and 2 are a factor and a term for each channel of its output, and where that has its channels.
@@ -85,6 +87,7 @@ impl OpDef {
             pure: true,
             sums: false,
             rounds: false,
+            holds_integers: false,
             homogeneous: None,
             affine: None,
             infer: None,
@@ -143,6 +146,11 @@ impl OpDef {
 
     const fn rounds(mut self) -> Self {
         self.rounds = true;
+        self
+    }
+
+    const fn of_integers(mut self) -> Self {
+        self.holds_integers = true;
         self
     }
 

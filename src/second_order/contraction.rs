@@ -141,7 +141,7 @@ impl Window {
     fn of(model: &Model, node: NodeId, weight: &[usize]) -> Option<Window> {
         let n = model.node(node);
         let spatial = weight.len().checked_sub(2).filter(|s| (1..=2).contains(s))?;
-        if !matches!(n.str("auto_pad"), None | Some("NOTSET" | "VALID" | "")) {
+        if n.auto_pad().is_same() {
             return None;
         }
         let sizes = |name: &str, count: usize, default: usize| match n.ints(name) {

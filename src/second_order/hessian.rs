@@ -14,6 +14,7 @@ pub struct Hessian {
 }
 
 impl Hessian {
+    /// Of no rows so far.
     pub fn new(groups: usize, depth: usize) -> Self {
         Hessian { depth, rows: 0, sums: vec![0.0; groups * depth * depth] }
     }

@@ -43,6 +43,7 @@ pub struct Centred {
 }
 
 impl Centred {
+    /// Rows that were added.
     pub fn rows(&self) -> usize {
         self.rows
     }
@@ -129,6 +130,7 @@ fn columns(weights: &[f32], depth: usize) -> Mat<f64> {
 }
 
 impl Moments {
+    /// Of no rows so far.
     pub fn new(depth: usize, outputs: usize) -> Self {
         let (h, g) = (Mat::zeros(depth, depth), Mat::zeros(depth, outputs));
         Moments { rows: 0, h, g, x: vec![0.0; depth], t: vec![0.0; outputs] }

@@ -33,6 +33,7 @@ pub struct Order {
 }
 
 impl Order {
+    /// Of the nodes of the main graph.
     pub fn of(model: &Model) -> Self {
         let nodes = model.graph(model.main()).nodes();
         let mut levels: HashMap<NodeId, usize> = HashMap::new();
@@ -211,7 +212,6 @@ impl Step {
         let mut copy = model.clone();
         let mut edit = GraphEdit::new(&mut copy);
         let main = edit.main();
-        edit.clear_graph_outputs(main);
         let own = edit.user_inputs();
         let mut inputs = Vec::new();
         for v in have.iter().filter(|v| model.is_live_value(**v) && !own.contains(v)) {
@@ -229,15 +229,8 @@ impl Step {
         }
         let new = want.difference(have).filter(|v| model.is_live_value(**v) && !own.contains(v));
         let made: Vec<(ValueId, String)> = new.map(|v| (*v, model.name(*v).to_string())).collect();
-        for (v, _) in &made {
-            edit.add_graph_output(main, *v);
-        }
-        edit.remove_unread_nodes(main);
-        for v in edit.user_inputs().into_iter().filter(|v| edit.uses(*v).is_empty()).collect::<Vec<_>>() {
-            // As a constant it need not be fed, and can go.
-            edit.freeze_input(main, v, Tensor::scalar(0f32));
-            edit.remove_value(v);
-        }
+        edit.keep_outputs(main, &made.iter().map(|(v, _)| *v).collect::<Vec<_>>());
+        edit.drop_unread_inputs(main);
         let left = |(v, input, name): (ValueId, ValueId, String)| copy.is_live_value(input).then_some((v, name));
         let inputs = inputs.into_iter().filter_map(left).collect();
         Step { model: copy, inputs, made }

@@ -53,6 +53,7 @@ impl Group {
         if self.stays.iter().all(Option::is_some) { self.stays.first()?.as_deref() } else { None }
     }
 
+    /// The member for this axis of a value, if it is in the group.
     pub fn member(&self, value: ValueId, axis: usize) -> Option<&Member> {
         self.members.iter().find(|m| m.value == value && m.axis == axis)
     }

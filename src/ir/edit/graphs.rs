@@ -14,17 +14,20 @@ impl GraphEdit<'_> {
         id
     }
 
+    /// Makes a value without origin the last input of the graph.
     pub fn add_graph_input(&mut self, graph: GraphId, value: ValueId) {
         self.graph_mut(graph).inputs.push(value);
         self.value_mut(value).origin = Origin::Input(graph);
     }
 
+    /// Makes the value the last output of the graph.
     pub fn add_graph_output(&mut self, graph: GraphId, value: ValueId) {
         let index = self.model.graph(graph).outputs.len();
         self.graph_mut(graph).outputs.push(value);
         self.value_mut(value).uses.push(Use::Output { graph, index });
     }
 
+    /// Puts `value` in place of output number `index`.
     pub fn set_graph_output(&mut self, graph: GraphId, index: usize, value: ValueId) {
         let old = std::mem::replace(&mut self.graph_mut(graph).outputs[index], value);
         let at = Use::Output { graph, index };
@@ -36,6 +39,24 @@ impl GraphEdit<'_> {
     pub fn clear_graph_outputs(&mut self, graph: GraphId) {
         for value in std::mem::take(&mut self.graph_mut(graph).outputs) {
             self.value_mut(value).uses.retain(|u| !matches!(u, Use::Output { graph: g, .. } if *g == graph));
+        }
+    }
+
+    /// Leaves the graph these outputs and the nodes that they need.
+    pub fn keep_outputs(&mut self, graph: GraphId, outputs: &[ValueId]) {
+        self.clear_graph_outputs(graph);
+        for value in outputs {
+            self.add_graph_output(graph, *value);
+        }
+        self.remove_unread_nodes(graph);
+    }
+
+    /// Drops the inputs of the graph that nothing reads, with their defaults.
+    pub fn drop_unread_inputs(&mut self, graph: GraphId) {
+        for value in self.model.graph(graph).inputs.clone() {
+            if self.model.uses(value).is_empty() {
+                self.remove_value(value);
+            }
         }
     }
 

@@ -40,10 +40,12 @@ impl Deref for GraphEdit<'_> {
 }
 
 impl<'m> GraphEdit<'m> {
+    /// Opens a model.
     pub fn new(model: &'m mut Model) -> Self {
         GraphEdit { model, names: None }
     }
 
+    /// The model as it is now.
     pub fn model(&self) -> &Model {
         self.model
     }
@@ -75,6 +77,7 @@ impl<'m> GraphEdit<'m> {
         prefix
     }
 
+    /// Gives a value this name, which no other may have.
     pub fn rename_value(&mut self, value: ValueId, name: &str) {
         if let Some(names) = &mut self.names {
             names.insert(name.to_string());
@@ -82,6 +85,7 @@ impl<'m> GraphEdit<'m> {
         self.value_mut(value).name = name.to_string();
     }
 
+    /// Gives a node this name.
     pub fn rename_node(&mut self, node: NodeId, name: &str) {
         self.node_mut(node).name = name.to_string();
     }
@@ -101,14 +105,17 @@ impl<'m> GraphEdit<'m> {
         }
     }
 
+    /// Drops the import of a domain.
     pub fn remove_opset(&mut self, domain: &str) {
         self.model.opset_imports.retain(|o| o.domain != domain);
     }
 
+    /// Sets the version of the file format.
     pub fn set_ir_version(&mut self, version: i64) {
         self.model.meta.ir_version = Some(version);
     }
 
+    /// Adds a function, whose body must be a graph of this model.
     pub fn add_function(&mut self, function: super::parts::Function) {
         self.model.functions.push(function);
     }

@@ -6,6 +6,7 @@ use crate::ir::node::{Attr, NamedAttr, NewNode, NewOutput, Node};
 use crate::ir::parts::{Origin, Use};
 
 impl GraphEdit<'_> {
+    /// Inserts a node; its outputs become new values, or take over those that have no producer.
     pub fn insert(&mut self, place: Place, new: NewNode) -> NodeId {
         let outputs = new.outputs.into_iter().map(|o| match o {
             NewOutput::Named(hint, ty) => {
@@ -173,6 +174,15 @@ impl GraphEdit<'_> {
         self.value_mut(value).origin = Origin::Node { node, output: index };
     }
 
+    /// Lets the node that makes `made`, which nothing reads, make `value` instead, which has no producer.
+    pub fn take_over(&mut self, made: ValueId, value: ValueId) {
+        let Origin::Node { node, output } = self.model.value(made).origin else { return };
+        self.detach_output(node, output);
+        self.remove_value(made);
+        self.attach_output(node, output, value);
+    }
+
+    /// Sets an attribute, or adds it.
     pub fn set_attr(&mut self, node: NodeId, name: &str, value: impl Into<Attr>) {
         let value = value.into();
         let attrs = &mut self.node_mut(node).attrs;
@@ -182,6 +192,7 @@ impl GraphEdit<'_> {
         }
     }
 
+    /// Removes the attribute of this name, if there is one.
     pub fn remove_attr(&mut self, node: NodeId, name: &str) {
         self.node_mut(node).attrs.retain(|a| a.name != name);
     }

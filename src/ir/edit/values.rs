@@ -34,6 +34,7 @@ impl GraphEdit<'_> {
         self.new_value(name, None)
     }
 
+    /// What the file says of its type.
     pub fn set_declared(&mut self, value: ValueId, ty: Option<Type>) {
         self.value_mut(value).declared = ty;
     }
@@ -43,10 +44,12 @@ impl GraphEdit<'_> {
         self.value_mut(value).inferred = ty;
     }
 
+    /// Its `doc_string` in the file.
     pub fn set_value_doc(&mut self, value: ValueId, doc: Option<String>) {
         self.value_mut(value).doc = doc;
     }
 
+    /// Its `metadata_props` in the file.
     pub fn value_metadata(&mut self, value: ValueId) -> &mut crate::ir::tensor::Props {
         &mut self.value_mut(value).metadata
     }
@@ -69,6 +72,7 @@ impl GraphEdit<'_> {
         }
     }
 
+    /// As [`Self::attach_initializer`] of a sparse tensor.
     pub fn attach_sparse_initializer(&mut self, graph: GraphId, value: ValueId, tensor: SparseTensor) {
         self.graph_mut(graph).sparse_initializers.push(value);
         let v = self.value_mut(value);
@@ -144,6 +148,13 @@ impl GraphEdit<'_> {
             self.remove_value(value);
         }
         unread
+    }
+
+    /// Removes the initializers of a graph that nothing reads.
+    pub fn remove_unread_initializers(&mut self, graph: GraphId) {
+        for value in self.model.graph(graph).initializers.clone() {
+            self.remove_unread_initializer(value);
+        }
     }
 
     /// Removes a value that nothing reads: an initializer or an orphan.

@@ -1,7 +1,7 @@
 //! Convolution and pooling: `[N, C, spatial…]`, one window size a spatial axis.
 
 use super::{Context, one};
-use crate::ir::{DType, Dim, Shape, TensorType};
+use crate::ir::{AutoPad, DType, Dim, Shape, TensorType};
 
 /// How a window moves along one axis, in elements.
 struct Window {
@@ -41,9 +41,9 @@ fn windows(c: &Context, sizes: &[Dim]) -> Option<Vec<Option<Window>>> {
         (list.len() == count).then_some(list)
     };
     let (strides, dilations) = (list("strides", spatial, 1)?, list("dilations", spatial, 1)?);
-    let auto = c.node.str("auto_pad").unwrap_or("NOTSET");
+    let auto = c.node.auto_pad();
     let pads = match auto {
-        "NOTSET" | "" => list("pads", spatial.checked_mul(2)?, 0)?,
+        AutoPad::Explicit => list("pads", spatial.checked_mul(2)?, 0)?,
         _ => vec![0; spatial * 2],
     };
     let window = |i: usize| {
@@ -51,7 +51,7 @@ fn windows(c: &Context, sizes: &[Dim]) -> Option<Vec<Option<Window>>> {
             size: sizes[i].known()?.checked_sub(1)?.checked_mul(dilations[i])?.checked_add(1)?,
             stride: strides[i],
             pads: pads[i].checked_add(pads[i + spatial])?,
-            same: auto.starts_with("SAME"),
+            same: auto.is_same(),
             ceil: c.node.int_or("ceil_mode", 0) != 0,
         })
     };
@@ -113,7 +113,7 @@ pub fn conv_transpose(c: &Context) -> Option<Vec<TensorType>> {
         return None;
     }
     let channels = w[1].known().and_then(|m| m.checked_mul(c.node.int_or("group", 1)));
-    let plain = c.node.ints("output_shape").is_none() && matches!(c.node.str("auto_pad"), None | Some("NOTSET" | ""));
+    let plain = c.node.ints("output_shape").is_none() && c.node.auto_pad() == AutoPad::Explicit;
     let windows = windows(c, sizes)?;
     let extra = |i: usize| c.node.ints("output_padding").map_or(Some(0), |p| p.get(i).copied());
     let spread = |i: usize| {

@@ -14,6 +14,7 @@
 use super::tape::Cut;
 use super::window::Window;
 use super::{Adjoint, Var};
+use crate::ir::AutoPad;
 
 type Rule = Result<(), String>;
 
@@ -34,7 +35,7 @@ pub fn conv(a: &Adjoint) -> Rule {
 /// Weight `[C, M/group, k…]`: a convolution seen from behind, so that input and gradient change places.
 pub fn conv_transpose(a: &Adjoint) -> Rule {
     let (x, w, dy) = (a.x(0), a.x(1), a.dy());
-    if a.node.ints("output_shape").is_some() || !matches!(a.node.str("auto_pad"), None | Some("NOTSET")) {
+    if a.node.ints("output_shape").is_some() || a.node.auto_pad() != AutoPad::Explicit {
         return Err("it derives its pads from the shape of its output".into());
     }
     let group = group(a)?;

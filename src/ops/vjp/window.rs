@@ -1,7 +1,7 @@
 //! How a window moves over `[N, C, spatial…]`: what convolution and pooling share.
 
 use super::tape::Cut;
-use crate::ir::{Attr, Node};
+use crate::ir::{Attr, AutoPad, Node};
 
 /// One entry an axis.
 #[derive(Clone)]
@@ -30,7 +30,6 @@ impl Window {
         };
         let (strides, dilations) = (list("strides", 1, axes)?, list("dilations", 1, axes)?);
         let pads = list("pads", 0, 2 * axes)?;
-        let auto = node.str("auto_pad").unwrap_or("NOTSET");
         let mut window = Window {
             kernel: kernel.to_vec(),
             before: pads[..axes].to_vec(),
@@ -48,11 +47,11 @@ impl Window {
             let reach = window.positions[i].saturating_sub(1) * window.strides[i];
             let span = reach + kernel[i].saturating_sub(1) * window.dilations[i] + 1;
             let total = span.saturating_sub(input[i]);
-            match auto {
-                "SAME_UPPER" => window.before[i] = total / 2,
-                "SAME_LOWER" => window.before[i] = total.div_ceil(2),
-                "VALID" => window.before[i] = 0,
-                _ => {}
+            match node.auto_pad() {
+                AutoPad::SameUpper => window.before[i] = total / 2,
+                AutoPad::SameLower => window.before[i] = total.div_ceil(2),
+                AutoPad::Valid => window.before[i] = 0,
+                AutoPad::Explicit => {}
             }
             let there = window.before[i] + input[i];
             window.after[i] = span.saturating_sub(there);

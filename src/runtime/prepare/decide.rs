@@ -54,15 +54,14 @@ fn make_constant(edit: &mut GraphEdit, open: &[(NodeId, ValueId)], known: Known)
     let mut part = edit.model().clone();
     let mut cut = GraphEdit::new(&mut part);
     let main = cut.main();
-    cut.clear_graph_outputs(main);
     let mut conditions: Vec<ValueId> = Vec::new();
     for (_, condition) in open {
         if !conditions.contains(condition) {
             conditions.push(*condition);
-            cut.add_graph_output(main, *condition);
         }
     }
-    remove_unread(&mut cut);
+    cut.keep_outputs(main, &conditions);
+    cut.remove_unread_initializers(main);
     // A part that the runtime cannot read decides nothing; the whole model will say why.
     let values = known(&part).unwrap_or_default();
     let mut decided = 0;
@@ -81,7 +80,5 @@ fn make_constant(edit: &mut GraphEdit, open: &[(NodeId, ValueId)], known: Known)
 pub(super) fn remove_unread(edit: &mut GraphEdit) {
     let main = edit.main();
     edit.remove_unread_nodes(main);
-    for value in edit.graph(main).initializers().to_vec() {
-        edit.remove_unread_initializer(value);
-    }
+    edit.remove_unread_initializers(main);
 }

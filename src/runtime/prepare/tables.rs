@@ -47,7 +47,7 @@ fn dequantize_before(edit: &GraphEdit, node: NodeId) -> Option<NodeId> {
 fn rewrite(edit: &mut GraphEdit, node: NodeId, scale: f32, zero: f32) {
     let label = edit.node_label(node).to_string();
     let (Some(x), Some(y)) = (edit.node(node).input(0), edit.node(node).output(0)) else { return };
-    let cast = NewNode::new("Cast").name(format!("{label}_cast")).input(x).attr("to", i64::from(DType::F32.code()));
+    let cast = NewNode::cast(x, DType::F32).name(format!("{label}_cast"));
     let Some(mut wide) = before(edit, node, cast.output(format!("{label}_wide"), None)) else { return };
     let graph = edit.node(node).graph();
     if zero != 0.0 {
