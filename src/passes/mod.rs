@@ -30,34 +30,19 @@ pub(crate) use specialize::drop_shapes;
 pub use specialize::{Specialize, declare_outputs, specialize};
 pub(crate) use tidy::merge_initializers::Seen;
 
-/// Passes that reach the same in several ways: where one is left out, another does its work.
-#[rustfmt::skip]
-pub static FAMILIES: &[(&str, &[&str])] = &[
-    ("affine", &["fold-scale", "fold-bias", "fold-input-affine", "fold-scale-before-shift", "move-affine", "join-affines", "merge-constants"]),
-    ("linear", &["merge-linear", "merge-parallel", "fuse-matmul-add", "fuse-transpose-gemm", "fold-gemm-factors"]),
-    ("transposes", &["merge-transposes", "sink-transposes", "fold-transpose", "reshape-unit-axes"]),
-    ("normalization", &["fuse-layer-norm", "fuse-rms-norm", "fuse-instance-norm", "fuse-group-norm"]),
-];
-
-/// Passes for one runtime, run where its preset has them on, when all others have done what they can.
-pub static TARGETED: &[&str] = &[algebra::as_batch_norm::PASS.name, layout::depthwise_rows::PASS.name];
-
-/// Those that are for float alone: what they write cuts chains of integers.
-pub static FLOAT_ALONE: &[&str] = &[algebra::as_batch_norm::PASS.name];
-
 /// Every pass, in the order in which a round runs them; rounds repeat until nothing changes.
 ///
 /// First what opens the graph (functions, constants), then what needs single readers, and last what makes
 /// sharers of equal values.
 #[rustfmt::skip]
 pub static PASSES: &[Pass] = &[
-    inline::FUNCTIONS,
+    inline::functions::PASS,
     tidy::freeze_inputs::PASS,
     tidy::hoist_constants::PASS,
     tidy::fold_constants::PASS,
-    inline::BRANCHES,
-    inline::INVARIANTS,
-    inline::LOOPS,
+    inline::branches::PASS,
+    inline::invariants::PASS,
+    inline::loops::PASS,
     branch::negated::PASS,
     branch::join::PASS,
     branch::sink::PASS,

@@ -27,27 +27,72 @@ impl Outcome {
 /// A rewrite of the graph.
 #[derive(Debug, Clone, Copy)]
 pub struct Pass {
+    /// As `--only` and `--skip` take it.
     pub name: &'static str,
     /// One line for the command line's help.
     pub summary: &'static str,
+    /// Runs it once over the whole model.
     pub run: fn(&mut GraphEdit) -> Result<PassReport>,
     /// Whether every output keeps its bits: no arithmetic is redone in another order.
     pub exact: bool,
+    /// The name of those that reach the same in several ways: where one is left out, another does its work.
+    pub family: Option<&'static str>,
+    /// Whether it runs only where the preset of the runtime has it on, when all others have done what they can.
+    pub targeted: bool,
+    /// Whether it is for float alone: what it writes cuts chains of integers.
+    pub float_alone: bool,
+}
+
+impl Pass {
+    pub(super) const fn new(
+        name: &'static str,
+        summary: &'static str,
+        run: fn(&mut GraphEdit) -> Result<PassReport>,
+    ) -> Self {
+        Pass { name, summary, run, exact: false, family: None, targeted: false, float_alone: false }
+    }
+
+    pub(super) const fn exact(mut self) -> Self {
+        self.exact = true;
+        self
+    }
+
+    pub(super) const fn of_family(mut self, family: &'static str) -> Self {
+        self.family = Some(family);
+        self
+    }
+
+    pub(super) const fn targeted(mut self) -> Self {
+        self.targeted = true;
+        self
+    }
+
+    pub(super) const fn float_alone(mut self) -> Self {
+        self.float_alone = true;
+        self
+    }
 }
 
 /// A pattern that was found and left alone.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Refusal {
+    /// The pass that found it.
     pub pass: &'static str,
+    /// The node, or the name of its first output.
     pub node: String,
+    /// Its operator.
     pub op_type: String,
+    /// Why it was left alone.
     pub reason: String,
 }
 
+/// What one run of a pass did.
 #[must_use]
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PassReport {
+    /// How often it changed something.
     pub applied: usize,
+    /// What it found and left alone.
     pub refusals: Vec<Refusal>,
     /// Why and how the opset was raised for it.
     pub raised: Option<String>,

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::{FLOAT_ALONE, PASSES, Pass, Refusal, TARGETED};
+use super::{PASSES, Pass, Refusal};
 use crate::error::{Error, Result};
 use crate::ir::{GraphEdit, Model};
 use crate::names;
@@ -18,11 +18,12 @@ const MAX_ROUNDS: usize = 64;
 pub struct SimplifyOptions {
     /// Only these passes; all where empty.
     pub only: Vec<String>,
+    /// Not these passes.
     pub skip: Vec<String>,
     /// Only passes that keep every bit of the outputs.
     pub bit_exact: bool,
     /// Where the model will run: passes that are off in its preset are left out, unless they are in `only`. With no
-    /// target only those of [`TARGETED`] are.
+    /// target those that are [targeted](Pass::targeted) are.
     pub target: Option<&'static Preset>,
 }
 
@@ -34,22 +35,26 @@ impl SimplifyOptions {
 
     /// The same, for a model that is to be quantized then.
     pub fn before_quantization(target: &'static Preset) -> Self {
-        let skip = FLOAT_ALONE.iter().map(|name| (*name).to_string()).collect();
+        let skip = PASSES.iter().filter(|p| p.float_alone).map(|p| p.name.to_string()).collect();
         SimplifyOptions { skip, ..SimplifyOptions::for_target(target) }
     }
 
     fn is_off(&self, pass: &Pass) -> bool {
         let choice = self.target.and_then(|t| t.passes.iter().find(|choice| choice.pass == pass.name));
-        choice.map_or(TARGETED.contains(&pass.name), |choice| !choice.on)
+        choice.map_or(pass.targeted, |choice| !choice.on)
     }
 }
 
 /// A pass that would have found something, and was left out since it does not pay in the target.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LeftOut {
+    /// The pass.
     pub pass: &'static str,
+    /// How often it would have changed something.
     pub found: usize,
+    /// The preset that does without it.
     pub target: &'static str,
+    /// What was measured there.
     pub why: &'static str,
 }
 
@@ -64,6 +69,7 @@ impl fmt::Display for LeftOut {
 pub struct SimplifyReport {
     /// Operator nodes: subgraphs counted, `Constant` not.
     pub nodes_before: usize,
+    /// The same afterwards.
     pub nodes_after: usize,
     /// How often each pass was applied, in the order of [`PASSES`]; those that were not are left out.
     pub passes: Vec<(String, usize)>,
@@ -84,13 +90,12 @@ pub fn simplify(model: &mut Model, options: &SimplifyOptions) -> Result<Simplify
     let passes = chosen(options)?;
     let mut report = SimplifyReport { nodes_before: model.operator_count(), ..Default::default() };
     let mut counts = vec![0; passes.len()];
-    let is_targeted = |pass: &&Pass| TARGETED.contains(&pass.name);
-    let mut targeted = !passes.iter().any(is_targeted);
+    let mut targeted = !passes.iter().any(|p| p.targeted);
     for _ in 0..MAX_ROUNDS {
         report.refusals.clear();
         crate::analysis::infer(&mut GraphEdit::new(model));
         let mut changed = false;
-        let of_now = |(pass, _): &(&&Pass, &mut usize)| targeted || !is_targeted(pass);
+        let of_now = |(pass, _): &(&&Pass, &mut usize)| targeted || !pass.targeted;
         for (pass, count) in passes.iter().zip(&mut counts).filter(of_now) {
             let done = (pass.run)(&mut GraphEdit::new(model))?;
             tracing::debug!(pass = pass.name, applied = done.applied, refused = done.refusals.len());

@@ -53,7 +53,8 @@ pub fn specialize(model: &mut Model, wanted: &Specialize) -> Result<()> {
         feed(&mut edit, value);
     }
     if !wanted.inputs.is_empty() || !wanted.outputs.is_empty() {
-        drop_unread(&mut edit);
+        edit.remove_unread_nodes(main);
+        edit.drop_unread_inputs(main);
     }
     drop_shapes(&mut edit);
     for (name, sizes) in &wanted.shapes {
@@ -111,17 +112,6 @@ fn feed(edit: &mut GraphEdit, value: ValueId) {
     edit.detach_output(producer, slot);
     edit.add_graph_input(edit.main(), value);
     edit.set_declared(value, Some(Type::tensor(&ty)));
-}
-
-/// Drops nodes that no output needs, and inputs that nothing reads any more.
-fn drop_unread(edit: &mut GraphEdit) {
-    let main = edit.main();
-    edit.remove_unread_nodes(main);
-    for input in edit.graph(main).inputs().to_vec() {
-        if edit.uses(input).is_empty() {
-            edit.remove_value(input);
-        }
-    }
 }
 
 /// Keeps of the declared types of all tensors but inputs the element type.

@@ -119,6 +119,18 @@ pub(super) fn ints_of(model: &Model, node: NodeId, attr: &str, input: usize) -> 
     }
 }
 
+/// Gives the node such integers: by an attribute below opset `since`, by a constant input from there on.
+pub(super) fn set_ints(edit: &mut GraphEdit, node: NodeId, attr: &str, (input, since): (usize, i64), values: Vec<i64>) {
+    if edit.onnx_opset() >= since {
+        let hint = format!("{}.{attr}", edit.node_label(node));
+        let values = ints(edit, node, &hint, values);
+        edit.set_input(node, input, Some(values));
+    } else {
+        edit.set_input(node, input, None);
+        edit.set_attr(node, attr, values);
+    }
+}
+
 /// The tensor with axis `order[i]` as its axis i; `None` for elements below a byte and for what is no order of its axes.
 pub(super) fn permuted(tensor: &Tensor, order: &[usize]) -> Option<Tensor> {
     let perm =

@@ -10,12 +10,13 @@
 //!
 //! A pass that removes an operator can undo a fusion that the runtime knows and makes more of than the operator costs.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::latency::{LatencyOptions, Timed, interleaved, quantile};
 use crate::error::Result;
 use crate::ir::{Model, Tensor};
-use crate::passes::{FAMILIES, SimplifyOptions, SimplifyReport, simplify};
+use crate::passes::{PASSES, Pass, SimplifyOptions, SimplifyReport, simplify};
 use crate::progress::Progress;
 use crate::runtime::timing::ratios;
 use crate::runtime::{Ready, Rewrites, Runtime, load_as_it_stands};
@@ -30,12 +31,15 @@ const FINAL: LatencyOptions = LatencyOptions { min_runs: 15, max_runs: 200, budg
 /// What was measured.
 #[derive(Debug, Clone)]
 pub struct Tuned {
+    /// Where it was timed.
     pub runtime: &'static str,
     /// Passes and families that were left out, with how much faster the model is without each.
     pub without: Vec<(String, f64)>,
     /// Latency of the original ÷ that of the result, and milliseconds of both.
     pub speedup: f64,
+    /// Median of the original, in ms.
     pub original_ms: f64,
+    /// Median of the result, in ms.
     pub result_ms: f64,
     /// The result was slower, so that the original stays as it is.
     pub kept_original: bool,
@@ -102,9 +106,10 @@ type Candidate = (String, Vec<String>);
 
 /// Every pass that was applied, and every family of which one was.
 fn candidates(report: &SimplifyReport) -> Vec<Candidate> {
-    let applied = |name: &str| report.passes.iter().any(|(pass, _)| pass == name);
-    let families = FAMILIES.iter().filter(|(_, passes)| passes.iter().any(|p| applied(p)));
-    let families = families.map(|(name, passes)| ((*name).into(), passes.iter().map(ToString::to_string).collect()));
+    let applied = |pass: &&Pass| report.passes.iter().any(|(name, _)| name == pass.name);
+    let families: BTreeSet<&str> = PASSES.iter().filter(applied).filter_map(|p| p.family).collect();
+    let of = |family| PASSES.iter().filter(|p| p.family == Some(family)).map(|p| p.name.to_string()).collect();
+    let families = families.into_iter().map(|family| (family.to_string(), of(family)));
     report.passes.iter().map(|(name, _)| (name.clone(), vec![name.clone()])).chain(families).collect()
 }
 

@@ -34,18 +34,22 @@ pub(in crate::passes) struct Channels {
 }
 
 impl Affine {
+    /// Whether it adds nothing.
     pub fn is_scale_only(&self) -> bool {
         self.shift.iter().all(|t| *t == 0.0)
     }
 
+    /// Whether it multiplies by 1.
     pub fn is_shift_only(&self) -> bool {
         self.scale.iter().all(|s| *s == 1.0)
     }
 
+    /// The factor of a channel.
     pub fn scale_of(&self, channel: usize) -> f64 {
         pick(&self.scale, channel)
     }
 
+    /// The term of a channel.
     pub fn shift_of(&self, channel: usize) -> f64 {
         pick(&self.shift, channel)
     }

@@ -16,12 +16,13 @@ use crate::ir::{DType, GraphEdit, Model, NewNode, NodeId, Place, Tensor, Use, Va
 use crate::passes::support::length;
 use crate::passes::{Outcome, Pass, PassReport, for_each};
 
-pub(in crate::passes) const PASS: Pass = Pass {
-    name: "affine-as-batch-norm",
-    summary: "say Mul, Add, … per channel between convolutions as BatchNormalization, which keeps blocks of channels in ONNX Runtime",
+pub(in crate::passes) const PASS: Pass = Pass::new(
+    "affine-as-batch-norm",
+    "say Mul, Add, … per channel between convolutions as BatchNormalization, which keeps blocks of channels in ONNX Runtime",
     run,
-    exact: false,
-};
+)
+.targeted()
+.float_alone();
 
 /// What works on blocks of channels.
 const BLOCKED: &[&str] = &["Conv", "MaxPool", "AveragePool", "GlobalAveragePool"];

@@ -19,12 +19,8 @@ use crate::error::Result;
 use crate::ir::GraphEdit;
 use crate::passes::{Pass, PassReport, for_each};
 
-pub(in crate::passes) const PASS: Pass = Pass {
-    name: "fold-batch-norm",
-    summary: "fold BatchNormalization into the Conv, ConvTranspose or Gemm before it",
-    run,
-    exact: false,
-};
+pub(in crate::passes) const PASS: Pass =
+    Pass::new("fold-batch-norm", "fold BatchNormalization into the Conv, ConvTranspose or Gemm before it", run);
 
 fn run(edit: &mut GraphEdit) -> Result<PassReport> {
     for_each(edit, PASS.name, &["BatchNormalization"], |edit, node| Ok(fold_after(edit, node)))

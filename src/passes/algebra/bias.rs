@@ -16,12 +16,12 @@ use crate::error::Result;
 use crate::ir::GraphEdit;
 use crate::passes::{Pass, PassReport, for_each};
 
-pub(in crate::passes) const PASS: Pass = Pass {
-    name: "fold-bias",
-    summary: "fold the addition of a constant into the bias of the Conv, ConvTranspose or Gemm before it",
+pub(in crate::passes) const PASS: Pass = Pass::new(
+    "fold-bias",
+    "fold the addition of a constant into the bias of the Conv, ConvTranspose or Gemm before it",
     run,
-    exact: false,
-};
+)
+.of_family("affine");
 
 fn run(edit: &mut GraphEdit) -> Result<PassReport> {
     for_each(edit, PASS.name, &["Add", "Sub"], |edit, node| Ok(fold_after(edit, node)))

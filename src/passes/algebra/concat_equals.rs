@@ -16,12 +16,13 @@ use crate::ir::{GraphEdit, NewNode, NodeId, Place, Tensor, ValueId};
 use crate::passes::support::{producer_of, read_elsewhere};
 use crate::passes::{Outcome, Pass, PassReport, for_each};
 
-pub(in crate::passes) const PASS: Pass = Pass {
-    name: "join-affines",
-    summary: "do Mul, Add, … by one constant once behind a Concat instead of on each of its inputs",
+pub(in crate::passes) const PASS: Pass = Pass::new(
+    "join-affines",
+    "do Mul, Add, … by one constant once behind a Concat instead of on each of its inputs",
     run,
-    exact: true,
-};
+)
+.exact()
+.of_family("affine");
 
 fn run(edit: &mut GraphEdit) -> Result<PassReport> {
     for_each(edit, PASS.name, &["Concat"], |edit, node| Ok(join(edit, node)))

@@ -14,14 +14,17 @@ const NODE_BYTES: usize = 128;
 pub(super) struct Constants(Vec<(NodeId, usize, Tensor)>);
 
 impl Constants {
+    /// Input number `input` of `node` becomes this tensor.
     pub fn add(&mut self, node: NodeId, input: usize, tensor: Tensor) {
         self.0.push((node, input, tensor));
     }
 
+    /// With those of another change.
     pub fn extend(&mut self, others: Constants) {
         self.0.extend(others.0);
     }
 
+    /// Nodes, inputs and what they become.
     pub fn all(&self) -> impl Iterator<Item = (NodeId, usize, &Tensor)> {
         self.0.iter().map(|(node, input, tensor)| (*node, *input, tensor))
     }
@@ -40,6 +43,7 @@ impl Constants {
         }
     }
 
+    /// Sets them.
     pub fn set(self, edit: &mut GraphEdit) {
         for (node, input, tensor) in self.0 {
             set_constant(edit, node, input, tensor);

@@ -12,11 +12,8 @@ pub(super) fn fold_after(edit: &mut GraphEdit, node: NodeId) -> Outcome {
     let Some((data, producer)) = found.filter(|_| !has_side_outputs(edit, node)) else { return Outcome::NoMatch };
     let linear = match Linear::of(edit, producer) {
         None => return Outcome::NoMatch,
-        Some(linear) => linear,
-    };
-    let linear = match linear {
-        Ok(linear) => linear,
-        Err(reason) => return Outcome::Refused(reason),
+        Some(Err(reason)) => return Outcome::Refused(reason),
+        Some(Ok(linear)) => linear,
     };
     let Some(affine) = Affine::of(edit, node, data, linear.output_channels(edit)) else { return Outcome::NoMatch };
     if !linear.takes_bias() && !affine.is_scale_only() {

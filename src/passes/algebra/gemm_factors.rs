@@ -14,12 +14,8 @@ use crate::error::Result;
 use crate::ir::GraphEdit;
 use crate::passes::{Outcome, Pass, PassReport, for_each};
 
-pub(in crate::passes) const PASS: Pass = Pass {
-    name: "fold-gemm-factors",
-    summary: "fold alpha and beta of a Gemm into its weight and bias",
-    run,
-    exact: false,
-};
+pub(in crate::passes) const PASS: Pass =
+    Pass::new("fold-gemm-factors", "fold alpha and beta of a Gemm into its weight and bias", run).of_family("linear");
 
 fn run(edit: &mut GraphEdit) -> Result<PassReport> {
     for_each(edit, PASS.name, &["Gemm"], |edit, node| {

@@ -23,12 +23,12 @@ use crate::ir::{GraphEdit, NodeId};
 use crate::passes::support::{has_side_outputs, own_bytes, producer_of, read_elsewhere};
 use crate::passes::{Outcome, Pass, PassReport, for_each};
 
-pub(in crate::passes) const PASS: Pass = Pass {
-    name: "fold-input-affine",
-    summary: "fold Mul, Add or BatchNormalization by constants into the Conv, Gemm or MatMul after it",
+pub(in crate::passes) const PASS: Pass = Pass::new(
+    "fold-input-affine",
+    "fold Mul, Add or BatchNormalization by constants into the Conv, Gemm or MatMul after it",
     run,
-    exact: false,
-};
+)
+.of_family("affine");
 
 pub(super) const AFFINE: &[&str] = &["BatchNormalization", "Mul", "Div", "Neg", "Add", "Sub"];
 

@@ -14,7 +14,7 @@
 
 use super::affine::{Affine, Channels};
 use super::constants::Constants;
-use crate::ir::{GraphEdit, Model, NodeId, Tensor, ValueId};
+use crate::ir::{GraphEdit, Model, Node, NodeId, Tensor, ValueId};
 use crate::passes::support::from_f64;
 
 pub(super) const LINEAR: &[&str] = &["Conv", "ConvTranspose", "Gemm", "MatMul"];
@@ -46,6 +46,28 @@ struct Layout {
 }
 
 impl Layout {
+    /// That of a weight of this shape, of rank 2 or more.
+    fn of(n: &Node, shape: &[usize]) -> Option<Layout> {
+        let matrix = Layout { groups: 1, rows: 0, columns: 0, kernel: 1, rows_are_outputs: false, batch: false };
+        match n.op_type.as_str() {
+            "Conv" | "ConvTranspose" => {
+                let groups = usize::try_from(n.int_or("group", 1)).ok().filter(|g| *g > 0 && shape[0] % g == 0)?;
+                let (rows, kernel) = (shape[0] / groups, shape[2..].iter().product());
+                let rows_are_outputs = n.is("Conv");
+                Some(Layout { groups, rows, columns: shape[1], kernel, rows_are_outputs, batch: false })
+            }
+            "Gemm" if shape.len() == 2 => {
+                let rows_are_outputs = n.int_or("transB", 0) != 0;
+                Some(Layout { rows: shape[0], columns: shape[1], rows_are_outputs, ..matrix })
+            }
+            "MatMul" => {
+                let [batch @ .., rows, columns] = shape else { return None };
+                Some(Layout { groups: batch.iter().product(), rows: *rows, columns: *columns, batch: true, ..matrix })
+            }
+            _ => None,
+        }
+    }
+
     /// Calls `f(element, output channel, input channel)`.
     fn for_each(&self, mut f: impl FnMut(usize, usize, usize)) {
         let mut element = 0;
@@ -82,34 +104,7 @@ impl Linear {
             return None;
         }
         let weight = weight.clone();
-        let shape = weight.shape();
-        let matrix = |groups, rows, columns, rows_are_outputs, batch| Layout {
-            groups,
-            rows,
-            columns,
-            kernel: 1,
-            rows_are_outputs,
-            batch,
-        };
-        let layout = match n.op_type.as_str() {
-            "Conv" | "ConvTranspose" => {
-                let groups = usize::try_from(n.int_or("group", 1)).ok().filter(|g| *g > 0 && shape[0] % g == 0)?;
-                Layout {
-                    groups,
-                    rows: shape[0] / groups,
-                    columns: shape[1],
-                    kernel: shape[2..].iter().product(),
-                    rows_are_outputs: n.is("Conv"),
-                    batch: false,
-                }
-            }
-            "Gemm" if shape.len() == 2 => matrix(1, shape[0], shape[1], n.int_or("transB", 0) != 0, false),
-            "MatMul" => {
-                let [batch @ .., k, n] = shape else { return None };
-                matrix(batch.iter().product(), *k, *n, false, true)
-            }
-            _ => return None,
-        };
+        let layout = Layout::of(n, weight.shape())?;
         let groups = if layout.batch { 1 } else { layout.groups };
         let (rows, columns) = (groups * layout.rows, groups * layout.columns);
         let (outputs, inputs) = if layout.rows_are_outputs { (rows, columns) } else { (columns, rows) };
@@ -117,28 +112,18 @@ impl Linear {
         if n.is("MatMul") {
             return Some(Ok(linear));
         }
-        let beta = if n.is("Gemm") { f64::from(n.float_or("beta", 1.0)) } else { 1.0 };
         if n.is("Gemm") {
             linear.alpha = f64::from(n.float_or("alpha", 1.0));
         }
-        linear.bias = Some(match n.input(2) {
-            None => vec![0.0; outputs],
-            Some(bias) => match model.constant(bias).and_then(|t| Some((t.shape().to_vec(), t.to_f64()?))) {
-                None => return Some(Err(format!("the bias {} is not constant", model.name(bias)))),
-                Some((shape, b)) if b.len() == 1 && shape.len() < 2 => vec![beta * b[0]; outputs],
-                Some((shape, b)) if b.len() == outputs && shape.last() == Some(&outputs) => {
-                    b.iter().map(|b| beta * b).collect()
-                }
-                Some(_) => return Some(Err(format!("the bias {} differs by row", model.name(bias)))),
-            },
-        });
-        Some(Ok(linear))
+        Some(bias_of(model, n, outputs).map(|bias| Linear { bias: Some(bias), ..linear }))
     }
 
+    /// Whether its operator has a bias, given or not.
     pub fn takes_bias(&self) -> bool {
         self.bias.is_some()
     }
 
+    /// β·C of a Gemm, or b; zeros where the bias is left out.
     pub fn bias(&self) -> Option<&[f64]> {
         self.bias.as_deref()
     }
@@ -212,8 +197,7 @@ impl Linear {
         if node.is("ConvTranspose") {
             return Err("the border of a transposed convolution sees part of the kernel".into());
         }
-        let auto = !matches!(node.str("auto_pad"), None | Some("NOTSET" | "VALID" | ""));
-        if self.is_convolution(model) && (auto || node.ints("pads").is_some_and(|p| p.iter().any(|p| *p != 0))) {
+        if self.is_convolution(model) && node.may_pad() {
             return Err("the convolution pads, and the shift does not reach the padding".into());
         }
         Ok(())
@@ -278,6 +262,21 @@ impl Linear {
         }
         Ok(constants)
     }
+}
+
+/// What a node adds to each of its outputs, or why it cannot be told.
+fn bias_of(model: &Model, n: &Node, outputs: usize) -> Result<Vec<f64>, String> {
+    let Some(bias) = n.input(2) else { return Ok(vec![0.0; outputs]) };
+    let beta = if n.is("Gemm") { f64::from(n.float_or("beta", 1.0)) } else { 1.0 };
+    let constant = model.constant(bias).and_then(|t| Some((t.shape(), t.to_f64()?)));
+    let (shape, b) = constant.ok_or_else(|| format!("the bias {} is not constant", model.name(bias)))?;
+    if b.len() == 1 && shape.len() < 2 {
+        return Ok(vec![beta * b[0]; outputs]);
+    }
+    if b.len() == outputs && shape.last() == Some(&outputs) {
+        return Ok(b.iter().map(|b| beta * b).collect());
+    }
+    Err(format!("the bias {} differs by row", model.name(bias)))
 }
 
 pub(super) fn overflow(tensor: &Tensor) -> String {

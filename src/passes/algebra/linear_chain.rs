@@ -21,12 +21,12 @@ use crate::ir::{DType, GraphEdit, Model, NodeId};
 use crate::passes::support::{from_f64, producer_of, read_elsewhere};
 use crate::passes::{Outcome, Pass, PassReport, for_each};
 
-pub(in crate::passes) const PASS: Pass = Pass {
-    name: "merge-linear",
-    summary: "fold a Conv, MatMul or Gemm into the one after it where the weight grows no larger",
+pub(in crate::passes) const PASS: Pass = Pass::new(
+    "merge-linear",
+    "fold a Conv, MatMul or Gemm into the one after it where the weight grows no larger",
     run,
-    exact: false,
-};
+)
+.of_family("linear");
 
 const PRODUCTS: &[&str] = &["MatMul", "Gemm"];
 
@@ -61,7 +61,7 @@ fn merge(edit: &mut GraphEdit, node: NodeId) -> Outcome {
     if shared(before) || shared(node) {
         return Outcome::refused("a weight is shared");
     }
-    if joint.bias.is_some() && is_conv && !is_plain(edit, node) {
+    if joint.bias.is_some() && is_conv && edit.node(node).may_pad() {
         return Outcome::refused("it pads, and the bias before it does not reach the padding");
     }
     let outputs = joint.bias.as_ref().map(|b| from_f64(dtype, &[b.len()], b));
@@ -116,12 +116,6 @@ fn become_gemm(edit: &mut GraphEdit, before: NodeId, node: NodeId) {
     }
 }
 
-fn is_plain(model: &Model, conv: NodeId) -> bool {
-    let n = model.node(conv);
-    let auto = !matches!(n.str("auto_pad"), None | Some("NOTSET" | "VALID" | ""));
-    !auto && n.ints("pads").is_none_or(|p| p.iter().all(|p| *p == 0))
-}
-
 fn strides(model: &Model, conv: NodeId, axes: usize) -> Vec<i64> {
     model.node(conv).ints("strides").map_or_else(|| vec![1; axes], <[i64]>::to_vec)
 }
@@ -138,9 +132,9 @@ fn convolutions(model: &Model, first: NodeId, second: NodeId) -> Option<(Joint, 
     }
     let one = |k: &[usize]| k.iter().all(|k| *k == 1);
     let moves = |n| strides(model, n, k1.len()).iter().any(|s| *s != 1);
-    let auto = !matches!(model.node(first).str("auto_pad"), None | Some("NOTSET" | "VALID" | ""));
-    let window_of_first = match (one(k1) && is_plain(model, first) && !moves(first), one(k2) && is_plain(model, second))
-    {
+    let auto = model.node(first).auto_pad().is_same();
+    let is_point = |k: &[usize], n| one(k) && !model.node(n).may_pad();
+    let window_of_first = match (is_point(k1, first) && !moves(first), is_point(k2, second)) {
         (true, _) => false,
         // Pads of auto_pad depend on the strides.
         (false, true) => (!moves(second) || !auto).then_some(true)?,

@@ -19,7 +19,7 @@ use crate::passes::support::{from_f64, producer_of, read_elsewhere};
 use crate::passes::{Outcome, Pass, PassReport, for_each};
 
 pub(in crate::passes) const PASS: Pass =
-    Pass { name: "merge-constants", summary: "join consecutive Mul/Div or Add/Sub by constants", run, exact: false };
+    Pass::new("merge-constants", "join consecutive Mul/Div or Add/Sub by constants", run).of_family("affine");
 
 /// How many times as large as their sum, or 1, terms may be.
 const CANCELLED: f64 = 1024.0;

@@ -27,12 +27,12 @@ use crate::ir::{GraphEdit, Model, NodeId, ValueId};
 use crate::passes::support::{from_f64, own_bytes, producer_of, read_elsewhere};
 use crate::passes::{Outcome, Pass, PassReport, for_each};
 
-pub(in crate::passes) const PASS: Pass = Pass {
-    name: "merge-parallel",
-    summary: "join Conv, BatchNormalization, AveragePool and identity of one input whose outputs are summed",
+pub(in crate::passes) const PASS: Pass = Pass::new(
+    "merge-parallel",
+    "join Conv, BatchNormalization, AveragePool and identity of one input whose outputs are summed",
     run,
-    exact: false,
-};
+)
+.of_family("linear");
 
 const SUMS: &[&str] = &["Add", "Sum"];
 /// Additions under each other; what lies deeper is a term as it is.

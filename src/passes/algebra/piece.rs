@@ -129,9 +129,8 @@ impl Piece {
             n.ints("kernel_shape")?.iter().map(|k| usize::try_from(*k).ok()).collect::<Option<_>>()?;
         // A file can declare any kernel.
         kernel.iter().try_fold(1usize, |taps, k| taps.checked_mul(*k)).filter(|taps| *taps <= MOST_TAPS)?;
-        let auto = !matches!(n.str("auto_pad"), None | Some("NOTSET" | "VALID" | ""));
-        let pads = n.ints("pads").is_some_and(|p| p.iter().any(|p| *p != 0));
-        let counts = !pads || n.int_or("count_include_pad", 0) != 0;
+        let auto = n.auto_pad().is_same();
+        let counts = !n.may_pad() || n.int_or("count_include_pad", 0) != 0;
         if kernel.len() != frame.axes || kernel.contains(&0) || auto || !counts || n.int_or("ceil_mode", 0) != 0 {
             return None;
         }

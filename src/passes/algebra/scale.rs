@@ -16,12 +16,12 @@ use crate::error::Result;
 use crate::ir::GraphEdit;
 use crate::passes::{Pass, PassReport, for_each};
 
-pub(in crate::passes) const PASS: Pass = Pass {
-    name: "fold-scale",
-    summary: "fold the multiplication by a constant into the weight of the Conv, Gemm or MatMul before it",
+pub(in crate::passes) const PASS: Pass = Pass::new(
+    "fold-scale",
+    "fold the multiplication by a constant into the weight of the Conv, Gemm or MatMul before it",
     run,
-    exact: false,
-};
+)
+.of_family("affine");
 
 fn run(edit: &mut GraphEdit) -> Result<PassReport> {
     for_each(edit, PASS.name, &["Mul", "Div", "Neg"], |edit, node| Ok(fold_after(edit, node)))

@@ -20,12 +20,12 @@ use crate::ir::{GraphEdit, NodeId, Tensor};
 use crate::passes::support::{from_f64, own_bytes, producer_of, read_elsewhere, set_constant};
 use crate::passes::{Outcome, Pass, PassReport, for_each};
 
-pub(in crate::passes) const PASS: Pass = Pass {
-    name: "fold-scale-before-shift",
-    summary: "fold the Mul of Mul + Add into the padded Conv or the MatMul after them",
+pub(in crate::passes) const PASS: Pass = Pass::new(
+    "fold-scale-before-shift",
+    "fold the Mul of Mul + Add into the padded Conv or the MatMul after them",
     run,
-    exact: false,
-};
+)
+.of_family("affine");
 
 fn run(edit: &mut GraphEdit) -> Result<PassReport> {
     for_each(edit, PASS.name, LINEAR, |edit, node| Ok(fold(edit, node)))

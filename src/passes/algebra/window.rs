@@ -7,8 +7,7 @@
 //! Elements outside the input are zeros. Two windows of equal strides and growth give outputs of equal size for every n, and one
 //! whose taps are all among those of the other can be written into it.
 
-use crate::ir::Model;
-use crate::ir::NodeId;
+use crate::ir::{AutoPad, Model, NodeId};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Window {
@@ -35,16 +34,16 @@ impl Window {
         let (strides, dilations) = (list("strides", 1, axes)?, list("dilations", 1, axes)?);
         let reach: Vec<i64> =
             kernel.iter().zip(&dilations).map(|(k, d)| d.checked_mul(*k as i64 - 1)).collect::<Option<_>>()?;
-        let pads = match n.str("auto_pad") {
-            None | Some("NOTSET" | "") => list("pads", 0, 2 * axes)?,
-            Some("VALID") => vec![0; 2 * axes],
-            Some(same) if strides.iter().all(|s| *s == 1) => {
-                let begins = reach.iter().map(|r| if same == "SAME_LOWER" { r - r / 2 } else { r / 2 });
+        let pads = match n.auto_pad() {
+            AutoPad::Explicit => list("pads", 0, 2 * axes)?,
+            AutoPad::Valid => vec![0; 2 * axes],
+            same if strides.iter().all(|s| *s == 1) => {
+                let begins = reach.iter().map(|r| if same == AutoPad::SameLower { r - r / 2 } else { r / 2 });
                 let begins: Vec<i64> = begins.collect();
                 let ends: Vec<i64> = reach.iter().zip(&begins).map(|(r, b)| r - b).collect();
                 [begins, ends].concat()
             }
-            Some(_) => return None,
+            _ => return None,
         };
         let growth = (0..axes).map(|a| pads[a].checked_add(pads[axes + a])?.checked_sub(reach[a]));
         let taps = (0..axes).map(|a| (0..kernel[a] as i64).map(|i| i * dilations[a] - pads[a]).collect());

@@ -15,8 +15,7 @@ use crate::passes::support::{bypass, is_float};
 use crate::passes::tidy::eliminate_identity::neutral;
 use crate::passes::{Outcome, Pass, PassReport, for_each};
 
-pub(in crate::passes) const PASS: Pass =
-    Pass { name: "drop-zero-sums", summary: "bypass the addition of zeros", run, exact: false };
+pub(in crate::passes) const PASS: Pass = Pass::new("drop-zero-sums", "bypass the addition of zeros", run);
 
 fn run(edit: &mut GraphEdit) -> Result<PassReport> {
     for_each(edit, PASS.name, &["Add"], |edit, node| {

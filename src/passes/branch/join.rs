@@ -15,8 +15,7 @@ use crate::error::Result;
 use crate::ir::{GraphEdit, GraphId, Model, NodeId, ValueId};
 use crate::passes::{Pass, PassReport};
 
-pub(in crate::passes) const PASS: Pass =
-    Pass { name: "join-branches", summary: "join If nodes on one condition", run, exact: true };
+pub(in crate::passes) const PASS: Pass = Pass::new("join-branches", "join If nodes on one condition", run).exact();
 
 fn run(edit: &mut GraphEdit) -> Result<PassReport> {
     let mut joined = 0;

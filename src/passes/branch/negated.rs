@@ -12,12 +12,8 @@ use crate::ir::{Attr, GraphEdit};
 use crate::passes::support::producer_of;
 use crate::passes::{Outcome, Pass, PassReport, for_each};
 
-pub(in crate::passes) const PASS: Pass = Pass {
-    name: "swap-negated-branches",
-    summary: "swap the branches of an If on a negated condition",
-    run,
-    exact: true,
-};
+pub(in crate::passes) const PASS: Pass =
+    Pass::new("swap-negated-branches", "swap the branches of an If on a negated condition", run).exact();
 
 fn run(edit: &mut GraphEdit) -> Result<PassReport> {
     for_each(edit, PASS.name, &["If"], |edit, node| {

@@ -14,12 +14,12 @@ use crate::error::Result;
 use crate::ir::{GraphEdit, Model, NewNode, NodeId, Origin, Place, Use, ValueId};
 use crate::passes::{Outcome, Pass, PassReport, for_each};
 
-pub(in crate::passes) const PASS: Pass = Pass {
-    name: "sink-into-branches",
-    summary: "move a reshape of an If's result into branches that hand a value on or reshape it alike",
+pub(in crate::passes) const PASS: Pass = Pass::new(
+    "sink-into-branches",
+    "move a reshape of an If's result into branches that hand a value on or reshape it alike",
     run,
-    exact: true,
-};
+)
+.exact();
 
 const MOVERS: &[&str] = &["Unsqueeze", "Transpose", "Cast"];
 

@@ -16,7 +16,7 @@ use crate::passes::support::{bypass, clip_bounds, producer_of};
 use crate::passes::{Outcome, Pass, PassReport, for_each};
 
 pub(in crate::passes) const PASS: Pass =
-    Pass { name: "fuse-clip", summary: "drop a Relu beside a Clip at 0 or beside another Relu", run, exact: true };
+    Pass::new("fuse-clip", "drop a Relu beside a Clip at 0 or beside another Relu", run).exact();
 
 fn run(edit: &mut GraphEdit) -> Result<PassReport> {
     for_each(edit, PASS.name, &["Relu", "Clip"], |edit, node| Ok(merge(edit, node)))

@@ -17,12 +17,8 @@ use crate::ir::{Attr, DType, Dim, GraphEdit, Model, NodeId};
 use crate::passes::support::producer_of;
 use crate::passes::{Pass, PassReport};
 
-pub(in crate::passes) const PASS: Pass = Pass {
-    name: "fuse-depth-to-space",
-    summary: "say Reshape + Transpose + Reshape as DepthToSpace or SpaceToDepth",
-    run,
-    exact: true,
-};
+pub(in crate::passes) const PASS: Pass =
+    Pass::new("fuse-depth-to-space", "say Reshape + Transpose + Reshape as DepthToSpace or SpaceToDepth", run).exact();
 
 /// The first with the mode CRD.
 const OPSET: i64 = 11;

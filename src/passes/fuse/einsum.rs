@@ -18,7 +18,7 @@ use crate::passes::support::{ints, made, permuted};
 use crate::passes::{Outcome, Pass, PassReport, for_each};
 
 pub(in crate::passes) const PASS: Pass =
-    Pass { name: "einsum-as-matmul", summary: "say Einsum that is a product of matrices as MatMul", run, exact: false };
+    Pass::new("einsum-as-matmul", "say Einsum that is a product of matrices as MatMul", run);
 
 fn run(edit: &mut GraphEdit) -> Result<PassReport> {
     for_each(edit, PASS.name, &["Einsum"], |edit, node| Ok(rewrite(edit, node)))

@@ -22,8 +22,7 @@ use crate::ir::{DType, GraphEdit, GraphId, Model, NodeId, ValueId};
 use crate::passes::support::scalar;
 use crate::passes::{Pass, PassReport};
 
-pub(in crate::passes) const PASS: Pass =
-    Pass { name: "fuse-gelu", summary: "say x/2 times (1 + erf or tanh of x) as Gelu", run, exact: false };
+pub(in crate::passes) const PASS: Pass = Pass::new("fuse-gelu", "say x/2 times (1 + erf or tanh of x) as Gelu", run);
 
 /// The first with Gelu.
 const OPSET: i64 = 20;

@@ -15,12 +15,8 @@ use crate::ir::{DType, GraphEdit, Model, NodeId};
 use crate::passes::support::reduced_axes;
 use crate::passes::{Pass, PassReport};
 
-pub(in crate::passes) const PASS: Pass = Pass {
-    name: "fuse-global-pool",
-    summary: "say ReduceMean or ReduceMax over all spatial axes as global pooling",
-    run,
-    exact: false,
-};
+pub(in crate::passes) const PASS: Pass =
+    Pass::new("fuse-global-pool", "say ReduceMean or ReduceMax over all spatial axes as global pooling", run);
 
 fn run(edit: &mut GraphEdit) -> Result<PassReport> {
     fuse_from(1, edit, PASS.name, &["ReduceMean", "ReduceMax"], find)

@@ -20,12 +20,9 @@ use crate::ir::{Attr, DType, GraphEdit, Model, NodeId, ValueId};
 use crate::passes::support::{all_equal, length, producer_of};
 use crate::passes::{Pass, PassReport};
 
-pub(in crate::passes) const PASS: Pass = Pass {
-    name: "fuse-group-norm",
-    summary: "say InstanceNormalization between Reshapes as GroupNormalization",
-    run,
-    exact: false,
-};
+pub(in crate::passes) const PASS: Pass =
+    Pass::new("fuse-group-norm", "say InstanceNormalization between Reshapes as GroupNormalization", run)
+        .of_family("normalization");
 
 /// The first in which scale and bias are per channel.
 const OPSET: i64 = 21;

@@ -16,8 +16,7 @@ use crate::ir::{DType, GraphEdit, Model, NewNode, NodeId, Place, ValueId};
 use crate::passes::support::{clip_bounds, producer_of, read_elsewhere, scalar};
 use crate::passes::{Outcome, Pass, PassReport, for_each};
 
-pub(in crate::passes) const PASS: Pass =
-    Pass { name: "fuse-hard-sigmoid", summary: "say clip(x + a, 0, m)/m as HardSigmoid", run, exact: false };
+pub(in crate::passes) const PASS: Pass = Pass::new("fuse-hard-sigmoid", "say clip(x + a, 0, m)/m as HardSigmoid", run);
 
 fn run(edit: &mut GraphEdit) -> Result<PassReport> {
     for_each(edit, PASS.name, &["Div", "Mul"], |edit, node| Ok(hard_sigmoid(edit, node)))

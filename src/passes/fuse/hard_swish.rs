@@ -16,8 +16,7 @@ use crate::ir::{GraphEdit, Model, NodeId};
 use crate::passes::support::producer_of;
 use crate::passes::{Pass, PassReport};
 
-pub(in crate::passes) const PASS: Pass =
-    Pass { name: "fuse-hard-swish", summary: "say x times HardSigmoid(x) as HardSwish", run, exact: false };
+pub(in crate::passes) const PASS: Pass = Pass::new("fuse-hard-swish", "say x times HardSigmoid(x) as HardSwish", run);
 
 /// The first with HardSwish.
 const OPSET: i64 = 14;

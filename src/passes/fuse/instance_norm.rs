@@ -20,12 +20,9 @@ use crate::error::Result;
 use crate::ir::{Attr, GraphEdit, Model, NodeId};
 use crate::passes::{Pass, PassReport};
 
-pub(in crate::passes) const PASS: Pass = Pass {
-    name: "fuse-instance-norm",
-    summary: "say an instance normalization in nine operators as InstanceNormalization",
-    run,
-    exact: false,
-};
+pub(in crate::passes) const PASS: Pass =
+    Pass::new("fuse-instance-norm", "say an instance normalization in nine operators as InstanceNormalization", run)
+        .of_family("normalization");
 
 /// The first with InstanceNormalization as it is meant today.
 const OPSET: i64 = 6;

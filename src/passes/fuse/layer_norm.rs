@@ -20,12 +20,9 @@ use crate::error::Result;
 use crate::ir::{Attr, GraphEdit, Model, NodeId};
 use crate::passes::{Pass, PassReport};
 
-pub(in crate::passes) const PASS: Pass = Pass {
-    name: "fuse-layer-norm",
-    summary: "say a layer normalization in nine operators as LayerNormalization",
-    run,
-    exact: false,
-};
+pub(in crate::passes) const PASS: Pass =
+    Pass::new("fuse-layer-norm", "say a layer normalization in nine operators as LayerNormalization", run)
+        .of_family("normalization");
 
 /// The first with LayerNormalization.
 const OPSET: i64 = 17;

@@ -17,7 +17,7 @@ use crate::passes::support::{is_float, producer_of, read_elsewhere};
 use crate::passes::{Outcome, Pass, PassReport, for_each};
 
 pub(in crate::passes) const PASS: Pass =
-    Pass { name: "fuse-matmul-add", summary: "say MatMul + Add of matrices as Gemm", run, exact: false };
+    Pass::new("fuse-matmul-add", "say MatMul + Add of matrices as Gemm", run).of_family("linear");
 
 fn run(edit: &mut GraphEdit) -> Result<PassReport> {
     for_each(edit, PASS.name, &["Add"], |edit, node| Ok(fuse(edit, node)))

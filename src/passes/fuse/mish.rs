@@ -14,8 +14,7 @@ use crate::ir::{DType, GraphEdit, Model, NodeId};
 use crate::passes::support::producer_of;
 use crate::passes::{Pass, PassReport};
 
-pub(in crate::passes) const PASS: Pass =
-    Pass { name: "fuse-mish", summary: "say x times Tanh(Softplus(x)) as Mish", run, exact: false };
+pub(in crate::passes) const PASS: Pass = Pass::new("fuse-mish", "say x times Tanh(Softplus(x)) as Mish", run);
 
 /// The first with Mish.
 const OPSET: i64 = 18;

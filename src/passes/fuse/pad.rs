@@ -19,7 +19,7 @@ use crate::passes::support::producer_of;
 use crate::passes::{Outcome, Pass, PassReport, for_each};
 
 pub(in crate::passes) const PASS: Pass =
-    Pass { name: "fuse-pad", summary: "put a Pad into the Conv, AveragePool or MaxPool after it", run, exact: true };
+    Pass::new("fuse-pad", "put a Pad into the Conv, AveragePool or MaxPool after it", run).exact();
 
 const TAKERS: &[&str] = &["Conv", "AveragePool", "MaxPool"];
 
@@ -72,7 +72,7 @@ fn joint_pads(model: &Model, node: NodeId, pad: NodeId) -> Result<Option<Vec<i64
         Some(v) => model.constant(v).and_then(|t| t.scalar_f32()).ok_or("its value is not constant")?,
         None => p.float_or("value", 0.0),
     };
-    if !matches!(n.str("auto_pad"), None | Some("NOTSET" | "VALID" | "")) {
+    if n.auto_pad().is_same() {
         return Err("the operator pads by auto_pad".into());
     }
     let own = n.ints("pads").map_or(vec![0; 2 * spatial], <[i64]>::to_vec);

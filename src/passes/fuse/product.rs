@@ -58,17 +58,17 @@ impl Product {
 
 /// The number and the values whose product a node makes.
 fn split(model: &Model, node: NodeId) -> Option<(f64, Vec<ValueId>)> {
-    let n = model.node(node);
+    let n = Some(model.node(node)).filter(|n| n.domain().is_empty())?;
     let (a, b) = (n.input(0)?, n.input(1)?);
     let number = |input| scalar(model, node, input).map(f64::from);
     match n.op_type.as_str() {
-        "Mul" if n.is("Mul") => Some(match (number(0), number(1)) {
+        "Mul" => Some(match (number(0), number(1)) {
             (_, Some(c)) => (c, vec![a]),
             (Some(c), None) => (c, vec![b]),
             (None, None) => (1.0, vec![a, b]),
         }),
-        "Div" if n.is("Div") => number(1).map(|c| (1.0 / c, vec![a])),
-        "Pow" if n.is("Pow") => [2.0, 3.0].iter().position(|p| number(1) == Some(*p)).map(|i| (1.0, vec![a; i + 2])),
+        "Div" => number(1).map(|c| (1.0 / c, vec![a])),
+        "Pow" => [2.0, 3.0].iter().position(|p| number(1) == Some(*p)).map(|i| (1.0, vec![a; i + 2])),
         _ => None,
     }
 }

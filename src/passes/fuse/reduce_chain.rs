@@ -12,12 +12,11 @@
 //! Refuses when the value in between has another reader or is a graph output.
 
 use crate::error::Result;
-use crate::ir::{GraphEdit, NodeId, Tensor};
-use crate::passes::support::{is_float, producer_of, read_elsewhere, reduced_axes};
+use crate::ir::{GraphEdit, NodeId};
+use crate::passes::support::{is_float, producer_of, read_elsewhere, reduced_axes, set_ints};
 use crate::passes::{Outcome, Pass, PassReport, for_each};
 
-pub(in crate::passes) const PASS: Pass =
-    Pass { name: "merge-reductions", summary: "join consecutive reductions of one kind", run, exact: false };
+pub(in crate::passes) const PASS: Pass = Pass::new("merge-reductions", "join consecutive reductions of one kind", run);
 
 const REDUCTIONS: &[&str] = &["ReduceMax", "ReduceMin", "ReduceSum", "ReduceProd", "ReduceMean"];
 
@@ -46,14 +45,8 @@ fn merge(edit: &mut GraphEdit, node: NodeId) -> Outcome {
     let mut joint: Vec<i64> = first.iter().copied().chain(second.iter().map(|i| seen[*i])).map(|i| i as i64).collect();
     joint.sort_unstable();
     joint.dedup();
-    if edit.onnx_opset() >= if kind == "ReduceSum" { 13 } else { 18 } {
-        let (graph, hint) = (edit.node(node).graph(), format!("{}.axes", edit.node_label(node)));
-        let axes = edit.add_initializer(graph, &hint, Tensor::from_vec([joint.len()], joint));
-        edit.set_inputs(node, &[Some(x), Some(axes)]);
-    } else {
-        edit.set_input(node, 0, Some(x));
-        edit.set_attr(node, "axes", joint);
-    }
+    edit.set_input(node, 0, Some(x));
+    set_ints(edit, node, "axes", (1, if kind == "ReduceSum" { 13 } else { 18 }), joint);
     edit.remove_node(before);
     Outcome::Applied
 }

@@ -18,12 +18,9 @@ use crate::error::Result;
 use crate::ir::{Attr, GraphEdit, Model, NodeId};
 use crate::passes::{Pass, PassReport};
 
-pub(in crate::passes) const PASS: Pass = Pass {
-    name: "fuse-rms-norm",
-    summary: "say a normalization by the root mean square as RMSNormalization",
-    run,
-    exact: false,
-};
+pub(in crate::passes) const PASS: Pass =
+    Pass::new("fuse-rms-norm", "say a normalization by the root mean square as RMSNormalization", run)
+        .of_family("normalization");
 
 /// The first with RMSNormalization.
 const OPSET: i64 = 23;

@@ -14,8 +14,7 @@ use crate::ir::{DType, GraphEdit, Model, NodeId};
 use crate::passes::support::producer_of;
 use crate::passes::{Pass, PassReport};
 
-pub(in crate::passes) const PASS: Pass =
-    Pass { name: "fuse-silu", summary: "say x times Sigmoid(x) as Swish", run, exact: false };
+pub(in crate::passes) const PASS: Pass = Pass::new("fuse-silu", "say x times Sigmoid(x) as Swish", run);
 
 /// The first with Swish.
 const OPSET: i64 = 24;

@@ -14,7 +14,7 @@ use crate::passes::support::{ints_of, producer_of, read_elsewhere};
 use crate::passes::{Outcome, Pass, PassReport, for_each};
 
 pub(in crate::passes) const PASS: Pass =
-    Pass { name: "fuse-slice-squeeze", summary: "say Slice of one + Squeeze as Gather", run, exact: true };
+    Pass::new("fuse-slice-squeeze", "say Slice of one + Squeeze as Gather", run).exact();
 
 fn run(edit: &mut GraphEdit) -> Result<PassReport> {
     for_each(edit, PASS.name, &["Squeeze"], |edit, node| Ok(fuse(edit, node)))

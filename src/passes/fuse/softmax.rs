@@ -18,12 +18,8 @@ use crate::ir::{Attr, GraphEdit, Model, NodeId};
 use crate::passes::support::{producer_of, reduced_axes};
 use crate::passes::{Pass, PassReport};
 
-pub(in crate::passes) const PASS: Pass = Pass {
-    name: "fuse-softmax",
-    summary: "say a softmax in five operators as Softmax, its Log as LogSoftmax",
-    run,
-    exact: false,
-};
+pub(in crate::passes) const PASS: Pass =
+    Pass::new("fuse-softmax", "say a softmax in five operators as Softmax, its Log as LogSoftmax", run);
 
 fn run(edit: &mut GraphEdit) -> Result<PassReport> {
     fuse_from(1, edit, PASS.name, &["Div", "Mul", "Log"], find)

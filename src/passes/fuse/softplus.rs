@@ -14,8 +14,7 @@ use crate::ir::{DType, GraphEdit, Model, NodeId};
 use crate::passes::support::{producer_of, scalar};
 use crate::passes::{Pass, PassReport};
 
-pub(in crate::passes) const PASS: Pass =
-    Pass { name: "fuse-softplus", summary: "say Log(1 + Exp(x)) as Softplus", run, exact: false };
+pub(in crate::passes) const PASS: Pass = Pass::new("fuse-softplus", "say Log(1 + Exp(x)) as Softplus", run);
 
 fn run(edit: &mut GraphEdit) -> Result<PassReport> {
     fuse_from(1, edit, PASS.name, &["Log"], find)

@@ -11,6 +11,14 @@
 use super::hand_over;
 use crate::error::Result;
 use crate::ir::{Attr, GraphEdit, GraphId, NodeId};
+use crate::passes::{Pass, PassReport};
+
+pub(in crate::passes) const PASS: Pass =
+    Pass::new("inline-branches", "replace an If whose condition is constant by the branch that it takes", run).exact();
+
+fn run(edit: &mut GraphEdit) -> Result<PassReport> {
+    Ok(PassReport::applied(inline_branches(edit)?))
+}
 
 /// Inlines every decided If, in every graph; returns how many there were.
 pub fn inline_branches(edit: &mut GraphEdit) -> Result<usize> {

@@ -16,6 +16,14 @@ use super::copy::Copy;
 use super::hand_over;
 use crate::error::{Error, Result};
 use crate::ir::{Attr, Function, GraphEdit, Model, NamedAttr, NodeId, Place};
+use crate::passes::{Pass, PassReport};
+
+pub(in crate::passes) const PASS: Pass =
+    Pass::new("inline-functions", "put the bodies of the model's functions where they are called", run).exact();
+
+fn run(edit: &mut GraphEdit) -> Result<PassReport> {
+    Ok(PassReport::applied(inline_functions(edit)?))
+}
 
 /// Calls inside calls go no deeper than this; a deeper one is taken for a function that calls itself.
 const DEEPEST: usize = 64;

@@ -9,13 +9,17 @@
 //! No match where the value is handed on through more than Identity, where the body gives it a second time, and where the Loop would be left
 //! without an output.
 
-use super::{INVARIANTS, hand_over, unwrapped};
+use super::{hand_over, unwrapped};
 use crate::error::Result;
 use crate::ir::{Attr, GraphEdit, GraphId, Model, NodeId, Use, ValueId};
-use crate::passes::{Outcome, PassReport, for_each};
+use crate::passes::{Outcome, Pass, PassReport, for_each};
 
-pub fn lift_invariants(edit: &mut GraphEdit) -> Result<PassReport> {
-    for_each(edit, INVARIANTS.name, &["Loop"], |edit, node| {
+pub(in crate::passes) const PASS: Pass =
+    Pass::new("lift-loop-invariants", "read from around a Loop what it hands on unchanged from turn to turn", run)
+        .exact();
+
+fn run(edit: &mut GraphEdit) -> Result<PassReport> {
+    for_each(edit, PASS.name, &["Loop"], |edit, node| {
         let Some(Attr::Graph(body)) = edit.node(node).attr("body").cloned() else { return Ok(Outcome::NoMatch) };
         let mut lifted = false;
         while let Some((index, value)) = invariant(edit, node, body) {

@@ -15,16 +15,20 @@
 use std::collections::HashMap;
 
 use super::copy::Copy;
-use super::{LOOPS, hand_over, unwrapped};
+use super::{hand_over, unwrapped};
 use crate::error::Result;
 use crate::ir::{Attr, DType, GraphEdit, GraphId, Model, NewNode, NodeId, Place, Tensor, ValueId};
-use crate::passes::{Outcome, PassReport, for_each};
+use crate::passes::{Outcome, Pass, PassReport, for_each};
+
+pub(in crate::passes) const PASS: Pass =
+    Pass::new("inline-loops", "write the turns of a Loop out where there are few and their number is constant", run)
+        .exact();
 
 const MOST_TURNS: i64 = 16;
 const MOST_NODES: usize = 1000;
 
-pub fn inline_loops(edit: &mut GraphEdit) -> Result<PassReport> {
-    for_each(edit, LOOPS.name, &["Loop"], |edit, node| {
+fn run(edit: &mut GraphEdit) -> Result<PassReport> {
+    for_each(edit, PASS.name, &["Loop"], |edit, node| {
         let Some(Attr::Graph(body)) = edit.node(node).attr("body").cloned() else { return Ok(Outcome::NoMatch) };
         match turns(edit, node, body) {
             Ok(turns) => {

@@ -1,44 +1,15 @@
 //! Graphs inside nodes moved into the graph around them: branches that are decided, functions of the model, short loops.
 
-mod branches;
+pub(super) mod branches;
 mod copy;
-mod functions;
-mod invariants;
-mod loops;
+pub(super) mod functions;
+pub(super) mod invariants;
+pub(super) mod loops;
 
 pub use branches::inline_branches;
 pub use functions::inline_functions;
 
-use super::{Pass, PassReport};
 use crate::ir::{GraphEdit, Model, NewNode, NodeId, Place, ValueId};
-
-pub(super) const FUNCTIONS: Pass = Pass {
-    name: "inline-functions",
-    summary: "put the bodies of the model's functions where they are called",
-    run: |edit| Ok(PassReport::applied(inline_functions(edit)?)),
-    exact: true,
-};
-
-pub(super) const BRANCHES: Pass = Pass {
-    name: "inline-branches",
-    summary: "replace an If whose condition is constant by the branch that it takes",
-    run: |edit| Ok(PassReport::applied(inline_branches(edit)?)),
-    exact: true,
-};
-
-pub(super) const INVARIANTS: Pass = Pass {
-    name: "lift-loop-invariants",
-    summary: "read from around a Loop what it hands on unchanged from turn to turn",
-    run: invariants::lift_invariants,
-    exact: true,
-};
-
-pub(super) const LOOPS: Pass = Pass {
-    name: "inline-loops",
-    summary: "write the turns of a Loop out where there are few and their number is constant",
-    run: loops::inline_loops,
-    exact: true,
-};
 
 /// What `value` is behind any Identity; `None` where one reads nothing.
 fn unwrapped(model: &Model, mut value: ValueId) -> Option<ValueId> {

@@ -12,12 +12,8 @@ use crate::ir::{Dim, GraphEdit, Model, NodeId, ValueId};
 use crate::passes::support::{BROADCASTING, producer_of};
 use crate::passes::{Outcome, Pass, PassReport, for_each};
 
-pub(in crate::passes) const PASS: Pass = Pass {
-    name: "drop-expands",
-    summary: "leave to a broadcasting operator what an Expand before it does",
-    run,
-    exact: true,
-};
+pub(in crate::passes) const PASS: Pass =
+    Pass::new("drop-expands", "leave to a broadcasting operator what an Expand before it does", run).exact();
 
 fn run(edit: &mut GraphEdit) -> Result<PassReport> {
     // Below 7 operators broadcast by an attribute.

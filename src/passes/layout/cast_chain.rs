@@ -14,7 +14,7 @@ use crate::passes::support::producer_of;
 use crate::passes::{Outcome, Pass, PassReport, for_each};
 
 pub(in crate::passes) const PASS: Pass =
-    Pass { name: "merge-casts", summary: "let a Cast read what a lossless Cast before it reads", run, exact: true };
+    Pass::new("merge-casts", "let a Cast read what a lossless Cast before it reads", run).exact();
 
 fn run(edit: &mut GraphEdit) -> Result<PassReport> {
     for_each(edit, PASS.name, &["Cast"], |edit, node| {

@@ -11,8 +11,7 @@ use crate::ir::{GraphEdit, NodeId};
 use crate::passes::support::{producer_of, read_elsewhere};
 use crate::passes::{Outcome, Pass, PassReport, for_each};
 
-pub(in crate::passes) const PASS: Pass =
-    Pass { name: "merge-concats", summary: "join nested Concats of one axis", run, exact: true };
+pub(in crate::passes) const PASS: Pass = Pass::new("merge-concats", "join nested Concats of one axis", run).exact();
 
 fn run(edit: &mut GraphEdit) -> Result<PassReport> {
     for_each(edit, PASS.name, &["Concat"], |edit, node| Ok(merge(edit, node)))

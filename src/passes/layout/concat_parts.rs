@@ -18,12 +18,8 @@ use crate::ops::from_i64;
 use crate::passes::support::{bypass, ints_of, producer_of, set_constant};
 use crate::passes::{Outcome, Pass, PassReport, for_each};
 
-pub(in crate::passes) const PASS: Pass = Pass {
-    name: "split-concats",
-    summary: "let a Slice, Gather or Split of a Concat read the operands that it takes",
-    run,
-    exact: true,
-};
+pub(in crate::passes) const PASS: Pass =
+    Pass::new("split-concats", "let a Slice, Gather or Split of a Concat read the operands that it takes", run).exact();
 
 fn run(edit: &mut GraphEdit) -> Result<PassReport> {
     for_each(edit, PASS.name, &["Slice", "Gather", "Split"], |edit, node| {

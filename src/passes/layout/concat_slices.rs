@@ -15,12 +15,8 @@ use crate::ir::{Dim, GraphEdit, Model, NewNode, NodeId, Place, ValueId};
 use crate::passes::support::{bypass, producer_of, read_elsewhere};
 use crate::passes::{Outcome, Pass, PassReport, for_each};
 
-pub(in crate::passes) const PASS: Pass = Pass {
-    name: "join-slices",
-    summary: "take in one piece what a Concat joins of neighbouring Slices or of a Split",
-    run,
-    exact: true,
-};
+pub(in crate::passes) const PASS: Pass =
+    Pass::new("join-slices", "take in one piece what a Concat joins of neighbouring Slices or of a Split", run).exact();
 
 fn run(edit: &mut GraphEdit) -> Result<PassReport> {
     for_each(edit, PASS.name, &["Concat"], |edit, node| Ok(join(edit, node)))

@@ -15,15 +15,15 @@
 use crate::analysis::{self, Values};
 use crate::error::Result;
 use crate::ir::{Dim, GraphEdit, Model, NodeId, Tensor};
-use crate::passes::support::set_constant;
+use crate::passes::support::{set_constant, set_ints};
 use crate::passes::{Outcome, Pass, PassReport, for_each};
 
-pub(in crate::passes) const PASS: Pass = Pass {
-    name: "constant-reshape",
-    summary: "give a Reshape whose shape is computed a constant one where a single size is open",
+pub(in crate::passes) const PASS: Pass = Pass::new(
+    "constant-reshape",
+    "give a Reshape whose shape is computed a constant one where a single size is open",
     run,
-    exact: true,
-};
+)
+.exact();
 
 fn run(edit: &mut GraphEdit) -> Result<PassReport> {
     let values = analysis::infer(edit);
@@ -108,10 +108,5 @@ fn inserted(model: &Model, node: NodeId, wanted: &[Dim]) -> Option<Vec<i64>> {
 fn unsqueeze(edit: &mut GraphEdit, node: NodeId, axes: Vec<i64>) {
     edit.set_op(node, "Unsqueeze", "");
     edit.remove_attr(node, "allowzero");
-    if edit.onnx_opset() >= 13 {
-        set_constant(edit, node, 1, Tensor::from_vec([axes.len()], axes));
-    } else {
-        edit.set_input(node, 1, None);
-        edit.set_attr(node, "axes", axes);
-    }
+    set_ints(edit, node, "axes", (1, 13), axes);
 }

@@ -15,16 +15,17 @@
 
 use crate::analysis::shape_of;
 use crate::error::Result;
-use crate::ir::{DType, Dim, GraphEdit, Model, NewNode, NodeId, Place, Tensor, ValueId};
+use crate::ir::{AutoPad, DType, Dim, GraphEdit, Model, NewNode, Node, NodeId, Place, Tensor, ValueId};
 use crate::passes::support::{ints, length, made};
 use crate::passes::{Outcome, Pass, PassReport, for_each};
 
-pub(in crate::passes) const PASS: Pass = Pass {
-    name: "widen-depthwise",
-    summary: "take padding and stride along rows out of a depthwise Conv, whose rows tract then computes in whole vectors",
+pub(in crate::passes) const PASS: Pass = Pass::new(
+    "widen-depthwise",
+    "take padding and stride along rows out of a depthwise Conv, whose rows tract then computes in whole vectors",
     run,
-    exact: true,
-};
+)
+.exact()
+.targeted();
 
 /// Elements that a kernel computes at once.
 const STEP: usize = 8;
@@ -50,9 +51,43 @@ struct Rows {
     zeros: [usize; 2],
     /// Which elements of the wide rows are those of y, where not all are: so many of every so many.
     taken: Option<(usize, usize)>,
-    /// The attributes without padding and stride along rows.
     pads: Vec<i64>,
     strides: Vec<i64>,
+}
+
+/// How a kernel moves along rows.
+struct Window {
+    /// The attributes of the other axes, without padding and stride along rows.
+    pads: Vec<i64>,
+    strides: Vec<i64>,
+    before: usize,
+    after: usize,
+    stride: usize,
+    dilation: usize,
+}
+
+impl Window {
+    /// `None` where a list is not of the length that it should be, or holds what is no size.
+    fn of(n: &Node, spatial: usize) -> Option<Window> {
+        let list = |name: &str, each: i64, count: usize| {
+            n.ints(name).map_or(Some(vec![each; count]), |v| (v.len() == count).then(|| v.to_vec()))
+        };
+        let (mut pads, mut strides) = (list("pads", 0, 2 * spatial)?, list("strides", 1, spatial)?);
+        let dilations = list("dilations", 1, spatial)?;
+        let last = spatial - 1;
+        // What stays in the lists is nothing along rows.
+        let take = |list: &mut Vec<i64>, at: usize, nothing: i64| {
+            length(&Dim::Known(std::mem::replace(&mut list[at], nothing)))
+        };
+        Some(Window {
+            before: take(&mut pads, last, 0)?,
+            after: take(&mut pads, spatial + last, 0)?,
+            stride: take(&mut strides, last, 1)?,
+            dilation: length(&Dim::Known(dilations[last]))?,
+            pads,
+            strides,
+        })
+    }
 }
 
 impl Rows {
@@ -66,26 +101,14 @@ impl Rows {
             return Ok(None);
         }
         let spatial = kernel.len() - 2;
-        let list = |name: &str, each: i64, count: usize| {
-            n.ints(name).map_or(Some(vec![each; count]), |v| (v.len() == count).then(|| v.to_vec()))
-        };
-        let (Some(mut pads), Some(mut strides), Some(dilations)) =
-            (list("pads", 0, 2 * spatial), list("strides", 1, spatial), list("dilations", 1, spatial))
-        else {
-            return Ok(None);
-        };
-        let size = |v: i64| length(&Dim::Known(v));
-        let last = spatial - 1;
-        let (Some(before), Some(after), Some(stride), Some(dilation)) =
-            (size(pads[last]), size(pads[spatial + last]), size(strides[last]), size(dilations[last]))
-        else {
+        let Some(Window { pads, strides, before, after, stride, dilation }) = Window::of(n, spatial) else {
             return Ok(None);
         };
         let columns = kernel[spatial + 1];
         if columns < 2 || stride == 0 || (before, after, stride) == (0, 0, 1) {
             return Ok(None);
         }
-        if !matches!(n.str("auto_pad"), None | Some("NOTSET" | "")) {
+        if n.auto_pad() != AutoPad::Explicit {
             return Err("it pads by auto_pad".into());
         }
         if model.onnx_opset() < 10 {
@@ -110,7 +133,6 @@ impl Rows {
             None if stride > 1 => return Err("its width is not known, and it strides along it".into()),
             None => (0, None),
         };
-        (pads[last], pads[spatial + last], strides[last]) = (0, 0, 1);
         Ok(Some(Rows { x, outer, zeros: [before, after + extra], taken, pads, strides }))
     }
 

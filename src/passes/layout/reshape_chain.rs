@@ -17,12 +17,8 @@ use crate::ir::{GraphEdit, Model, NodeId, Tensor, ValueId};
 use crate::passes::support::{RESHAPES, producer_of};
 use crate::passes::{Outcome, Pass, PassReport, for_each};
 
-pub(in crate::passes) const PASS: Pass = Pass {
-    name: "merge-reshapes",
-    summary: "join consecutive Reshape, Flatten, Squeeze and Unsqueeze",
-    run,
-    exact: true,
-};
+pub(in crate::passes) const PASS: Pass =
+    Pass::new("merge-reshapes", "join consecutive Reshape, Flatten, Squeeze and Unsqueeze", run).exact();
 
 fn run(edit: &mut GraphEdit) -> Result<PassReport> {
     for_each(edit, PASS.name, RESHAPES, |edit, node| Ok(merge(edit, node)))

@@ -14,8 +14,7 @@ use crate::ir::{Dim, GraphEdit, Model, NodeId, ValueId};
 use crate::passes::support::{producer_of, read_elsewhere};
 use crate::passes::{Outcome, Pass, PassReport, for_each};
 
-pub(in crate::passes) const PASS: Pass =
-    Pass { name: "merge-slices", summary: "join consecutive Slices", run, exact: true };
+pub(in crate::passes) const PASS: Pass = Pass::new("merge-slices", "join consecutive Slices", run).exact();
 
 fn run(edit: &mut GraphEdit) -> Result<PassReport> {
     for_each(edit, PASS.name, &["Slice"], |edit, node| Ok(merge(edit, node)))

@@ -15,7 +15,7 @@ use crate::passes::support::producer_of;
 use crate::passes::{Outcome, Pass, PassReport, for_each};
 
 pub(in crate::passes) const PASS: Pass =
-    Pass { name: "merge-transposes", summary: "join consecutive Transposes", run, exact: true };
+    Pass::new("merge-transposes", "join consecutive Transposes", run).exact().of_family("transposes");
 
 fn run(edit: &mut GraphEdit) -> Result<PassReport> {
     for_each(edit, PASS.name, &["Transpose"], |edit, node| {

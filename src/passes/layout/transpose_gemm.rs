@@ -13,7 +13,7 @@ use crate::passes::support::producer_of;
 use crate::passes::{Outcome, Pass, PassReport, for_each};
 
 pub(in crate::passes) const PASS: Pass =
-    Pass { name: "fuse-transpose-gemm", summary: "let Gemm transpose its operands itself", run, exact: true };
+    Pass::new("fuse-transpose-gemm", "let Gemm transpose its operands itself", run).exact().of_family("linear");
 
 fn run(edit: &mut GraphEdit) -> Result<PassReport> {
     for_each(edit, PASS.name, &["Gemm"], |edit, node| {

@@ -14,12 +14,9 @@ use crate::ir::{GraphEdit, Model, NodeId, Tensor, Use};
 use crate::passes::support::{permuted, producer_of, set_constant};
 use crate::passes::{Outcome, Pass, PassReport, for_each};
 
-pub(in crate::passes) const PASS: Pass = Pass {
-    name: "fold-transpose",
-    summary: "fold a Transpose before Flatten and MatMul into the rows of the weight",
-    run,
-    exact: false,
-};
+pub(in crate::passes) const PASS: Pass =
+    Pass::new("fold-transpose", "fold a Transpose before Flatten and MatMul into the rows of the weight", run)
+        .of_family("transposes");
 
 fn run(edit: &mut GraphEdit) -> Result<PassReport> {
     for_each(edit, PASS.name, &["Flatten", "Reshape"], |edit, node| Ok(fold(edit, node)))

@@ -14,12 +14,10 @@ use crate::ir::{Dim, GraphEdit, Model, NodeId, Tensor};
 use crate::passes::support::{RESHAPES, producer_of};
 use crate::passes::{Outcome, Pass, PassReport, for_each};
 
-pub(in crate::passes) const PASS: Pass = Pass {
-    name: "reshape-unit-axes",
-    summary: "say a Transpose of axes of size 1 beside a reshape as a Reshape",
-    run,
-    exact: true,
-};
+pub(in crate::passes) const PASS: Pass =
+    Pass::new("reshape-unit-axes", "say a Transpose of axes of size 1 beside a reshape as a Reshape", run)
+        .exact()
+        .of_family("transposes");
 
 fn run(edit: &mut GraphEdit) -> Result<PassReport> {
     for_each(edit, PASS.name, &["Transpose"], |edit, node| {

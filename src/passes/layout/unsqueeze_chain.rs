@@ -10,16 +10,16 @@
 //! the end while the rank is unknown, are no match. Refuses when y is a graph output that x cannot become.
 
 use crate::error::Result;
-use crate::ir::{GraphEdit, Model, NodeId, Tensor, ValueId};
-use crate::passes::support::{bypass, producer_of};
+use crate::ir::{GraphEdit, Model, NodeId, ValueId};
+use crate::passes::support::{bypass, producer_of, set_ints};
 use crate::passes::{Outcome, Pass, PassReport, for_each};
 
-pub(in crate::passes) const PASS: Pass = Pass {
-    name: "merge-unsqueezes",
-    summary: "join consecutive Unsqueezes or Squeezes, drop Squeeze and Unsqueeze of the same axes",
+pub(in crate::passes) const PASS: Pass = Pass::new(
+    "merge-unsqueezes",
+    "join consecutive Unsqueezes or Squeezes, drop Squeeze and Unsqueeze of the same axes",
     run,
-    exact: true,
-};
+)
+.exact();
 
 /// Where the rank is not known, an axis beyond this is no axis.
 const MAX_RANK: i64 = 64;
@@ -65,13 +65,7 @@ fn merge(edit: &mut GraphEdit, node: NodeId) -> Outcome {
 fn set_axes(edit: &mut GraphEdit, node: NodeId, x: ValueId, mut axes: Vec<i64>) {
     axes.sort_unstable();
     edit.set_input(node, 0, Some(x));
-    if edit.onnx_opset() >= 13 {
-        let (graph, hint) = (edit.node(node).graph(), format!("{}.axes", edit.node_label(node)));
-        let axes = edit.add_initializer(graph, &hint, Tensor::from_vec([axes.len()], axes));
-        edit.set_input(node, 1, Some(axes));
-    } else {
-        edit.set_attr(node, "axes", axes);
-    }
+    set_ints(edit, node, "axes", (1, 13), axes);
 }
 
 /// Constant axes, counted from the front, in order.

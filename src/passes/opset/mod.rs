@@ -68,7 +68,9 @@ static CHANGES: &[&[Change]] = &[
 /// A model was raised.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Raised {
+    /// The version before.
     pub from: i64,
+    /// The version now.
     pub to: i64,
     /// Why it was raised; empty until [`Raised::because`] says it.
     pub reason: String,
@@ -77,6 +79,7 @@ pub struct Raised {
 }
 
 impl Raised {
+    /// Says what the new version is needed for.
     #[must_use]
     pub fn because(mut self, reason: impl Into<String>) -> Self {
         self.reason = reason.into();
@@ -100,10 +103,13 @@ impl fmt::Display for Raised {
 /// A model could not be raised and is as it was.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Refused {
+    /// The version that it has.
     pub from: i64,
+    /// The version that was wanted.
     pub to: i64,
     /// The node, as `"pool" (Upsample)`; none where the whole model is in the way.
     pub node: Option<String>,
+    /// What stands in the way.
     pub reason: String,
 }
 
@@ -189,6 +195,12 @@ mod tests {
         let y = edit.node(id).output(0).unwrap();
         edit.add_graph_output(main, y);
         (model, id)
+    }
+
+    /// Makes the data of [`one_node`] of this type.
+    pub(super) fn of_type(model: &mut Model, dtype: DType) {
+        let x = model.user_inputs()[0];
+        GraphEdit::new(model).set_declared(x, Some(Type::tensor(&TensorType::new(dtype, [2i64, 1, 3]))));
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::ops;
 use crate::passes::{Pass, PassReport, Refusal};
 
 pub(in crate::passes) const PASS: Pass =
-    Pass { name: "common-subexpressions", summary: "compute once what several nodes compute alike", run, exact: true };
+    Pass::new("common-subexpressions", "compute once what several nodes compute alike", run).exact();
 
 /// Earlier nodes in scope, by a hash of what they compute.
 type Seen = HashMap<u64, Vec<NodeId>>;
@@ -71,8 +71,7 @@ fn walk(edit: &mut GraphEdit, graph: GraphId, values: &Values, seen: &mut Seen, 
 }
 
 fn is_deterministic(edit: &GraphEdit, id: NodeId) -> bool {
-    let node = edit.node(id);
-    ops::of(node).is_some_and(|op| op.pure) && !node.is("Dropout")
+    ops::of(edit.node(id)).is_some_and(|op| op.pure)
 }
 
 fn hash(edit: &GraphEdit, id: NodeId) -> u64 {

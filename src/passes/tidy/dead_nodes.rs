@@ -13,12 +13,8 @@ use crate::error::Result;
 use crate::ir::{GraphEdit, GraphId, Node, ValueId};
 use crate::passes::{Pass, PassReport};
 
-pub(in crate::passes) const PASS: Pass = Pass {
-    name: "dead-nodes",
-    summary: "drop nodes, initializers and value_info that nothing reads",
-    run,
-    exact: true,
-};
+pub(in crate::passes) const PASS: Pass =
+    Pass::new("dead-nodes", "drop nodes, initializers and value_info that nothing reads", run).exact();
 
 fn run(edit: &mut GraphEdit) -> Result<PassReport> {
     let mut applied = 0;

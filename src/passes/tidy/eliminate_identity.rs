@@ -19,12 +19,12 @@ use crate::ir::{Attr, DType, Dim, GraphEdit, Model, NodeId, ValueId};
 use crate::passes::support::{all_equal, bypass, has_side_outputs};
 use crate::passes::{Outcome, Pass, PassReport, for_each};
 
-pub(in crate::passes) const PASS: Pass = Pass {
-    name: "eliminate-identity",
-    summary: "bypass operators without effect: Identity, Dropout, no-op Cast, Reshape, Pad, Mul by 1, …",
+pub(in crate::passes) const PASS: Pass = Pass::new(
+    "eliminate-identity",
+    "bypass operators without effect: Identity, Dropout, no-op Cast, Reshape, Pad, Mul by 1, …",
     run,
-    exact: true,
-};
+)
+.exact();
 
 /// Which input the node gives back, if it does.
 type Rule = fn(&Model, NodeId) -> Option<ValueId>;

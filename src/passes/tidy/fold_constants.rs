@@ -23,12 +23,8 @@ use crate::passes::support::own_bytes;
 use crate::passes::tidy::region;
 use crate::passes::{Outcome, Pass, PassReport, for_each};
 
-pub(in crate::passes) const PASS: Pass = Pass {
-    name: "fold-constants",
-    summary: "compute what depends on constants and known shapes alone",
-    run,
-    exact: true,
-};
+pub(in crate::passes) const PASS: Pass =
+    Pass::new("fold-constants", "compute what depends on constants and known shapes alone", run).exact();
 
 /// Bytes by which a model may grow for one node less.
 pub(super) const GROWTH: usize = 1024;

@@ -15,14 +15,12 @@ use crate::ir::{GraphEdit, Model, Use, ValueId};
 use crate::ops::{self, QuantRule};
 use crate::passes::{Pass, PassReport, Refusal};
 
-const NAME: &str = "freeze-inputs";
-
-pub(in crate::passes) const PASS: Pass = Pass {
-    name: NAME,
-    summary: "make initializers that are inputs because IR version 3 or an exporter listed them plain initializers",
+pub(in crate::passes) const PASS: Pass = Pass::new(
+    "freeze-inputs",
+    "make initializers that are inputs because IR version 3 or an exporter listed them plain initializers",
     run,
-    exact: true,
-};
+)
+.exact();
 
 fn run(edit: &mut GraphEdit) -> Result<PassReport> {
     let old = freeze(edit);
@@ -35,7 +33,7 @@ fn run(edit: &mut GraphEdit) -> Result<PassReport> {
         return Ok(PassReport::applied(defaults.len()));
     }
     let refusal = |v: &ValueId| Refusal {
-        pass: NAME,
+        pass: PASS.name,
         node: edit.name(*v).to_string(),
         op_type: "input".into(),
         reason: "a caller may override its default: --freeze makes it constant".into(),

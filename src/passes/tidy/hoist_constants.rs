@@ -15,7 +15,7 @@ use crate::ir::{Attr, GraphEdit, Node, Tensor};
 use crate::passes::{Outcome, Pass, PassReport, for_each};
 
 pub(in crate::passes) const PASS: Pass =
-    Pass { name: "hoist-constants", summary: "turn Constant nodes into initializers", run, exact: true };
+    Pass::new("hoist-constants", "turn Constant nodes into initializers", run).exact();
 
 fn run(edit: &mut GraphEdit) -> Result<PassReport> {
     for_each(edit, PASS.name, &["Constant"], |edit, id| {

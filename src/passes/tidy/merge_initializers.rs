@@ -12,10 +12,11 @@ use std::collections::{BTreeSet, HashMap};
 
 use crate::error::Result;
 use crate::ir::{DType, GraphEdit, GraphId, Origin, Tensor, Use, ValueId};
+use crate::ops;
 use crate::passes::{Pass, PassReport};
 
 pub(in crate::passes) const PASS: Pass =
-    Pass { name: "merge-initializers", summary: "keep one of several initializers of equal content", run, exact: true };
+    Pass::new("merge-initializers", "keep one of several initializers of equal content", run).exact();
 
 /// Initializers that may stand for others, by dtype, shape and a few of the bytes: hashing all of a large
 /// weight takes longer than comparing the few that agree so far.
@@ -74,13 +75,12 @@ fn walk(edit: &mut GraphEdit, graph: GraphId, outer: &Seen, annotated: &BTreeSet
     }
 }
 
-/// Whether an operator of quantized numbers reads it.
+/// Whether an operator of quantized tensors reads it, and not as their integers.
 fn is_quantization_parameter(edit: &GraphEdit, value: ValueId) -> bool {
-    edit.uses(value).iter().any(|u| match u {
-        Use::Node { node, .. } => {
-            let op_type = &edit.node(*node).op_type;
-            ["Quantize", "QLinear", "Integer"].iter().any(|part| op_type.contains(part))
-        }
-        Use::Output { .. } => false,
-    })
+    let is_weight = edit.value(value).initializer().is_some_and(|t| t.rank() > 1);
+    !is_weight
+        && edit.uses(value).iter().any(|u| match u {
+            Use::Node { node, .. } => ops::of(edit.node(*node)).is_some_and(|op| op.holds_integers),
+            Use::Output { .. } => false,
+        })
 }

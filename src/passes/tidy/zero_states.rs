@@ -10,14 +10,15 @@
 
 use crate::error::Result;
 use crate::ir::{GraphEdit, Model, ValueId};
+use crate::passes::support::all_equal;
 use crate::passes::{Outcome, Pass, PassReport, for_each};
 
-pub(in crate::passes) const PASS: Pass = Pass {
-    name: "drop-zero-states",
-    summary: "leave out initial states of zeros, which LSTM, GRU and RNN start from by themselves",
+pub(in crate::passes) const PASS: Pass = Pass::new(
+    "drop-zero-states",
+    "leave out initial states of zeros, which LSTM, GRU and RNN start from by themselves",
     run,
-    exact: true,
-};
+)
+.exact();
 
 /// Initial hidden and cell state.
 const STATES: [usize; 2] = [5, 6];
@@ -61,11 +62,11 @@ const MOVERS: &[&str] = &[
 /// Whether every element is certainly zero.
 fn is_zero(model: &Model, value: ValueId, depth: usize) -> bool {
     if let Some(tensor) = model.constant(value) {
-        return tensor.to_f64().is_some_and(|v| v.iter().all(|v| *v == 0.0));
+        return all_equal(tensor, 0.0);
     }
     let Some(node) = model.producer(value).filter(|_| depth > 0).map(|n| model.node(n)) else { return false };
     if node.is("ConstantOfShape") {
-        return node.tensor("value").is_none_or(|t| t.to_f64().is_some_and(|v| v.iter().all(|v| *v == 0.0)));
+        return node.tensor("value").is_none_or(|t| all_equal(t, 0.0));
     }
     let inputs = match () {
         () if node.is_one_of(MOVERS) => node.inputs().get(..1).unwrap_or_default(),

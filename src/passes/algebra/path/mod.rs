@@ -30,12 +30,12 @@ use crate::passes::support::{bypass, from_f64, has_side_outputs, own_bytes};
 use crate::passes::{Outcome, Pass, PassReport, for_each};
 use along::Along;
 
-pub(in crate::passes) const PASS: Pass = Pass {
-    name: "move-affine",
-    summary: "move Mul, Add, … by constants past Relu, Reshape, Transpose, pooling, … into a weight",
+pub(in crate::passes) const PASS: Pass = Pass::new(
+    "move-affine",
+    "move Mul, Add, … by constants past Relu, Reshape, Transpose, pooling, … into a weight",
     run,
-    exact: false,
-};
+)
+.of_family("affine");
 
 /// Paths are short; a longer one is a graph to be left alone.
 const MAX_NODES: usize = 64;

@@ -75,9 +75,7 @@ fn spares(model: &Model, pad: NodeId, axis: usize) -> bool {
 /// Whether zeros of the padding are in the means.
 fn counts_zeros(model: &Model, pool: NodeId) -> bool {
     let n = model.node(pool);
-    let auto = !matches!(n.str("auto_pad"), None | Some("NOTSET" | "VALID" | ""));
-    let pads = auto || n.ints("pads").is_some_and(|p| p.iter().any(|p| *p != 0));
-    (pads && n.int_or("count_include_pad", 0) != 0) || n.int_or("ceil_mode", 0) != 0
+    (n.may_pad() && n.int_or("count_include_pad", 0) != 0) || n.int_or("ceil_mode", 0) != 0
 }
 
 /// The same on `to`, if its axis is the same as that of `from`.

@@ -32,12 +32,9 @@ use crate::ir::{GraphEdit, GraphId, NewNode, NodeId, Origin, Place, Tensor, Tens
 use crate::passes::support::{permuted, set_constant};
 use crate::passes::{Outcome, Pass, PassReport, for_each};
 
-pub(in crate::passes) const PASS: Pass = Pass {
-    name: "sink-transposes",
-    summary: "move Transposes through what is between them to where they cancel",
-    run,
-    exact: false,
-};
+pub(in crate::passes) const PASS: Pass =
+    Pass::new("sink-transposes", "move Transposes through what is between them to where they cancel", run)
+        .of_family("transposes");
 
 fn run(edit: &mut GraphEdit) -> Result<PassReport> {
     // Looked at already in this round: regions of several Transposes are found from each of them.
