@@ -18,7 +18,6 @@ use crate::error::{Error, Result};
 use crate::ir::{GraphEdit, Model, NodeId, Tensor, ValueId};
 use crate::ops::{self, QuantRule};
 use crate::passes::{Seen, opset};
-use crate::target;
 
 /// The first version of files with Q/DQ per axis, and with integers of 4 and 16 bits and blocks in Q/DQ.
 const PER_AXIS_IR: i64 = 7;
@@ -34,8 +33,11 @@ const DYNAMIC_OPSET: i64 = 11;
 /// What was done.
 #[derive(Debug, Clone, Default, Serialize, JsonSchema)]
 pub struct QuantReport {
+    /// Nodes whose weights or values became integers or short floats.
     pub nodes: usize,
+    /// Values that became integers.
     pub activations: usize,
+    /// Weights and tables that did.
     pub weights: usize,
     /// Why and how the opset was raised.
     pub opset: Option<String>,
@@ -60,11 +62,74 @@ pub fn apply(model: &mut Model, plan: &QuantPlan) -> Result<QuantReport> {
         return Ok(report);
     }
     let mut edit = GraphEdit::new(model);
-    let (needs, why) = needed_opset(plan)?;
-    if edit.onnx_opset() < needs {
-        let why = format!("{why} operators of opset {needs}");
-        report.opset = Some(opset::raise(&mut edit, needs)?.because(why).to_string());
+    report.opset = raise_versions(&mut edit, plan)?;
+    if format == Format::Half {
+        half::apply(&mut edit, plan)?;
     }
+    shift_biases(&mut edit, plan);
+    let before = edit.graph(edit.main()).initializers().len();
+    let mut written = Written::default();
+    for node in &plan.nodes {
+        if edit.is_live(node.id) {
+            write(&mut edit, plan, node, &mut written)?;
+        }
+    }
+    if format == Format::Qdq {
+        qdq::activations(&mut edit, plan)?;
+        // What passes is guarded when its weights are floats.
+        if !plan.passing {
+            guard::guard(&mut edit, plan.options.preset()?.quantizes_itself)?;
+        }
+    }
+    store_once(&mut edit, before);
+    remove_unread(&mut edit);
+    edit.sort(edit.main()).map_err(|_| Error::internal("quantization made a cycle"))?;
+    Ok(report)
+}
+
+/// What several nodes may read, so that it is stored once.
+#[derive(Default)]
+struct Written {
+    weights: Done,
+    tables: table::Stored,
+    short: short_floats::Stored,
+    rows: recurrent::Rows,
+}
+
+/// Writes what was decided for one node.
+fn write(edit: &mut GraphEdit, plan: &QuantPlan, node: &NodePlan, written: &mut Written) -> Result<()> {
+    let format = plan.options.effective_format();
+    match &node.decision {
+        Decision::Table { dtype, block, .. } => table::node(edit, node, (*dtype, *block), &mut written.tables),
+        Decision::Quantize { weight, input, .. } => match format {
+            Format::Qdq | Format::Qoperator if input.is_none() => {
+                weight_only::node(edit, plan, node, weight, &mut written.weights)
+            }
+            Format::Qdq => qdq::node(edit, plan, node, weight, &mut written.weights),
+            Format::Qoperator => qoperator::node(edit, plan, node, weight),
+            Format::Integer | Format::Dynamic => integer::node(edit, plan, node, weight),
+            Format::WeightOnly | Format::Half => weight_only::node(edit, plan, node, weight, &mut written.weights),
+        },
+        Decision::Recurrent { weights, dynamic } => {
+            recurrent::node(edit, plan, node, (weights, *dynamic), &mut written.rows)
+        }
+        Decision::Shorten { dtype, .. } => short_floats::node(edit, node, *dtype, &mut written.short),
+        Decision::Product { .. } => match format {
+            Format::Qoperator => product::requantizing(edit, node),
+            Format::Integer | Format::Dynamic => product::accumulating(edit, node),
+            // Its operands are values of the plan; Q/DQ comes to them at the end.
+            Format::Qdq | Format::WeightOnly | Format::Half => Ok(()),
+        },
+        Decision::Half | Decision::Keep { .. } => Ok(()),
+    }
+}
+
+/// Raises the opset and the version of the file to what the plan writes; how, where the opset was older.
+fn raise_versions(edit: &mut GraphEdit, plan: &QuantPlan) -> Result<Option<String>> {
+    let (needs, why) = needed_opset(plan)?;
+    let older = edit.onnx_opset() < needs;
+    let why = format!("{why} operators of opset {needs}");
+    let raised = older.then(|| opset::raise(edit, needs).map(|raised| raised.because(why).to_string())).transpose()?;
     let ir = match needs {
         NARROW_OPSET.. => NARROW_IR,
         FLOAT8_OPSET.. => FLOAT8_IR,
@@ -73,52 +138,7 @@ pub fn apply(model: &mut Model, plan: &QuantPlan) -> Result<QuantReport> {
     if edit.meta.ir_version.is_some_and(|v| v < ir) {
         edit.set_ir_version(ir);
     }
-    if format == Format::Half {
-        half::apply(&mut edit, plan)?;
-    }
-    shift_biases(&mut edit, plan);
-    let before = edit.graph(edit.main()).initializers().len();
-    let (mut done, mut tables, mut short) = (Done::new(), table::Stored::new(), short_floats::Stored::new());
-    let mut rows = recurrent::Rows::new();
-    for node in &plan.nodes {
-        if !edit.is_live(node.id) {
-            continue;
-        }
-        match &node.decision {
-            Decision::Table { dtype, block, .. } => table::node(&mut edit, node, (*dtype, *block), &mut tables)?,
-            Decision::Quantize { weight, input, .. } => match format {
-                Format::Qdq | Format::Qoperator if input.is_none() => {
-                    weight_only::node(&mut edit, plan, node, weight, &mut done)?;
-                }
-                Format::Qdq => qdq::node(&mut edit, plan, node, weight, &mut done)?,
-                Format::Qoperator => qoperator::node(&mut edit, plan, node, weight)?,
-                Format::Integer | Format::Dynamic => integer::node(&mut edit, plan, node, weight)?,
-                Format::WeightOnly | Format::Half => weight_only::node(&mut edit, plan, node, weight, &mut done)?,
-            },
-            Decision::Recurrent { weights, dynamic } => {
-                recurrent::node(&mut edit, plan, node, (weights, *dynamic), &mut rows)?;
-            }
-            Decision::Shorten { dtype, .. } => short_floats::node(&mut edit, node, *dtype, &mut short)?,
-            Decision::Product { .. } => match format {
-                Format::Qoperator => product::requantizing(&mut edit, node)?,
-                Format::Integer | Format::Dynamic => product::accumulating(&mut edit, node)?,
-                // Its operands are values of the plan; Q/DQ comes to them below.
-                Format::Qdq | Format::WeightOnly | Format::Half => {}
-            },
-            Decision::Half | Decision::Keep { .. } => {}
-        }
-    }
-    if format == Format::Qdq {
-        qdq::activations(&mut edit, plan)?;
-        // What passes is guarded when its weights are floats.
-        if !plan.passing {
-            guard::guard(&mut edit, target::find(&plan.options.target)?.quantizes_itself)?;
-        }
-    }
-    store_once(&mut edit, before);
-    remove_unread(&mut edit);
-    edit.sort(edit.main()).map_err(|_| Error::internal("quantization made a cycle"))?;
-    Ok(report)
+    Ok(raised)
 }
 
 /// The opset of what the plan writes, and whose it is.
@@ -130,7 +150,7 @@ fn needed_opset(plan: &QuantPlan) -> Result<(i64, String)> {
         Format::Integer => INTEGER_OPSET,
         Format::Dynamic => DYNAMIC_OPSET,
     };
-    let preset = target::find(&options.target)?;
+    let preset = options.preset()?;
     // What passes becomes floats before anything reads it.
     let packed = storage::is_packed(options, preset) && !plan.passing;
     let of_weight = |n: &NodePlan| match &n.decision {
@@ -211,7 +231,7 @@ pub(super) fn quantized_weight(
         pairs::cut(&mut q, tensor.shape(), axis);
         quantized.values = w.dtype.tensor(tensor.shape(), &q);
     }
-    let packed = storage::is_packed(&plan.options, target::find(&plan.options.target)?);
+    let packed = storage::is_packed(&plan.options, plan.options.preset()?);
     Ok(if packed { quantized } else { storage::wide(quantized) })
 }
 
@@ -288,9 +308,7 @@ fn store_once(edit: &mut GraphEdit, first: usize) {
 /// Drops initializers and constants that only the float operators read.
 fn remove_unread(edit: &mut GraphEdit) {
     for graph in edit.graphs_under(edit.main()) {
-        for v in edit.graph(graph).initializers().to_vec() {
-            edit.remove_unread_initializer(v);
-        }
+        edit.remove_unread_initializers(graph);
         for node in edit.graph(graph).nodes().to_vec() {
             let n = edit.node(node);
             let unread = n.outputs().iter().flatten().all(|v| edit.uses(*v).is_empty());

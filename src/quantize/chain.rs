@@ -3,19 +3,21 @@
 use std::collections::BTreeMap;
 
 use super::plan::ActivationPlan;
-use crate::ir::{Model, ValueId};
+use crate::ir::{Model, Node, ValueId};
 use crate::ops::{self, QuantRule};
 use crate::target::Preset;
 
 /// Values that become integers.
 pub(super) type Activations = BTreeMap<ValueId, ActivationPlan>;
 
+/// Whether a node only cuts values off at constant bounds, as Relu and Clip do.
+pub(super) fn clamps(node: &Node) -> bool {
+    matches!(ops::of(node).map(|op| op.quant), Some(QuantRule::PassThrough { clamp: Some(_), .. }))
+}
+
 /// The value behind a Relu or Clip that alone reads `v`; else `v`.
 pub(super) fn settled(model: &Model, v: ValueId) -> ValueId {
-    let clamp = model.single_reader(v).filter(|n| {
-        let rule = ops::of(model.node(*n)).map(|op| op.quant);
-        matches!(rule, Some(QuantRule::PassThrough { clamp: Some(_), .. }))
-    });
+    let clamp = model.single_reader(v).filter(|n| clamps(model.node(*n)));
     clamp.and_then(|n| model.node(n).output(0)).unwrap_or(v)
 }
 

@@ -14,7 +14,7 @@
 use super::plan::WeightPlan;
 use super::write::made;
 use crate::error::{Error, Result};
-use crate::ir::{GraphEdit, GraphId, NewNode, NodeId, Place, Tensor, TensorType, ValueId};
+use crate::ir::{AutoPad, GraphEdit, GraphId, NewNode, NodeId, Place, Tensor, TensorType, ValueId};
 
 const MAX_PLACES: usize = 49;
 /// The first opset whose Pad takes integers and a value to pad with.
@@ -50,7 +50,7 @@ impl Geometry {
             let given = node.ints(name).map_or_else(|| vec![default; len], <[i64]>::to_vec);
             (given.len() == len && given.iter().all(|v| *v >= default)).then_some(given)
         };
-        let explicit = matches!(node.str("auto_pad"), None | Some("" | "NOTSET"));
+        let explicit = node.auto_pad() == AutoPad::Explicit;
         let places: usize = kernel.iter().product();
         let fits = n > 0 && (1..=MAX_PLACES).contains(&places);
         if !explicit || !fits || node.int_or("group", 1) != 1 || edit.onnx_opset() < OPSET {

@@ -21,7 +21,7 @@ use crate::calibrate::{Range, Ranges};
 use crate::error::Result;
 use crate::ir::{Model, Node, NodeId, Tensor, Use, ValueId};
 use crate::ops::{self, QuantRule};
-use crate::target::{self, Depthwise, OpPlacement, Output, Preset};
+use crate::target::{Depthwise, OpPlacement, Output, Preset};
 
 /// Where Q/DQ goes around an operator that the user wants and the preset does not know.
 const NAMED_BY_USER: OpPlacement = OpPlacement { op_type: "", output: Output::Always, min_depth: 0 };
@@ -35,7 +35,7 @@ pub fn values_to_observe(model: &Model, options: &QuantOptions) -> Vec<String> {
         return half::values_to_observe(model);
     }
     let named = !options.include.is_empty() || !options.op_types.is_empty();
-    let products = named || target::find(&options.target).is_ok_and(|p| p.activation_products);
+    let products = named || options.preset().is_ok_and(|p| p.activation_products);
     // Other forms are not written inside subgraphs; there two values may have one name, of which nothing can be observed by it.
     let inside = options.effective_format() == Format::Qdq;
     let inner = model.all_nodes().into_iter().filter(|id| model.node(*id).graph() != model.main());
@@ -67,7 +67,7 @@ pub fn values_to_observe(model: &Model, options: &QuantOptions) -> Vec<String> {
 /// # Errors
 /// Usage, for names in `options` that do not exist.
 pub fn plan(model: &Model, ranges: Option<&Ranges>, options: &QuantOptions) -> Result<QuantPlan> {
-    let preset = target::find(&options.target)?;
+    let preset = options.preset()?;
     super::algorithm::find(&options.algorithm)?;
     named::known(model, options)?;
     forms::check(options, preset)?;
@@ -77,14 +77,13 @@ pub fn plan(model: &Model, ranges: Option<&Ranges>, options: &QuantOptions) -> R
     let mut plan =
         QuantPlan { options: options.clone(), nodes: vec![], activations: vec![], notes, judged: None, passing: false };
     let quantized = |n: &NodeId| {
-        let op_type = model.node(*n).op_type.to_lowercase();
         // Integers of weights alone are cast where that is what a runtime folds.
         let stored = || {
             model.node(*n).is("Cast")
                 && model.constant_input(*n, 0).is_some_and(|t| t.dtype().is_quantized())
                 && model.node(*n).output(0).is_some_and(|v| becomes_weight(model, v))
         };
-        ["quantize", "qlinear", "integer", "nbits"].iter().any(|mark| op_type.contains(mark)) || stored()
+        ops::of(model.node(*n)).is_some_and(|op| op.holds_integers) || stored()
     };
     if model.all_nodes().iter().any(quantized) {
         plan.notes.push("the model is quantized already: left as it is".into());

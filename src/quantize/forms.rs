@@ -72,7 +72,7 @@ mod tests {
         let said = |of: Asked| {
             let mut options = QuantOptions::default();
             of(&mut options);
-            check(&options, target::PRESETS[0]).err().map(|e| (e.exit_code(), e.to_string()))
+            check(&options, target::default()).err().map(|e| (e.exit_code(), e.to_string()))
         };
         assert_eq!(said(&|_| ()), None);
         assert_eq!(said(&|o| o.activations = Activations::U16), None);
@@ -97,7 +97,7 @@ mod tests {
             weights: Weights::U4,
             ..QuantOptions::default()
         };
-        let notes = stored_otherwise(&mut options, target::PRESETS[0]);
+        let notes = stored_otherwise(&mut options, target::default());
         assert_eq!((options.weights, notes.len()), (Weights::S4, 2), "{notes:?}");
     }
 }

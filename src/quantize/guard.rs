@@ -10,6 +10,7 @@
 //!
 //! which changes b by less than its own rounding. An operator without bias is given one of zeros.
 
+use super::chain::clamps;
 use super::write;
 use crate::error::Result;
 use crate::ir::{GraphEdit, NodeId, Place, Tensor};
@@ -46,7 +47,7 @@ fn is_taken(edit: &GraphEdit, id: NodeId) -> bool {
         if reader_node.is("QuantizeLinear") {
             return true;
         }
-        if !(reader_node.is("Relu") || reader_node.is("Clip")) {
+        if !clamps(reader_node) {
             return false;
         }
         at = reader;

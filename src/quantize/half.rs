@@ -112,9 +112,8 @@ pub(super) fn apply(edit: &mut GraphEdit, plan: &QuantPlan) -> Result<()> {
             let Some(y) = float.then(|| edit.detach_output(id, index)).flatten() else { continue };
             let half = edit.new_value_like(&format!("{}_half", edit.name(y)));
             edit.attach_output(id, index, half);
-            let cast = NewNode::new("Cast").name(format!("{}_Cast", edit.name(y)));
-            let cast = cast.input(half).attr("to", i64::from(DType::F32.code())).output_into(y);
-            casts.push(edit.insert(Place::After(id), cast));
+            let cast = NewNode::cast(half, DType::F32).name(format!("{}_Cast", edit.name(y)));
+            casts.push(edit.insert(Place::After(id), cast.output_into(y)));
             halves.insert(y, half);
         }
     }
@@ -139,6 +138,6 @@ fn halved(edit: &mut GraphEdit, v: ValueId) -> Result<ValueId> {
         let half = Tensor::from_bytes(DType::F16, constant.shape(), bytes)?;
         return Ok(edit.add_initializer(main, &name, half));
     }
-    let cast = NewNode::new("Cast").name(format!("{name}_Cast")).input(v).attr("to", i64::from(DType::F16.code()));
+    let cast = NewNode::cast(v, DType::F16).name(format!("{name}_Cast"));
     Ok(super::write::made(edit, super::write::behind(edit, v), cast.output(name, None)))
 }

@@ -17,11 +17,10 @@ use super::write::{self, made};
 use crate::error::{Error, Result};
 use crate::ir::{DType, GraphEdit, GraphId, NewNode, NodeId, Place, Tensor, TensorType, ValueId};
 use crate::ops::{self, IntegerForm, QuantRule};
-use crate::target;
 
 pub(super) fn node(edit: &mut GraphEdit, plan: &QuantPlan, node: &NodePlan, w: &WeightPlan) -> Result<()> {
     let id = node.id;
-    let lost = || Error::internal(format!("node \"{}\" lost an operand", node.node));
+    let lost = || node.lost();
     let parts = Parts::of(edit, id).ok_or_else(lost)?;
     let weight = quantized_weight(edit, plan, parts.weight, w, None)?;
     let Decision::Quantize { input, .. } = &node.decision else { return Err(lost()) };
@@ -32,7 +31,7 @@ pub(super) fn node(edit: &mut GraphEdit, plan: &QuantPlan, node: &NodePlan, w: &
     let y = edit.node(id).output(0).ok_or_else(lost)?;
     let shape = edit.tensor_type(y).shape;
     let ty = |dtype| Some(TensorType { dtype: Some(dtype), shape: shape.clone() });
-    let wanted = target::find(&plan.options.target)?.convolutions_as_products;
+    let wanted = plan.options.preset()?.convolutions_as_products;
     let by_matrices = if wanted && !parts.form.matrices && input.is_some() {
         let convolution = Convolution {
             float: id,
@@ -180,11 +179,9 @@ pub(super) fn static_input(
     x: ValueId,
     p: &QParams,
 ) -> (ValueId, ValueId) {
-    let existing = edit.uses(x).iter().find_map(|u| match u {
-        crate::ir::Use::Node { node, input: 0 } if edit.node(*node).is("QuantizeLinear") => Some(*node),
-        _ => None,
-    });
-    if let Some((q, z)) = existing.and_then(|n| Some((edit.node(n).output(0)?, edit.node(n).input(2)?))) {
+    if let Some((q, z)) =
+        write::quantizer_of(edit, x).and_then(|n| Some((edit.node(n).output(0)?, edit.node(n).input(2)?)))
+    {
         return (q, z);
     }
     let name = edit.name(x).to_string();

@@ -221,8 +221,6 @@ fn fragment(model: &Model, id: NodeId, x: &Tensor) -> (Model, Option<ValueId>) {
     let mut part = model.clone();
     let mut edit = GraphEdit::new(&mut part);
     let main = edit.main();
-    edit.clear_graph_outputs(main);
-    let outside = edit.user_inputs();
     let mut fed = None;
     if let Some((index, value)) = data_input(&edit, id) {
         let name = format!("{}_alone", edit.name(value));
@@ -231,13 +229,8 @@ fn fragment(model: &Model, id: NodeId, x: &Tensor) -> (Model, Option<ValueId>) {
         edit.set_input(id, index, Some(alone));
         fed = Some(alone);
     }
-    if let Some(y) = edit.node(id).output(0).map(|y| settled(&edit, y)) {
-        edit.add_graph_output(main, y);
-    }
-    edit.remove_unread_nodes(main);
-    // What nothing reads any more is no input; as a constant it is dropped when the runtime is given the model.
-    for input in outside.into_iter().filter(|v| edit.uses(*v).is_empty()).collect::<Vec<_>>() {
-        edit.freeze_input(main, input, Tensor::scalar(0f32));
-    }
+    let made: Vec<ValueId> = edit.node(id).output(0).map(|y| settled(&edit, y)).into_iter().collect();
+    edit.keep_outputs(main, &made);
+    edit.drop_unread_inputs(main);
     (part, fed)
 }

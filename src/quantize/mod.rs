@@ -8,7 +8,10 @@
 //! target wants Q/DQ is data of [`crate::target`]. The forms that a decision can be written in are one file
 //! each: `qdq`, `qoperator`, `integer` (static and dynamic), `weight_only`, `n_bits`, `half`, `short_floats`; `product` for those of two
 //! activations, `table` for what is looked up, `recurrent` for layers with gates; what a form holds of what is asked for, `forms`. How the
-//! integers of a weight share scales is `sharing`, how they lie in the file `storage`. Under a plan weights can be trained: [`recover`](recover()).
+//! integers of a weight share scales is `sharing`, how they lie in the file `storage`.
+//!
+//! What statistics cannot tell is found by running the model on calibration data: `compare` tries ranges, roundings, biases and whole plans,
+//! `measure` times nodes. Under a plan weights can be trained: [`recover`](recover()).
 
 pub mod algorithm;
 mod apply;
@@ -51,7 +54,7 @@ mod write;
 
 pub use algorithm::ALGORITHMS;
 pub use apply::{QuantReport, apply};
-pub use compare::{Scaled, Smoothed, choose, scale, smooth, weights_alone};
+pub use compare::{Rescaled, choose, scale, smooth, weights_alone};
 pub use decide::{plan, values_to_observe};
 pub use equalize::{Equalized, equalize};
 pub use measure::{Measured, measure};

@@ -9,9 +9,9 @@
 
 use super::params::QType;
 use super::plan::{NodePlan, WeightPlan};
-use super::storage::MICROSOFT;
 use super::weights::QuantizedWeight;
-use crate::error::{Error, Result};
+use super::write;
+use crate::error::Result;
 use crate::ir::{DType, GraphEdit, Node, Tensor};
 use crate::ops::{self, QuantRule};
 use crate::target::Preset;
@@ -32,7 +32,7 @@ pub(super) fn fits(node: &Node, w: &WeightPlan, rank: usize, preset: &Preset) ->
 
 /// Replaces the product by one that reads `q`, a matrix `[K, N]` in blocks along K.
 pub(super) fn node(edit: &mut GraphEdit, node: &NodePlan, w: &WeightPlan, q: &QuantizedWeight) -> Result<()> {
-    let lost = || Error::internal(format!("node \"{}\" lost an operand", node.node));
+    let lost = || node.lost();
     let (id, bits) = (node.id, w.dtype.bits() as usize);
     let size = w.block.ok_or_else(lost)?;
     let &[k, n] = q.values.shape() else { return Err(lost()) };
@@ -63,10 +63,7 @@ pub(super) fn node(edit: &mut GraphEdit, node: &NodePlan, w: &WeightPlan, q: &Qu
         let zeros = zeros.reshaped([zeros.len()])?;
         inputs.push(Some(edit.add_initializer(graph, &format!("{name}_zero_point"), zeros)));
     }
-    if edit.opset(MICROSOFT).is_none() {
-        edit.set_opset(MICROSOFT, 1);
-    }
-    edit.set_op(id, "MatMulNBits", MICROSOFT);
+    write::make_microsoft(edit, id, "MatMulNBits");
     edit.set_inputs(id, &inputs);
     for (attribute, value) in [("K", k), ("N", n), ("bits", bits), ("block_size", size)] {
         edit.set_attr(id, attribute, value as i64);

@@ -149,9 +149,13 @@ impl Format {
 pub struct QuantOptions {
     /// Name of the preset that the rest was taken from.
     pub target: String,
+    /// How integers are written.
     pub format: Format,
+    /// The type of values that become integers.
     pub activations: Activations,
+    /// The type of weights.
     pub weights: Weights,
+    /// How many scales a weight has.
     pub granularity: Granularity,
     /// Activations with zero point 0 (s8) or 128 (u8).
     pub symmetric_activations: bool,
@@ -187,7 +191,7 @@ pub struct QuantOptions {
 
 impl Default for QuantOptions {
     fn default() -> Self {
-        Self::of(target::PRESETS[0])
+        Self::of(target::default())
     }
 }
 
@@ -205,7 +209,7 @@ impl QuantOptions {
             include: Vec::new(),
             op_types: Vec::new(),
             min_bytes: 4096,
-            algorithm: super::algorithm::ALGORITHMS[0].name.into(),
+            algorithm: super::algorithm::default().name.into(),
             smooth: Switch::Auto,
             equalize: Switch::Auto,
             bias_correction: Switch::Auto,
@@ -219,6 +223,14 @@ impl QuantOptions {
     /// The preset of that name, as options.
     pub fn for_target(name: &str) -> Result<Self> {
         Ok(Self::of(target::find(name)?))
+    }
+
+    /// The preset that the options were taken from.
+    ///
+    /// # Errors
+    /// Usage, where there is none of that name.
+    pub fn preset(&self) -> Result<&'static Preset> {
+        target::find(&self.target)
     }
 
     /// The format in force: no activations to quantize, or weights that stay floats, mean weights only.
@@ -268,7 +280,7 @@ impl QuantOptions {
 
     /// How many scales weights have in these types where nobody says it.
     pub fn default_granularity(&self) -> Result<Granularity> {
-        let preset = target::find(&self.target)?;
+        let preset = self.preset()?;
         let narrow = self.weights_are_narrow() && self.effective_format() == Format::WeightOnly;
         if narrow { preset.narrow_granularity } else { preset.granularity }.parse()
     }

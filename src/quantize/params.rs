@@ -40,6 +40,7 @@ pub enum QType {
 }
 
 impl QType {
+    /// Bits of one integer.
     pub fn bits(self) -> u32 {
         match self {
             QType::U16 | QType::S16 => 16,
@@ -64,10 +65,12 @@ impl QType {
         self.is_narrow() && !self.is_signed()
     }
 
+    /// The lowest level.
     pub fn min(self) -> i32 {
         if self.is_signed() { -(1 << (self.bits() - 1)) } else { 0 }
     }
 
+    /// The highest level.
     pub fn max(self) -> i32 {
         self.min() + (1 << self.bits()) - 1
     }
@@ -141,6 +144,7 @@ impl QType {
 /// The quantization of one tensor by one scale.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
 pub struct QParams {
+    /// The type of the integers.
     pub dtype: QType,
     /// Real size of one step; positive and finite.
     pub scale: f32,
@@ -168,6 +172,7 @@ impl QParams {
         Ok(QParams { dtype, scale, zero_point: dtype.middle() })
     }
 
+    /// The level nearest to `x`, the outermost ones for what lies beyond them.
     #[inline]
     pub fn quantize(&self, x: f32) -> i32 {
         let level = lifted(x / self.scale, self.ends());
@@ -180,6 +185,7 @@ impl QParams {
         ((self.dtype.min() - self.zero_point) as f32, (self.dtype.max() - self.zero_point) as f32)
     }
 
+    /// The number that a level stands for.
     pub fn dequantize(&self, q: i32) -> f32 {
         (q - self.zero_point) as f32 * self.scale
     }

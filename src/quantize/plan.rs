@@ -10,12 +10,15 @@ use super::options::{Format, QuantOptions};
 use super::params::{QParams, QType};
 use super::sharing::Sharing;
 use crate::calibrate::Range;
+use crate::error::Error;
 use crate::ir::{DType, NodeId, Tensor, ValueId};
 
 /// Every decision.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct QuantPlan {
+    /// What was asked for.
     pub options: QuantOptions,
+    /// In graph order.
     pub nodes: Vec<NodePlan>,
     /// Values that become integers, in graph order.
     pub activations: Vec<ActivationPlan>,
@@ -32,11 +35,21 @@ pub struct QuantPlan {
 /// One node.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct NodePlan {
+    /// Its name, or that of its first output.
     pub node: String,
+    /// Its operator.
     pub op_type: String,
+    /// What becomes of it.
     pub decision: Decision,
     #[serde(skip)]
     pub(super) id: NodeId,
+}
+
+impl NodePlan {
+    /// The error where the model is no longer the one that was planned for.
+    pub(super) fn lost(&self) -> Error {
+        Error::internal(format!("node \"{}\" lost an operand", self.node))
+    }
 }
 
 /// What becomes of a node.
@@ -76,7 +89,9 @@ pub enum Decision {
 /// How a weight becomes integers.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct WeightPlan {
+    /// Of the tensor.
     pub name: String,
+    /// Of its integers.
     pub dtype: QType,
     /// The channel axis, or with blocks that which they divide; absent with one scale for the whole tensor.
     pub axis: Option<usize>,
@@ -146,9 +161,13 @@ impl WeightPlan {
 /// A value that becomes integers.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct ActivationPlan {
+    /// Its name.
     pub value: String,
+    /// Scale and zero point.
     pub params: QParams,
+    /// Where its range begins, as calibration found it.
     pub min: f32,
+    /// Where its range ends.
     pub max: f32,
     /// Whether every reader sees the integers, or only the quantized ones.
     pub all_readers: bool,
@@ -214,6 +233,7 @@ impl QuantPlan {
 }
 
 impl ActivationPlan {
+    /// What its integers cover.
     pub fn range(&self) -> Range {
         Range::new(self.min, self.max)
     }

@@ -12,14 +12,14 @@ use super::integer::{dynamic_input, static_input};
 use super::plan::{Decision, NodePlan};
 use super::qoperator::integers_of;
 use super::write::{self, dequantize, made};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::ir::{DType, GraphEdit, GraphId, NewNode, NodeId, Place, Tensor, TensorType, ValueId};
 use crate::ops::{self, IntegerForm, QuantRule};
 
 /// QLinearMatMul with the parameters of both operands and of the product.
 pub(super) fn requantizing(edit: &mut GraphEdit, node: &NodePlan) -> Result<()> {
-    let Decision::Product { a: Some(a), b: Some(b), output: Some(p) } = &node.decision else { return Err(lost(node)) };
-    let parts = Parts::of(edit, node.id).ok_or_else(|| lost(node))?;
+    let Decision::Product { a: Some(a), b: Some(b), output: Some(p) } = &node.decision else { return Err(node.lost()) };
+    let parts = Parts::of(edit, node.id).ok_or_else(|| node.lost())?;
     let (aq, a_scale, a_zero) = integers_of(edit, parts.graph, parts.a, a);
     let (bq, b_scale, b_zero) = integers_of(edit, parts.graph, parts.b, b);
     let name = edit.name(parts.y).to_string();
@@ -29,13 +29,15 @@ pub(super) fn requantizing(edit: &mut GraphEdit, node: &NodePlan) -> Result<()> 
     let product = product.inputs([aq, a_scale, a_zero, bq, b_scale, b_zero, scale, zero].map(Some));
     let yq = made(edit, Place::Before(node.id), product.output(format!("{name}_quantized"), Some(ty)));
     let floats = dequantize(edit, Place::Before(node.id), (yq, scale, Some(zero)), &name, None, None);
-    replace(edit, node, floats, parts.y)
+    edit.remove_node(node.id);
+    edit.take_over(floats, parts.y);
+    Ok(())
 }
 
 /// MatMulInteger with the scales applied after; operands without parameters are quantized at every call.
 pub(super) fn accumulating(edit: &mut GraphEdit, node: &NodePlan) -> Result<()> {
-    let Decision::Product { a, b, .. } = &node.decision else { return Err(lost(node)) };
-    let parts = Parts::of(edit, node.id).ok_or_else(|| lost(node))?;
+    let Decision::Product { a, b, .. } = &node.decision else { return Err(node.lost()) };
+    let parts = Parts::of(edit, node.id).ok_or_else(|| node.lost())?;
     let (graph, at, name) = (parts.graph, Place::Before(node.id), &node.node);
     // Integers and zero points, and the scales where they are known only at run time.
     let ((aq, a_zero), (bq, b_zero), scales) = match (a, b) {
@@ -66,21 +68,9 @@ pub(super) fn accumulating(edit: &mut GraphEdit, node: &NodePlan) -> Result<()> 
     };
     let scaled = NewNode::new("Mul").name(format!("{name}_rescale")).input(floats).input(scale);
     let scaled = made(edit, at, scaled.output(format!("{name}_scaled"), ty(DType::F32)));
-    replace(edit, node, scaled, parts.y)
-}
-
-/// Lets the producer of `made` make `y` in the place of the float operator.
-fn replace(edit: &mut GraphEdit, node: &NodePlan, made: ValueId, y: ValueId) -> Result<()> {
-    let producer = edit.producer(made).ok_or_else(|| lost(node))?;
     edit.remove_node(node.id);
-    edit.detach_output(producer, 0);
-    edit.remove_value(made);
-    edit.attach_output(producer, 0, y);
+    edit.take_over(scaled, parts.y);
     Ok(())
-}
-
-fn lost(node: &NodePlan) -> Error {
-    Error::internal(format!("node \"{}\" lost an operand", node.node))
 }
 
 struct Parts {

@@ -11,7 +11,7 @@ use super::plan::{Decision, NodePlan, QuantPlan, WeightPlan};
 use super::storage::{Form, Stored};
 use super::weights;
 use super::write::{self, dequantize};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::ir::{GraphEdit, GraphId, Origin, Place, Use};
 use crate::ops::{self, QuantRule};
 
@@ -24,7 +24,7 @@ pub(super) fn node(
     done: &mut Done,
 ) -> Result<()> {
     let id = node.id;
-    let lost = || Error::internal(format!("node \"{}\" lost an operand", node.node));
+    let lost = || node.lost();
     let Some(QuantRule::Weighted { weight, bias, .. }) = ops::of(edit.node(id)).map(|op| op.quant) else {
         return Err(lost());
     };

@@ -13,13 +13,13 @@ use super::apply::quantized_weight;
 use super::plan::{Decision, NodePlan, QuantPlan, WeightPlan};
 use super::weights;
 use super::write::{self, behind, dequantize, made};
-use crate::error::{Error, Result};
-use crate::ir::{GraphEdit, NewNode, Place, Tensor, TensorType, Use, ValueId};
+use crate::error::Result;
+use crate::ir::{GraphEdit, NewNode, Place, Tensor, TensorType, ValueId};
 use crate::ops::{self, QuantRule};
 
 pub(super) fn node(edit: &mut GraphEdit, plan: &QuantPlan, node: &NodePlan, w: &WeightPlan) -> Result<()> {
     let id = node.id;
-    let lost = || Error::internal(format!("node \"{}\" lost an operand", node.node));
+    let lost = || node.lost();
     let n = edit.node(id).clone();
     let Some(QuantRule::Weighted { input, weight, bias, integer: Some(form), .. }) = ops::of(&n).map(|op| op.quant)
     else {
@@ -59,21 +59,19 @@ pub(super) fn node(edit: &mut GraphEdit, plan: &QuantPlan, node: &NodePlan, w: &
         }
     }
     let yq = made(edit, at, product.output(format!("{y_name}_quantized"), Some(ty)));
-    let float_bias = bias.filter(|_| form.matrices);
     let dequantized = dequantize(edit, at, (yq, ys.0, Some(ys.1)), &y_name, None, None);
-    let producer = edit.producer(dequantized).ok_or_else(lost)?;
     edit.remove_node(id);
-    let Some(bias) = float_bias else {
+    match bias.filter(|_| form.matrices) {
+        Some(bias) => {
+            let add = NewNode::new("Add").name(format!("{}_add_bias", node.node)).input(dequantized).input(bias);
+            edit.insert(behind(edit, dequantized), add.output_into(y));
+        }
         // The DequantizeLinear itself makes the old value, or the one behind an operator that cuts nothing off any more.
-        edit.detach_output(producer, 0);
-        edit.remove_value(dequantized);
-        edit.attach_output(producer, 0, y);
-        drop_implied_clamp(edit, y, yp);
-        return Ok(());
-    };
-    let add = NewNode::new("Add").name(format!("{}_add_bias", node.node)).input(dequantized).input(bias).no_output();
-    let add = edit.insert(Place::After(producer), add);
-    edit.attach_output(add, 0, y);
+        None => {
+            edit.take_over(dequantized, y);
+            drop_implied_clamp(edit, y, yp);
+        }
+    }
     Ok(())
 }
 
@@ -88,9 +86,7 @@ fn drop_implied_clamp(edit: &mut GraphEdit, y: ValueId, p: &QParams) {
     let read = edit.is_output(out) || !edit.uses(out).is_empty();
     if implied && read && !edit.is_output(y) && edit.node(clamp).graph() == edit.node(producer).graph() {
         edit.remove_node(clamp);
-        edit.detach_output(producer, 0);
-        edit.remove_value(y);
-        edit.attach_output(producer, 0, out);
+        edit.take_over(y, out);
     }
 }
 
@@ -103,10 +99,6 @@ pub(super) fn integers_of(
     p: &QParams,
 ) -> (ValueId, ValueId, ValueId) {
     let made_by = edit.producer(x).filter(|n| edit.node(*n).is("DequantizeLinear"));
-    let quantized = edit.uses(x).iter().find_map(|u| match u {
-        Use::Node { node, input: 0 } if edit.node(*node).is("QuantizeLinear") => Some(*node),
-        _ => None,
-    });
     let parts = |n| {
         let n = edit.node(n);
         Some((n.input(0)?, n.input(1)?, n.input(2)?, n.output(0)?))
@@ -117,7 +109,7 @@ pub(super) fn integers_of(
             return (q, s, z);
         }
     }
-    if let Some((_, s, z, q)) = quantized.and_then(parts) {
+    if let Some((_, s, z, q)) = write::quantizer_of(edit, x).and_then(parts) {
         return (q, s, z);
     }
     let name = edit.name(x).to_string();

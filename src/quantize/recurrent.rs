@@ -18,13 +18,13 @@ use super::algorithm;
 use super::options::{Format, QuantOptions};
 use super::params::QType;
 use super::plan::{Decision, NodePlan, QuantPlan, WeightPlan};
-use super::storage::{self, Form, MICROSOFT, Stored};
+use super::storage::{self, Form, Stored};
 use super::weights::{self, QuantizedWeight};
-use super::{apply, grouped};
+use super::{apply, grouped, write};
 use crate::error::{Error, Result};
 use crate::ir::{GraphEdit, Model, Node, NodeId, Place, Tensor, ValueId};
 use crate::ops;
-use crate::target::{self, Preset};
+use crate::target::Preset;
 
 /// The inputs that hold the weights of its gates.
 fn gates(node: &Node) -> Vec<usize> {
@@ -98,12 +98,12 @@ pub(super) fn node(
         return lstm(edit, plan, node, weights);
     }
     for (index, w) in gates(edit.node(node.id)).into_iter().zip(weights) {
-        let value = edit.node(node.id).input(index).ok_or_else(|| lost(node))?;
+        let value = edit.node(node.id).input(index).ok_or_else(|| node.lost())?;
         let floats = match rows.get(&value) {
             Some(floats) => *floats,
             None => {
                 let graph = apply::home(edit, value, node);
-                let q = by_row(edit.constant(value).ok_or_else(|| lost(node))?, plan, w)?;
+                let q = by_row(edit.constant(value).ok_or_else(|| node.lost())?, plan, w)?;
                 // The scales have the shape to be multiplied with.
                 let w = WeightPlan { axis: None, ..w.clone() };
                 let floats = Stored::put(edit, graph, &w, &q, Form::Folded)?.floats(edit, Place::Start(graph), &w);
@@ -116,17 +116,13 @@ pub(super) fn node(
     Ok(())
 }
 
-fn lost(node: &NodePlan) -> Error {
-    Error::internal(format!("node \"{}\" lost its weights", node.node))
-}
-
 /// Integers in the shape of the weight, scales and zero points `[directions, rows, 1]`, or `[directions, 1, 1]` of the dynamic form.
 fn by_row(tensor: &Tensor, plan: &QuantPlan, w: &WeightPlan) -> Result<QuantizedWeight> {
     let shape = tensor.shape().to_vec();
     let per_row = vec![w.channels.min(shape[0]), w.channels / shape[0], 1];
     let matrix = [w.channels, tensor.len() / w.channels];
     let mut q = quantized(tensor, &matrix, plan, w)?;
-    if plan.passing || !storage::is_packed(&plan.options, target::find(&plan.options.target)?) {
+    if plan.passing || !storage::is_packed(&plan.options, plan.options.preset()?) {
         q = storage::wide(q);
     }
     Ok(QuantizedWeight {
@@ -144,9 +140,9 @@ fn quantized(tensor: &Tensor, matrix: &[usize; 2], plan: &QuantPlan, w: &WeightP
     }
     // What all gates of a direction sum up to is no output: only the sum of a row is worth keeping.
     let rows = matrix[0] > tensor.shape()[0];
-    let name = if rows { plan.options.algorithm.as_str() } else { "round-to-nearest" };
+    let rule = if rows { algorithm::find(&plan.options.algorithm)? } else { algorithm::NEAREST };
     let (scales, _) = weights::scales(&values, matrix, w.axis, None);
-    Ok(weights::quantize(&values, matrix, w.axis, scales, w.dtype, algorithm::find(name)?))
+    Ok(weights::quantize(&values, matrix, w.axis, scales, w.dtype, rule))
 }
 
 /// Makes the LSTM a DynamicQuantizeLSTM.
@@ -157,26 +153,23 @@ fn lstm(edit: &mut GraphEdit, plan: &QuantPlan, node: &NodePlan, weights: &[Weig
     // Eight of LSTM, then the parameters.
     inputs.resize(8, None);
     for (index, w) in gates(edit.node(id)).into_iter().zip(weights) {
-        let tensor = inputs[index].and_then(|v| edit.constant(v)).ok_or_else(|| lost(node))?;
-        let &[directions, rows, columns] = tensor.shape() else { return Err(lost(node)) };
+        let tensor = inputs[index].and_then(|v| edit.constant(v)).ok_or_else(|| node.lost())?;
+        let &[directions, rows, columns] = tensor.shape() else { return Err(node.lost()) };
         let q = quantized(tensor, &[directions, rows * columns], plan, w)?;
-        let levels = q.values.to_i64().ok_or_else(|| lost(node))?;
+        let levels = q.values.to_i64().ok_or_else(|| node.lost())?;
         let at = |i: usize| {
             let (d, k, r) = (i / (rows * columns), i / rows % columns, i % rows);
             levels[(d * rows + r) * columns + k] as i32
         };
         let turned: Vec<i32> = (0..levels.len()).map(at).collect();
         let turned = w.dtype.tensor(&[directions, columns, rows], &turned);
-        let zero = q.zero_point.ok_or_else(|| lost(node))?;
+        let zero = q.zero_point.ok_or_else(|| node.lost())?;
         let name = &w.name;
         inputs[index] = Some(edit.add_initializer(graph, &format!("{name}_quantized"), turned));
         inputs.push(Some(edit.add_initializer(graph, &format!("{name}_scale"), q.scale)));
         inputs.push(Some(edit.add_initializer(graph, &format!("{name}_zero_point"), zero)));
     }
-    if edit.opset(MICROSOFT).is_none() {
-        edit.set_opset(MICROSOFT, 1);
-    }
-    edit.set_op(id, "DynamicQuantizeLSTM", MICROSOFT);
+    write::make_microsoft(edit, id, "DynamicQuantizeLSTM");
     edit.remove_attr(id, "layout");
     edit.set_inputs(id, &inputs);
     Ok(())

@@ -16,9 +16,9 @@ use half::{bf16, f16};
 use super::apply;
 use super::options::Weights;
 use super::plan::NodePlan;
-use super::write::made;
-use crate::error::{Error, Result};
-use crate::ir::{DType, GraphEdit, NewNode, Origin, Place, Tensor, TensorType, ValueId, float8};
+use super::write::{beside, made};
+use crate::error::Result;
+use crate::ir::{DType, GraphEdit, NewNode, Place, Tensor, TensorType, ValueId, float8};
 use crate::ops::{self, QuantRule};
 
 /// Weights that are short already, with their scales: one that several nodes read is stored once.
@@ -44,7 +44,7 @@ pub(super) fn refusal(tensor: &Tensor, dtype: DType) -> Option<String> {
 
 /// Stores the weights or the table of `node` so.
 pub(super) fn node(edit: &mut GraphEdit, node: &NodePlan, dtype: DType, stored: &mut Stored) -> Result<()> {
-    let lost = || Error::internal(format!("node \"{}\" lost its weight", node.node));
+    let lost = || node.lost();
     let rule = ops::of(edit.node(node.id)).map(|op| op.quant).ok_or_else(lost)?;
     rule.weights().into_iter().try_for_each(|index| operand(edit, node, (rule, index), dtype, stored).ok_or_else(lost))
 }
@@ -80,10 +80,7 @@ fn operand(
         edit.insert(Place::After(id), cast);
         return Some(());
     }
-    let place = match edit.value(short).origin() {
-        Origin::Initializer(graph) if graph != edit.node(id).graph() => Place::Start(graph),
-        _ => Place::Before(id),
-    };
+    let place = beside(edit, short, id);
     let ty = TensorType { dtype: Some(DType::F32), shape: edit.tensor_type(short).shape };
     let name = edit.name(short).to_string();
     let cast = cast_of(edit, short).output(format!("{name}_floats"), Some(ty.clone()));
@@ -99,8 +96,7 @@ fn operand(
 
 /// Makes float32 of a value.
 fn cast_of(edit: &GraphEdit, v: ValueId) -> NewNode {
-    let name = format!("{}_Cast", edit.name(v));
-    NewNode::new("Cast").name(name).input(v).attr("to", i64::from(DType::F32.code()))
+    NewNode::cast(v, DType::F32).name(format!("{}_Cast", edit.name(v)))
 }
 
 /// The tensor in this type, and its scales along `axis` where the type is so narrow that it has some.

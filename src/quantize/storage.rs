@@ -13,13 +13,10 @@ use super::options::{Format, QuantOptions};
 use super::params::QType;
 use super::plan::{QuantPlan, WeightPlan};
 use super::weights::QuantizedWeight;
-use super::write::{dequantize, made};
+use super::write::{beside, dequantize, made};
 use crate::error::Result;
-use crate::ir::{DType, GraphEdit, GraphId, NewNode, Node, Place, Shape, Tensor, TensorType, ValueId};
-use crate::target::{self, Preset};
-
-/// The domain of ONNX Runtime's own operators.
-pub(super) const MICROSOFT: &str = "com.microsoft";
+use crate::ir::{DType, GraphEdit, GraphId, NewNode, Node, NodeId, Place, Shape, Tensor, TensorType, ValueId};
+use crate::target::Preset;
 
 /// How an operator gets at the floats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,7 +46,7 @@ pub(super) fn is_packed(options: &QuantOptions, preset: &Preset) -> bool {
 impl Form {
     /// Of the weight of `node`, whose input is quantized or not.
     pub fn of(plan: &QuantPlan, node: &Node, w: &WeightPlan, input: bool) -> Result<Form> {
-        let preset = target::find(&plan.options.target)?;
+        let preset = plan.options.preset()?;
         let as_it_is = w.block.is_some() || preset.takes_dequantize.contains(&node.op_type.as_str());
         let packed = w.dtype.is_narrow() && is_packed(&plan.options, preset);
         let multiplied = matches!(plan.options.effective_format(), Format::Integer | Format::Dynamic);
@@ -101,12 +98,9 @@ impl Stored {
         })
     }
 
-    /// Where the initializers are.
-    pub fn home(&self, edit: &GraphEdit) -> Option<GraphId> {
-        match edit.value(self.values).origin() {
-            crate::ir::Origin::Initializer(graph) => Some(graph),
-            _ => None,
-        }
+    /// Where the nodes go that make floats of it for `reader`.
+    pub fn place(&self, edit: &GraphEdit, reader: NodeId) -> Place {
+        beside(edit, self.values, reader)
     }
 
     /// The nodes that make floats of it; the floats.
@@ -114,7 +108,7 @@ impl Stored {
         let Stored { form, values, scale, zero_point } = *self;
         let (name, shape) = (&plan.name, edit.tensor_type(values).shape);
         let cast = |edit: &mut GraphEdit, to: DType| {
-            let node = NewNode::new("Cast").name(format!("{name}_Cast")).input(values).attr("to", i64::from(to.code()));
+            let node = NewNode::cast(values, to).name(format!("{name}_Cast"));
             made(edit, place, node.output(format!("{name}_cast"), typed(to, &shape)))
         };
         let after = |edit: &GraphEdit, v: ValueId| edit.producer(v).map_or(place, Place::After);

@@ -15,7 +15,6 @@ use super::{Format, apply};
 use crate::error::Result;
 use crate::ir::{Model, NodeId};
 use crate::ops::{self, QuantRule};
-use crate::target;
 
 /// `plan` in which the nodes at these places of its list stay float, for the reasons given.
 ///
@@ -34,7 +33,7 @@ pub fn without(model: &Model, plan: &QuantPlan, float: &BTreeMap<usize, String>)
 
 /// Drops the values that no node reads or makes in integers, and says anew which are integers for every reader.
 fn chain_up(model: &Model, plan: &mut QuantPlan) -> Result<()> {
-    let preset = target::find(&plan.options.target)?;
+    let preset = plan.options.preset()?;
     let mut values: BTreeMap<_, _> = plan.activations.drain(..).map(|a| (a.id, a)).collect();
     values.values_mut().for_each(|a| a.all_readers = false);
     let mut used = Vec::new();

@@ -14,14 +14,10 @@
 use std::collections::BTreeMap;
 
 use super::plan::{NodePlan, WeightPlan};
-use super::storage::MICROSOFT;
 use super::weights::QuantizedWeight;
-use super::{QType, algorithm, apply, grouped, weights};
-use crate::error::{Error, Result};
+use super::{QType, algorithm, apply, grouped, weights, write};
+use crate::error::Result;
 use crate::ir::{DType, GraphEdit, NewNode, NodeId, Place, Tensor, ValueId};
-
-/// Finds the scales of blocks.
-const BLOCKS_BY: &str = "sum-preserving";
 
 /// Bytes of a table that are looked at together.
 const STRIP: usize = 4 << 20;
@@ -39,7 +35,7 @@ pub(super) fn node(
     if let Some(size) = block {
         return in_blocks(edit, node, (dtype, size), stored);
     }
-    let lost = || Error::internal(format!("node \"{}\" lost its table", node.node));
+    let lost = || node.lost();
     let id = node.id;
     let table = edit.node(id).input(0).ok_or_else(lost)?;
     let rank = edit.constant(table).ok_or_else(lost)?.rank();
@@ -50,7 +46,7 @@ pub(super) fn node(
     edit.attach_output(id, 0, ints);
     let name = edit.name(table).to_string();
     if !by_row {
-        let q = quantized(edit.constant(table).ok_or_else(lost)?, None).ok_or_else(lost)??;
+        let q = quantized(edit.constant(table).ok_or_else(lost)?, None).ok_or_else(lost)?;
         let values = edit.add_initializer(graph, &format!("{name}_quantized"), q.values);
         let scale = edit.add_initializer(graph, &format!("{name}_scale"), q.scale);
         let zero = q.zero_point.map(|z| edit.add_initializer(graph, &format!("{name}_zero_point"), z));
@@ -65,7 +61,7 @@ pub(super) fn node(
             let tensor = edit.constant(table).ok_or_else(lost)?;
             let (mut bytes, mut scales) = (Vec::new(), Vec::<f32>::new());
             for strip in strips(tensor) {
-                let q = quantized(&strip?, Some(0)).ok_or_else(lost)??;
+                let q = quantized(&strip?, Some(0)).ok_or_else(lost)?;
                 bytes.extend_from_slice(q.values.bytes());
                 scales.extend(q.scales);
             }
@@ -86,7 +82,7 @@ pub(super) fn node(
 
 /// The last axis of a table of two in blocks of `size`.
 fn in_blocks(edit: &mut GraphEdit, node: &NodePlan, (dtype, size): (QType, usize), stored: &mut Stored) -> Result<()> {
-    let lost = || Error::internal(format!("node \"{}\" lost its table", node.node));
+    let lost = || node.lost();
     let id = node.id;
     let table = edit.node(id).input(0).ok_or_else(lost)?;
     let graph = apply::home(edit, table, node);
@@ -96,11 +92,16 @@ fn in_blocks(edit: &mut GraphEdit, node: &NodePlan, (dtype, size): (QType, usize
         None => {
             let tensor = edit.constant(table).ok_or_else(lost)?;
             let plan = WeightPlan::blocks(&name, dtype, 1, size);
-            let nearest = algorithm::find(BLOCKS_BY)?;
             let (mut bytes, mut scales) = (Vec::new(), Vec::<f32>::new());
             for strip in strips(tensor) {
                 let strip = strip?;
-                let q = grouped::quantize(&strip.to_f32().ok_or_else(lost)?, strip.shape(), &plan, None, nearest);
+                let q = grouped::quantize(
+                    &strip.to_f32().ok_or_else(lost)?,
+                    strip.shape(),
+                    &plan,
+                    None,
+                    algorithm::SUM_PRESERVING,
+                );
                 bytes.extend_from_slice(q.values.bytes());
                 scales.extend(q.scale.to_f32().ok_or_else(lost)?.iter());
             }
@@ -115,10 +116,7 @@ fn in_blocks(edit: &mut GraphEdit, node: &NodePlan, (dtype, size): (QType, usize
         }
     };
     let indices = edit.node(id).input(1).ok_or_else(lost)?;
-    if edit.opset(MICROSOFT).is_none() {
-        edit.set_opset(MICROSOFT, 1);
-    }
-    edit.set_op(id, "GatherBlockQuantized", MICROSOFT);
+    write::make_microsoft(edit, id, "GatherBlockQuantized");
     edit.set_inputs(id, &[values, indices, scales].map(Some));
     edit.remove_attr(id, "axis");
     for (attribute, value) in [("gather_axis", 0), ("quantize_axis", 1), ("block_size", size as i64), ("bits", 4)] {
@@ -142,19 +140,18 @@ fn strips(table: &Tensor) -> impl Iterator<Item = Result<Tensor>> {
 }
 
 /// To the nearest level: what is read is a row, not a sum over it.
-fn quantized(tensor: &Tensor, axis: Option<usize>) -> Option<Result<QuantizedWeight>> {
+fn quantized(tensor: &Tensor, axis: Option<usize>) -> Option<QuantizedWeight> {
     let values = tensor.to_f32()?;
     let (scales, _) = weights::scales(&values, tensor.shape(), axis, None);
-    let nearest = algorithm::find("round-to-nearest");
-    Some(nearest.map(|nearest| weights::quantize(&values, tensor.shape(), axis, scales, QType::S8, nearest)))
+    Some(weights::quantize(&values, tensor.shape(), axis, scales, QType::S8, algorithm::NEAREST))
 }
 
 /// Makes `y` of the integers of the rows that `id` reads and of their scales.
 fn floats(edit: &mut GraphEdit, id: NodeId, scales: ValueId, (ints, y): (ValueId, ValueId)) {
     let name = edit.name(y).to_string();
     let indices = edit.node(id).input(1);
-    let cast = NewNode::new("Cast").name(format!("{name}_Cast")).attr("to", i64::from(DType::F32.code()));
-    let floats = edit.insert(Place::After(id), cast.input(ints).output(format!("{name}_floats"), None));
+    let cast = NewNode::cast(ints, DType::F32).name(format!("{name}_Cast"));
+    let floats = edit.insert(Place::After(id), cast.output(format!("{name}_floats"), None));
     let gather = NewNode::new("Gather").name(format!("{name}_scales")).attr("axis", 0i64);
     let gather = gather.inputs([Some(scales), indices]).output(format!("{name}_scale"), None);
     let scale = edit.insert(Place::After(floats), gather);

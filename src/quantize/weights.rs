@@ -235,14 +235,14 @@ pub fn bias(b: &[f32], input_scale: f32, scales: &[f32]) -> (Tensor, Tensor) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::algorithm::ALGORITHMS;
+    use super::super::algorithm;
     use super::*;
 
     #[test]
     fn each_channel_has_its_scale_and_zeros_stay() {
         let w = [1.27f32, 0.0, -0.5, 0.0, 12.7, 6.0];
         let (s, _) = scales(&w, &[2, 3], Some(0), None);
-        let q = quantize(&w, &[2, 3], Some(0), s, QType::S8, &ALGORITHMS[0]);
+        let q = quantize(&w, &[2, 3], Some(0), s, QType::S8, algorithm::default());
         assert!((q.scales[0] - 0.01).abs() < 1e-6 && (q.scales[1] - 0.1).abs() < 1e-6);
         assert_eq!(q.values.to_i64().unwrap(), [127, 0, -50, 0, 127, 60]);
         let (s, _) = scales(&w, &[2, 3], Some(1), None);
@@ -258,7 +258,7 @@ mod tests {
             w.iter().enumerate().for_each(|(i, v)| largest[channel(i)] = largest[channel(i)].max(v.abs()));
             let (s, _) = scales(&w, &shape, Some(axis), None);
             assert!(s.iter().zip(&largest).all(|(s, m)| (s - m / 127.0).abs() < 1e-7), "{shape:?} {axis}");
-            let rounding = crate::quantize::algorithm::find("round-to-nearest").unwrap();
+            let rounding = crate::quantize::algorithm::NEAREST;
             let q = quantize(&w, &shape, Some(axis), s.clone(), QType::S8, rounding).values.to_i64().unwrap();
             let nearest = |i: usize| (w[i] / s[channel(i)]).round_ties_even() as i64;
             assert!((0..w.len()).all(|i| q[i] == nearest(i)), "{shape:?} {axis}");

@@ -1,7 +1,12 @@
 //! The nodes that every form writes: QuantizeLinear, DequantizeLinear, and their parameters.
 
 use super::params::QParams;
-use crate::ir::{DType, GraphEdit, GraphId, NewNode, Place, Shape, Tensor, TensorType, ValueId};
+use crate::ir::{
+    DType, GraphEdit, GraphId, Model, NewNode, NodeId, Origin, Place, Shape, Tensor, TensorType, Use, ValueId,
+};
+
+/// The domain of ONNX Runtime's own operators.
+const MICROSOFT: &str = "com.microsoft";
 
 /// Scale and zero point of an activation as initializers of `graph`.
 pub fn parameters(edit: &mut GraphEdit, graph: GraphId, name: &str, p: &QParams) -> (ValueId, ValueId) {
@@ -44,7 +49,7 @@ pub fn dequantize(
 /// The sums of an integer operator as floats of this shape.
 pub fn floats(edit: &mut GraphEdit, at: Place, name: &str, sums: ValueId, shape: Option<Shape>) -> ValueId {
     let ty = TensorType { dtype: Some(DType::F32), shape };
-    let cast = NewNode::new("Cast").name(format!("{name}_cast")).input(sums).attr("to", i64::from(DType::F32.code()));
+    let cast = NewNode::cast(sums, DType::F32).name(format!("{name}_cast"));
     made(edit, at, cast.output(format!("{name}_floats"), Some(ty)))
 }
 
@@ -53,6 +58,31 @@ pub fn made(edit: &mut GraphEdit, place: Place, node: NewNode) -> ValueId {
     let id = edit.insert(place, node);
     // Every node given here has a first output.
     edit.node(id).output(0).unwrap_or_default()
+}
+
+/// Makes the node an operator of ONNX Runtime's own.
+pub fn make_microsoft(edit: &mut GraphEdit, node: NodeId, op_type: &str) {
+    if edit.opset(MICROSOFT).is_none() {
+        edit.set_opset(MICROSOFT, 1);
+    }
+    edit.set_op(node, op_type, MICROSOFT);
+}
+
+/// The QuantizeLinear that reads `v`, if there is one.
+pub fn quantizer_of(model: &Model, v: ValueId) -> Option<NodeId> {
+    model.uses(v).iter().find_map(|u| match u {
+        Use::Node { node, input: 0 } if model.node(*node).is("QuantizeLinear") => Some(*node),
+        _ => None,
+    })
+}
+
+/// Where a node goes that `reader` reads and that makes floats of the initializer `v`: in the graph that holds `v`, for a loop not to do it
+/// again and for runtimes to find the integers; right before `reader` where that is the same.
+pub fn beside(edit: &GraphEdit, v: ValueId, reader: NodeId) -> Place {
+    match edit.value(v).origin() {
+        Origin::Initializer(graph) if graph != edit.node(reader).graph() => Place::Start(graph),
+        _ => Place::Before(reader),
+    }
 }
 
 /// Where a node goes that reads `v`: right behind its producer, or first in the graph.

@@ -42,7 +42,7 @@ pub fn round(
 mod tests {
     use super::*;
     use crate::quantize::QType;
-    use crate::quantize::algorithm::find;
+    use crate::quantize::algorithm::NEAREST;
 
     /// e·H·eᵀ of what was rounded.
     fn cost(h: &[f32], weights: &[f32], q: &[i32], p: &QParams) -> f64 {
@@ -79,7 +79,7 @@ mod tests {
             let q = round((&weights, &weights), |_| p, |q, _, _| q, &compensation);
             assert_eq!(q[3], 0);
             ours += cost(&h, &weights, &q, &p);
-            nearest += cost(&h, &weights, &(find("round-to-nearest").unwrap().round)(&weights, &p, N), &p);
+            nearest += cost(&h, &weights, &(NEAREST.round)(&weights, &p, N), &p);
         }
         println!("error of the output: {:.3} of rounding to nearest", ours / nearest);
         assert!(ours < 0.35 * nearest, "{ours} {nearest}");

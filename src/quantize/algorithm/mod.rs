@@ -21,7 +21,7 @@ pub struct Algorithm {
     pub round: fn(&[f32], &QParams, usize) -> Vec<i32>,
     /// Parameters of a group of few levels: its weights, what an error of each costs (none: alike), whether zero may lie anywhere.
     pub fit: fn(&[f32], &[f32], QType, bool) -> QParams,
-    /// Whether [`gptq`] rounds them instead, where there are data.
+    /// When calibration data decide instead: by [`gptq`], or by what AWQ finds.
     pub by_data: ByData,
 }
 
@@ -29,10 +29,11 @@ pub struct Algorithm {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ByData {
     Never,
-    /// Where the outputs come nearer on batches that are held back.
+    /// By GPTQ, where the outputs come nearer on batches that are held back.
     WherePays,
-    /// Of weights alone, by their ranges and by factors of what they meet.
+    /// AWQ: of weights alone, by their ranges and by factors of what they meet.
     Scaled,
+    /// By GPTQ.
     Always,
 }
 
@@ -50,6 +51,17 @@ pub static ALGORITHMS: &[Algorithm] = &[
     awq::ALGORITHM,
     hqq::ALGORITHM,
 ];
+
+/// The rule where nobody names one.
+#[must_use]
+pub fn default() -> &'static Algorithm {
+    &ALGORITHMS[0]
+}
+
+/// What single weights are rounded by where they are no terms of a sum.
+pub(super) const NEAREST: &Algorithm = &round_to_nearest::ALGORITHM;
+/// What finds the scales of blocks without data.
+pub(super) const SUM_PRESERVING: &Algorithm = &sum_preserving::ALGORITHM;
 
 /// The rule of that name.
 pub fn find(name: &str) -> Result<&'static Algorithm> {

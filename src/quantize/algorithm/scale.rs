@@ -37,11 +37,12 @@ pub fn best(weights: &[f32], params: &QParams, kernel: usize, algorithm: &Algori
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::quantize::{ALGORITHMS, QType};
+    use crate::quantize::QType;
+    use crate::quantize::algorithm::default;
 
     fn error(weights: &[f32], scale: f32) -> f64 {
         let p = QParams { dtype: QType::S8, scale, zero_point: 0 };
-        let errors = weights.iter().zip((ALGORITHMS[0].round)(weights, &p, weights.len()));
+        let errors = weights.iter().zip((default().round)(weights, &p, weights.len()));
         let (squares, sum) =
             errors.map(|(w, q)| f64::from(p.dequantize(q) - w)).fold((0.0, 0.0), |s, e| (s.0 + e * e, s.1 + e));
         squares + sum * sum
@@ -55,7 +56,7 @@ mod tests {
                 let weights: Vec<f32> = channel(c).collect();
                 let scale = weights.iter().fold(0f32, |m, w| m.max(w.abs())) / 127.0;
                 let params = QParams { dtype: QType::S8, scale, zero_point: 0 };
-                let found = best(&weights, &params, n, &ALGORITHMS[0]);
+                let found = best(&weights, &params, n, default());
                 assert!(found <= scale && found >= scale * LEAST);
                 error(&weights, found) / error(&weights, scale)
             };
@@ -69,6 +70,6 @@ mod tests {
     #[test]
     fn zeros_have_any_scale() {
         let params = QParams { dtype: QType::S8, scale: 1.0, zero_point: 0 };
-        assert_eq!(best(&[0.0; 9], &params, 9, &ALGORITHMS[0]), 1.0);
+        assert_eq!(best(&[0.0; 9], &params, 9, default()), 1.0);
     }
 }

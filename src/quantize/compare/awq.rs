@@ -8,20 +8,20 @@
 //! Both take rows of the float model's activations. Factors that are not folded cost a Mul, so they must pay: [`PAYS`] dB.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::sync::Arc;
 
 use rayon::prelude::*;
 
 use super::press::power;
-use super::products::{BATCHES, Seen, bytes, divide, groups_of, product, sample, side_by_side};
+use super::products::{BATCHES, Seen, bytes, groups_of, product, sample, side_by_side};
+use super::rescaled::{Found, Method, Rescaled, rescale};
 use super::rounding::{Weights, with_weights};
-use super::{Alike, HELD, Layer, ROOM, packed};
-use crate::data::{Dataset, spread};
+use super::{Alike, Layer, ROOM, packed};
+use crate::data::{Dataset, HELD_TO_CHOOSE, spread};
 use crate::error::Result;
-use crate::ir::{GraphEdit, Model};
+use crate::ir::Model;
 use crate::progress::Progress;
-use crate::quantize::algorithm::{self, Algorithm, ByData};
+use crate::quantize::algorithm::{self, Algorithm, ByData, NEAREST};
 use crate::quantize::plan::{QuantPlan, Rounded};
 use crate::quantize::{Format, QuantOptions, grouped, plan};
 use crate::runtime::Runtime;
@@ -30,29 +30,6 @@ use crate::runtime::Runtime;
 const STEPS: usize = 20;
 /// What the error of the products must fall by for a multiplication more.
 const PAYS: f64 = 0.2;
-/// Searches with every rule that parameters are found by without data.
-const SEARCHED_BY: &str = "round-to-nearest";
-
-/// What was done to one activation.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Scaled {
-    pub value: String,
-    /// Products that read it.
-    pub products: usize,
-    pub strength: f64,
-    /// By how much their error falls.
-    pub gain_db: f64,
-    /// Whether what makes the activation took the factors, so that nothing more is computed.
-    pub folded: bool,
-}
-
-impl fmt::Display for Scaled {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Scaled { value, products, strength, gain_db, folded } = self;
-        let folded = if *folded { ", folded" } else { "" };
-        write!(f, "awq scaled {value} by α {strength:.2}{folded}: its {products} products err {gain_db:.1} dB less")
-    }
-}
 
 /// Scales the activations of `model` whose products `options` would quantize by AWQ, where it pays; nothing for other algorithms.
 ///
@@ -63,26 +40,15 @@ pub fn scale(
     options: &QuantOptions,
     data: (&Dataset, &dyn Runtime),
     progress: &dyn Progress,
-) -> Result<Vec<Scaled>> {
+) -> Result<Vec<Rescaled>> {
     let wanted = algorithm::find(&options.algorithm)?.by_data == ByData::Scaled;
     if !wanted || options.effective_format() != Format::WeightOnly {
         return Ok(Vec::new());
     }
-    let nearest = algorithm::find(SEARCHED_BY)?;
     let planned = plan(model, None, options)?;
-    let mut done = Vec::new();
-    for run in packed(groups_of(model, &planned), bytes, ROOM) {
-        let seen = sample(model, &run, &fitted(data.0), data, ("scaling weights", progress))?;
-        let found: Vec<Option<Found>> =
-            run.par_iter().zip(&seen).map(|(group, seen)| Products::of(model, group, seen)?.best(nearest)).collect();
-        for (group, found) in run.iter().zip(found) {
-            let Some(Found { factors, strength, gain_db }) = found.filter(|f| f.gain_db > PAYS) else { continue };
-            let value = model.name(group[0].contraction.input).to_string();
-            let folded = divide(&mut GraphEdit::new(model), group, &factors, "scaled");
-            done.push(Scaled { value, products: group.len(), strength, gain_db, folded });
-        }
-    }
-    Ok(done)
+    let method =
+        Method { doing: "scaling weights", done: "awq scaled", suffix: "scaled", least: PAYS, batches: fitted(data.0) };
+    rescale(model, &planned, &method, data, progress, |model, group, seen| Products::of(model, group, seen)?.best())
 }
 
 /// `plan` with the weights of its products rounded to the ranges that their inputs ask for; how many.
@@ -110,7 +76,7 @@ pub(super) fn round(
 
 /// Batches that are not held back.
 fn fitted(dataset: &Dataset) -> Vec<usize> {
-    spread(&dataset.split(HELD).fit, BATCHES)
+    spread(&dataset.split(HELD_TO_CHOOSE).fit, BATCHES)
 }
 
 /// The weight of `layer` with whole ranges or clipped ones: what multiplies `seen` with the smaller error.
@@ -126,8 +92,7 @@ fn nearer(model: &Model, layer: &Layer, seen: &Seen, algorithm: &Algorithm) -> O
         (0..c.outputs).for_each(|o| importance[c.element(o, k)] = squares[k]);
     }
     let every: Vec<usize> = (0..groups.count()).collect();
-    let whole = algorithm::find(SEARCHED_BY).ok()?;
-    let tried = [whole, algorithm].map(|rule| {
+    let tried = [NEAREST, algorithm].map(|rule| {
         let params = grouped::params(&weights, &importance, &groups, &every, layer.weight, rule);
         let levels: Vec<i32> = weights.iter().enumerate().map(|(i, w)| params[groups.of(i)].quantize(*w)).collect();
         let off: Vec<f32> =
@@ -137,12 +102,6 @@ fn nearer(model: &Model, layer: &Layer, seen: &Seen, algorithm: &Algorithm) -> O
     });
     let best = tried.into_iter().min_by(|a, b| a.0.total_cmp(&b.0))?;
     Some(Rounded { params: best.1, values: layer.weight.dtype.tensor(tensor.shape(), &best.2) })
-}
-
-struct Found {
-    factors: Vec<f32>,
-    strength: f64,
-    gain_db: f64,
 }
 
 /// The products of one activation, and what is seen of that.
@@ -168,12 +127,12 @@ impl<'a> Products<'a> {
         (!seen.rows.is_empty()).then_some(Products { group, seen, shapes, weights, means })
     }
 
-    fn best(&self, rule: &Algorithm) -> Option<Found> {
-        let plain = self.error(&vec![1.0; self.means.len()], rule);
+    fn best(&self) -> Option<Found> {
+        let plain = self.error(&vec![1.0; self.means.len()]);
         let tried = (1..=STEPS).map(|step| {
             let strength = step as f64 / STEPS as f64;
             let factors = self.factors(strength);
-            let gain_db = 10.0 * (plain / self.error(&factors, rule).max(f64::MIN_POSITIVE)).log10();
+            let gain_db = 10.0 * (plain / self.error(&factors).max(f64::MIN_POSITIVE)).log10();
             Found { factors, strength, gain_db }
         });
         tried.max_by(|a, b| a.gain_db.total_cmp(&b.gain_db))
@@ -186,7 +145,7 @@ impl<'a> Products<'a> {
     }
 
     /// ‖(x/s)·Q(s·W) − x·W‖² of all products.
-    fn error(&self, factors: &[f32], rule: &Algorithm) -> f64 {
+    fn error(&self, factors: &[f32]) -> f64 {
         let depth = factors.len();
         let off = |((layer, values), shape): ((&Layer, &Cow<'a, [f32]>), &Vec<usize>)| -> Cow<'a, [f32]> {
             let c = &layer.contraction;
@@ -194,7 +153,7 @@ impl<'a> Products<'a> {
             for (k, factor) in factors.iter().enumerate() {
                 (0..c.outputs).for_each(|o| scaled[c.element(o, k)] *= factor);
             }
-            let rounded = grouped::floats(&scaled, shape, layer.weight, rule);
+            let rounded = grouped::floats(&scaled, shape, layer.weight, NEAREST);
             let mut off = rounded.to_f32().unwrap_or_default().into_owned();
             for (k, factor) in factors.iter().enumerate() {
                 for o in 0..c.outputs {

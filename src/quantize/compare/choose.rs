@@ -24,9 +24,9 @@ use std::collections::BTreeMap;
 
 use super::biases::{layers, uncorrected};
 use super::judge::Judge;
-use super::{Ground, HELD, correct, dominant, refine, rounding, staged, weight_ranges};
+use super::{Ground, correct, dominant, refine, rounding, staged, weight_ranges};
 use crate::calibrate::{Range, Ranges, Statistics};
-use crate::data::{Dataset, Split, spread};
+use crate::data::{Dataset, HELD_TO_CHOOSE, Split, spread};
 use crate::error::{Error, Result};
 use crate::ir::{Model, Tensor};
 use crate::progress::Progress;
@@ -92,7 +92,7 @@ fn tried(
     let elements = sizes.values().sum::<usize>() / size_of::<f32>() + model.tensors().map(Tensor::len).sum::<usize>();
     let count = (ELEMENTS / elements.max(1)).clamp(LEAST, MOST);
     let ground = Ground { model, dataset, runtime, progress, sizes: &sizes };
-    let samples = dataset.split(HELD);
+    let samples = dataset.split(HELD_TO_CHOOSE);
     let judge = Judge::new(ground, spread(&samples.judge, JUDGING * count), largest(&sizes))?;
     let trial = Trial { ground, options, statistics, samples, judge, count };
 

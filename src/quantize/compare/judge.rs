@@ -25,6 +25,7 @@ impl<'a> Judge<'a> {
         Ok(Judge { ground, batches, floats, bytes })
     }
 
+    /// Number of batches that judge.
     pub fn batches(&self) -> usize {
         self.batches.len()
     }

@@ -1,12 +1,21 @@
 //! Decisions that need more than statistics: the model runs in pieces on a few batches, and what comes out is compared.
 //!
-//! - `refine`: which of several ranges changes least what is computed from a value
-//! - `correct`: by how much quantization shifts each channel on average, to be taken from its bias
-//! - `leave_out`: which nodes make most of the error, and stay in float
-//! - [`choose`]: which plan brings the outputs nearest to those of the float model
+//! | what fits | to |
+//! |---|---|
+//! | `ranges` | each activation: which of several ranges changes least what is computed from it |
+//! | `weight_ranges` | each channel of a weight: the scale with the least error of its output |
+//! | `rounding`, `staged` | each weight: GPTQ, all layers at once or layer after layer |
+//! | `awq`, `smooth` (`rescaled`) | the channels of an activation: factors that its weights take |
+//! | `biases` | each channel: what quantization adds to it on average |
 //!
-//! The first two fit; the last one judges, on batches that they have not seen ([`Split`](crate::data::Split)). All give the same result
-//! however many threads there are: batches are added up in their order.
+//! | what judges | |
+//! |---|---|
+//! | `dominant` | which node makes most of the error, and stays in float |
+//! | `choose`, `weights_alone` | which plan brings the outputs nearest to those of the float model (`judge`) |
+//!
+//! Batches that judge are not fitted to ([`Split`](crate::data::Split)). `pieces`, `products` and `press` are what these stand on: the model
+//! in parts, products of one activation, tensors quantized and back. All give the same result however many threads there are: batches are
+//! added up in their order.
 
 mod awq;
 mod biases;
@@ -17,6 +26,7 @@ mod pieces;
 mod press;
 mod products;
 mod ranges;
+mod rescaled;
 mod rounding;
 mod smooth;
 mod staged;
@@ -27,12 +37,13 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-pub use awq::{Scaled, scale};
+pub use awq::scale;
 use biases::correct;
 pub use choose::choose;
 use ranges::refine;
 use rayon::prelude::*;
-pub use smooth::{Smoothed, smooth};
+pub use rescaled::Rescaled;
+pub use smooth::smooth;
 pub use weights_alone::weights_alone;
 
 use crate::analysis::dequantized;
@@ -44,10 +55,6 @@ use crate::quantize::plan::{Decision, QuantPlan, WeightPlan};
 use crate::quantize::{Format, QParams, apply, guard};
 use crate::runtime::{Runtime, cores};
 use crate::second_order::Contraction;
-use crate::target;
-
-/// Every so many batches, one is held back to judge.
-const HELD: usize = 3;
 
 /// Memory that the values in flight may take, beyond which fewer runs go on at a time.
 const ROOM: usize = 96 << 20;
@@ -157,7 +164,7 @@ fn as_qdq(model: &Model, plan: &QuantPlan) -> Result<Model> {
 pub(super) fn as_pressed(model: &Model, plan: &QuantPlan) -> Result<Model> {
     let mut model = as_floats(model, plan)?;
     // Floats between integers: ONNX Runtime would round them once more, by rules of its own.
-    guard::guard(&mut GraphEdit::new(&mut model), target::find(&plan.options.target)?.quantizes_itself)?;
+    guard::guard(&mut GraphEdit::new(&mut model), plan.options.preset()?.quantizes_itself)?;
     Ok(model)
 }
 

@@ -195,19 +195,10 @@ fn restricted(model: &Model, outputs: &[ValueId]) -> (Model, HashSet<ValueId>) {
     let mut copy = model.clone();
     let mut edit = GraphEdit::new(&mut copy);
     let main = edit.main();
-    edit.clear_graph_outputs(main);
-    for v in outputs {
-        edit.add_graph_output(main, *v);
-    }
-    edit.remove_unread_nodes(main);
-    let (used, unused): (Vec<ValueId>, Vec<ValueId>) =
-        edit.graph(main).inputs().iter().partition(|v| !edit.uses(**v).is_empty());
-    for v in unused {
-        // As a constant it need not be fed, and can go.
-        edit.freeze_input(main, v, Tensor::scalar(0f32));
-        edit.remove_value(v);
-    }
-    (copy, used.into_iter().collect())
+    edit.keep_outputs(main, outputs);
+    edit.drop_unread_inputs(main);
+    let inputs = edit.graph(main).inputs().iter().copied().collect();
+    (copy, inputs)
 }
 
 /// A new input of the type of `like`.

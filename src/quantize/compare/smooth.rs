@@ -13,17 +13,14 @@
 //!
 //! In float the model computes the same, up to rounding. Convolutions are left alone: their channels are scaled for free elsewhere.
 
-use std::fmt;
-
-use rayon::prelude::*;
-
+use super::Alike;
 use super::press::{power, press, squared_distance};
-use super::products::{BATCHES, Seen, bytes, divide, groups_of, product, sample, side_by_side};
-use super::{Alike, ROOM, packed};
+use super::products::{BATCHES, Seen, product, side_by_side};
+use super::rescaled::{Found, Method, Rescaled, rescale};
 use crate::calibrate::Range;
-use crate::data::{Dataset, spread};
+use crate::data::Dataset;
 use crate::error::Result;
-use crate::ir::{GraphEdit, Model};
+use crate::ir::Model;
 use crate::progress::Progress;
 use crate::quantize::outline::assumed;
 use crate::quantize::{Granularity, QParams, QType, QuantOptions, Switch};
@@ -35,27 +32,6 @@ const STRENGTHS: [f64; 7] = [0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
 /// Parts of a range that are tried.
 const PARTS: [f32; 5] = [1.0, 0.85, 0.7, 0.55, 0.4];
 
-/// What was done to one activation.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Smoothed {
-    pub value: String,
-    /// Products that read it.
-    pub products: usize,
-    pub strength: f64,
-    /// By how much their error falls.
-    pub gain_db: f64,
-    /// Whether what makes the activation took the factors, so that nothing more is computed.
-    pub folded: bool,
-}
-
-impl fmt::Display for Smoothed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Smoothed { value, products, strength, gain_db, folded } = self;
-        let folded = if *folded { ", folded" } else { "" };
-        write!(f, "smoothed {value} by α {strength}{folded}: its {products} products err {gain_db:.1} dB less")
-    }
-}
-
 /// Smooths the activations of `model` whose products `options` would quantize, where it pays.
 ///
 /// # Errors
@@ -63,35 +39,21 @@ impl fmt::Display for Smoothed {
 pub fn smooth(
     model: &mut Model,
     options: &QuantOptions,
-    (dataset, runtime): (&Dataset, &dyn Runtime),
+    data: (&Dataset, &dyn Runtime),
     progress: &dyn Progress,
-) -> Result<Vec<Smoothed>> {
+) -> Result<Vec<Rescaled>> {
     if options.smooth == Switch::Off || !options.effective_format().is_static() {
         return Ok(Vec::new());
     }
-    let least = if options.smooth == Switch::On { 0.0 } else { PAYS };
-    let batches = spread(&(0..dataset.batch_count()).collect::<Vec<_>>(), BATCHES);
-    let mut done = Vec::new();
+    let method = Method {
+        doing: "smoothing",
+        done: "smoothed",
+        suffix: "smoothed",
+        least: if options.smooth == Switch::On { 0.0 } else { PAYS },
+        batches: data.0.some(BATCHES),
+    };
     let plan = assumed(model, options)?;
-    for run in packed(groups_of(model, &plan), bytes, ROOM) {
-        let seen = sample(model, &run, &batches, (dataset, runtime), ("smoothing", progress))?;
-        let found: Vec<Option<Found>> =
-            run.par_iter().zip(&seen).map(|(group, seen)| Search::of(model, options, group, seen)?.best()).collect();
-        for (group, found) in run.iter().zip(found) {
-            let Some(found) = found.filter(|f| f.gain_db > least) else { continue };
-            let value = model.name(group[0].contraction.input).to_string();
-            let folded = divide(&mut GraphEdit::new(model), group, &found.scales, "smoothed");
-            let Found { strength, gain_db, .. } = found;
-            done.push(Smoothed { value, products: group.len(), strength, gain_db, folded });
-        }
-    }
-    Ok(done)
-}
-
-struct Found {
-    scales: Vec<f32>,
-    strength: f64,
-    gain_db: f64,
+    rescale(model, &plan, &method, data, progress, |model, group, seen| Search::of(model, options, group, seen)?.best())
 }
 
 /// One activation, the weights of all its products side by side, and what they make of it.
@@ -117,14 +79,14 @@ impl<'a> Search<'a> {
     fn best(&self) -> Option<Found> {
         let plain = self.error(&vec![1.0; self.depth])?;
         let tried = STRENGTHS.iter().filter_map(|strength| {
-            let scales = self.scales(*strength);
-            let gain_db = 10.0 * (plain / self.error(&scales)?.max(f64::MIN_POSITIVE)).log10();
-            Some(Found { scales, strength: *strength, gain_db })
+            let factors = self.factors(*strength);
+            let gain_db = 10.0 * (plain / self.error(&factors)?.max(f64::MIN_POSITIVE)).log10();
+            Some(Found { factors, strength: *strength, gain_db })
         });
         tried.max_by(|a, b| a.gain_db.total_cmp(&b.gain_db))
     }
 
-    fn scales(&self, strength: f64) -> Vec<f32> {
+    fn factors(&self, strength: f64) -> Vec<f32> {
         let columns = self.weight.len() / self.depth;
         let scale = |k: usize| {
             let x = f64::from(self.seen.largest[k]);

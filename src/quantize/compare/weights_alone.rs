@@ -1,8 +1,8 @@
 //! Weights alone, rounded by data: what GPTQ makes of them, where that brings the outputs nearer on batches that are held back.
 
 use super::judge::Judge;
-use super::{Ground, HELD, awq, staged};
-use crate::data::{Dataset, spread};
+use super::{Ground, awq, staged};
+use crate::data::{Dataset, HELD_TO_CHOOSE, spread};
 use crate::error::Result;
 use crate::ir::Model;
 use crate::progress::Progress;
@@ -36,7 +36,7 @@ pub fn weights_alone(
     let inputs = dataset.batch(0)?.inputs;
     let sizes = inputs.iter().map(|(name, t)| (name.clone(), t.byte_len())).collect();
     let ground = Ground { model, dataset, runtime, progress, sizes: &sizes };
-    let samples = dataset.split(HELD);
+    let samples = dataset.split(HELD_TO_CHOOSE);
     if by_data == ByData::Scaled {
         return by_scales(ground, plain, &spread(&samples.judge, dataset.batches_of(JUDGED)));
     }
