@@ -18,11 +18,15 @@ use crate::recover::{RecoverReport, Teacher, recover_within};
 /// What was done.
 #[derive(Debug, Clone, Default, Serialize, JsonSchema)]
 pub struct PruneReport {
+    /// Tensors that were pruned.
     pub tensors: usize,
+    /// Their elements.
     pub weights: usize,
+    /// Zeros among these.
     pub zeros: usize,
     /// Tensors stored as `sparse_initializer`.
     pub sparse: usize,
+    /// What left the graph, where channels went.
     pub channels: Option<ChannelReport>,
     /// Training afterwards.
     pub recovered: Option<RecoverReport>,

@@ -11,7 +11,6 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::algorithm::Kind;
 use super::judge::{self, Judge, Score};
 use super::layer::Layer;
 use super::masks::{Masks, packed_share};
@@ -21,7 +20,7 @@ use super::resolve::resolve;
 use super::sensitivity::{LayerSensitivity, damages};
 use super::way::Way;
 use super::{Goal, Needs, Pattern, Statistics, channel, tensors};
-use crate::data::{Dataset, Split, spread};
+use crate::data::{Dataset, HELD_TO_CHOOSE, Split, spread};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ir::{GraphEdit, Model};
 use crate::progress::Progress;
@@ -32,14 +31,14 @@ use crate::second_order::Order;
 /// What decisions are fitted to, and what runs the model on it.
 #[derive(Clone, Copy)]
 pub struct Data<'a> {
+    /// The samples.
     pub dataset: &'a Dataset,
+    /// What runs the model on them.
     pub runtime: &'a dyn Runtime,
 }
 
 /// Batches that are walked with, at most.
 pub(super) const WALKED: usize = 2048;
-/// Every so many batches, one is held back while ways are compared.
-const HELD: usize = 3;
 /// Ways compete whose zeros are at most this share fewer than the most.
 const FEWER: f64 = 0.01;
 /// Samples that are fitted to while ways are compared, at most.
@@ -71,8 +70,7 @@ pub fn decide(model: &Model, options: &PruneOptions, data: Option<Data>, progres
         return Ok(PrunePlan { options: options.clone(), tensors: Vec::new(), channels: Some(channels), notes });
     }
     let ways = Way::all(options, data.is_some())?;
-    let count = data.map_or(0, |d| d.dataset.batch_count());
-    let all = spread(&(0..count).collect::<Vec<_>>(), WALKED);
+    let all = data.map_or(Vec::new(), |d| d.dataset.some(WALKED));
     let ground = Ground { model, options, data, progress, scores: RefCell::default(), layers: RefCell::default() };
     let planned = match (&ways[..], data) {
         ([way], _) => ground.plan(way, &all).map(|plan| ground.named(way, plan)),
@@ -116,7 +114,7 @@ struct Ground<'a> {
 impl Ground<'_> {
     /// The way whose outputs do best on batches held back ([`judge::best`]), gone with all batches.
     fn choose(&self, ways: &[Way], data: Data, all: &[usize]) -> Result<PrunePlan> {
-        let split = Split::of(all, HELD);
+        let split = Split::of(all, HELD_TO_CHOOSE);
         let some = |batches: &[usize], samples| spread(batches, data.dataset.batches_of(samples));
         let (judging, fit) = (some(&split.judge, JUDGING), some(&split.fit, COMPARED));
         let judge = Judge::new(self.model, data, &judging)?;
@@ -191,7 +189,7 @@ impl Ground<'_> {
         for (t, _) in tensors.iter_mut().zip(&*scores).filter(|(t, s)| t.kept.is_none() && s.is_empty()) {
             t.kept = Some(format!("criterion {} knows nothing of it", way.criterion.name));
         }
-        let kind = way.algorithm.kind;
+        let algorithm = way.algorithm;
         let layers = self.layers(way, (&tensors, &scores))?;
         let (scope, pattern) = (way.scope, options.pattern);
         let stages = stages((wanted, pattern), way);
@@ -208,7 +206,7 @@ impl Ground<'_> {
                     next[i] = way.score((plan, i), (model, options.seed), &statistics);
                 }
             };
-            resolve(model, (&mut tensors, &solvable), (data, batches), (kind, pattern), progress, seen)?;
+            resolve(model, (&mut tensors, &solvable), (data, batches), (algorithm, pattern), progress, seen)?;
             if !last {
                 // What is gone scores nothing from here on.
                 if way.criterion.needs != Needs::Activations {
@@ -217,12 +215,12 @@ impl Ground<'_> {
                 scores = next.into();
                 continue;
             }
-            let what = if kind == Kind::Mask { "biases" } else { "weights" };
-            let solved = |t: &TensorPlan| t.fresh.as_ref().is_some_and(|f| kind != Kind::Mask || f.bias.is_some());
+            let what = if algorithm.solves { "weights" } else { "biases" };
+            let solved = |t: &TensorPlan| t.fresh.as_ref().is_some_and(|f| algorithm.solves || f.bias.is_some());
             let (count, all) = (tensors.iter().filter(|t| solved(t)).count(), tensors.len());
             notes.push(format!("{what} of {count} of {all} tensors solved anew on {}", data.dataset.describe()));
             let unseen = solvable.iter().map(|l| l.tensor).filter(|i| !solved(&tensors[*i]));
-            let why = if kind == Kind::Mask { "it has no bias" } else { "what reaches it cannot be solved for" };
+            let why = if algorithm.solves { "what reaches it cannot be solved for" } else { "it has no bias" };
             let refused = refused.into_iter().chain(unseen.map(|i| (i, why.to_string())));
             notes.extend(refused.map(|(i, why)| format!("{} is not solved anew: {why}", tensors[i].node)));
         }
@@ -259,22 +257,18 @@ impl Ground<'_> {
         if let Some(known) = self.layers.borrow().get(&name) {
             return Ok(known.clone());
         }
-        let how = (way.algorithm.kind, &self.options.goal.levels()[..]);
+        let how = (way.algorithm, &self.options.goal.levels()[..]);
         let layers: Rc<[LayerSensitivity]> = damages(self.model, scored, how, data, self.progress)?.into();
         self.layers.borrow_mut().insert(name, layers.clone());
         Ok(layers)
     }
 }
 
-/// The goals on the way to `goal`, and that: so few weights stay that what they are worth is asked again of those that were solved
-/// anew for fewer zeros, as the others have taken over by then. Not where that answer decides nothing: zeros that `admm` chooses, as many in
-/// each layer as its scope says.
+/// The goals on the way to `goal`, and that one last. After each stage the weights that stay are solved and scored again, because
+/// they have taken over the work of those that went. One stage is enough where the new scores would decide nothing: for example zeros that
+/// `admm` chooses, as many in each layer as its scope says.
 fn stages((goal, pattern): (Goal, Pattern), way: &Way) -> Vec<Goal> {
-    let asks = match way.algorithm.kind {
-        Kind::Resolve => true,
-        Kind::Split => way.scope == Scope::Global,
-        Kind::Mask | Kind::Sweep => false,
-    };
+    let asks = (way.algorithm.rescores)(way.scope);
     match (goal, pattern) {
         (Goal::Sparsity(share), Pattern::Unstructured) if asks && share < 1.0 => {
             let left = 1.0 - share;

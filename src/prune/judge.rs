@@ -32,10 +32,18 @@ pub(super) fn best(scores: &[Score]) -> Option<usize> {
 type Compared = Option<((f64, f64), (u64, u64))>;
 
 impl<'a> Judge<'a> {
+    /// Runs the float model on these batches.
+    ///
+    /// # Errors
+    /// What the data or the runtime refuse.
     pub fn new(model: &Model, data: Data<'a>, batches: &[usize]) -> Result<Self> {
         Ok(Judge(Floats::new(model, data, batches)?))
     }
 
+    /// How near the outputs of `model` come.
+    ///
+    /// # Errors
+    /// What the data or the runtime refuse.
     pub fn score(&self, model: &Model) -> Result<Score> {
         Ok(Score::of(&self.0.compared(model, compared)?))
     }

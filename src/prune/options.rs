@@ -21,9 +21,12 @@ named! {
     }
 }
 
+/// What to prune, how far, and by what.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct PruneOptions {
+    /// How far to go.
     pub goal: Goal,
+    /// Which weights go together.
     pub pattern: Pattern,
     /// `None`: the best for the data at hand; magnitude without data.
     pub criterion: Option<String>,
@@ -44,6 +47,7 @@ pub struct PruneOptions {
     pub exclude: Vec<String>,
     /// Store zeros as `sparse_initializer` where that is smaller.
     pub sparse: bool,
+    /// For what is drawn at random.
     pub seed: u64,
 }
 
@@ -56,7 +60,7 @@ impl PruneOptions {
             criterion: None,
             algorithm: None,
             scope: None,
-            block: target::PRESETS[0].channels,
+            block: target::default().channels,
             compensate: true,
             recover: None,
             trained_later: false,

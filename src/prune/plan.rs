@@ -14,9 +14,12 @@ use crate::error::{Error, Result};
 use crate::ir::{GraphEdit, Model, NodeId, Tensor, ValueId};
 use crate::second_order::Bias;
 
+/// Which weights or channels go, and what the others become.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct PrunePlan {
+    /// What was asked for.
     pub options: PruneOptions,
+    /// Every weight tensor, in the order of the graph; none where channels go.
     pub tensors: Vec<TensorPlan>,
     /// The channels that leave the graph, where the pattern is of that kind.
     pub channels: Option<ChannelPlan>,
@@ -27,9 +30,13 @@ pub struct PrunePlan {
 /// One weight tensor, named by the first node that reads it.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct TensorPlan {
+    /// The first node that reads it.
     pub node: String,
+    /// The operator of that node.
     pub op_type: String,
+    /// Its name.
     pub tensor: String,
+    /// Its sizes.
     pub shape: Vec<usize>,
     /// Zeros after; those that were there before count.
     pub zeros: usize,

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::algorithm::Kind;
+use super::algorithm::Algorithm;
 use super::layer::{Layer, Sums, measure, steps};
 use super::plan::{Fresh, TensorPlan};
 use super::{Activations, Data, Pattern};
@@ -38,7 +38,7 @@ pub(super) struct Known<'a> {
     pub moments: &'a [Centred],
 }
 
-/// Solves `layers` of `tensors` anew, or their biases alone where `kind` says so, with the zeros that it sets; the other tensors go with the masks that they have.
+/// Solves `layers` of `tensors` anew, or their biases alone where `algorithm` solves no weights, with the zeros that it sets; the other tensors go with the masks that they have.
 /// `seen` is told of each layer, when it is solved, what meets its weights in the pruned model.
 ///
 /// # Errors
@@ -47,7 +47,7 @@ pub(super) fn resolve(
     model: &Model,
     (tensors, layers): (&mut [TensorPlan], &[Layer]),
     (data, batches): (Data, &[usize]),
-    (kind, pattern): (Kind, Pattern),
+    (algorithm, pattern): (&Algorithm, Pattern),
     progress: &dyn Progress,
     mut seen: impl FnMut(&TensorPlan, usize, Activations),
 ) -> Result<()> {
@@ -60,14 +60,14 @@ pub(super) fn resolve(
     let mut walk = Walk::new((model, 2), &order, (data.dataset, data.runtime), batches.to_vec())?;
     let steps = steps(&order, layers);
     // The mean of what went is all that a bias makes up for.
-    let sums = if kind == Kind::Mask { Sums::Means } else { Sums::All };
+    let sums = if algorithm.solves { Sums::All } else { Sums::Means };
     progress.start("solving layers", layers.len() as u64);
     for (place, step) in &steps {
         walk.advance(&[model, &changed], *place)?;
         let moments = measure(model, &walk, step, sums)?;
         for (layer, moments) in step.iter().zip(moments) {
             let plan = &mut tensors[layer.tensor];
-            solve(model, (layer, &moments), plan, (kind, pattern));
+            solve(model, (layer, &moments), plan, (algorithm, pattern));
             plan.write(&mut GraphEdit::new(&mut changed))?;
             seen(plan, layer.tensor, Activations { contraction: layer.solved.contraction.clone(), moments });
             progress.step(1);
@@ -82,15 +82,12 @@ fn solve(
     model: &Model,
     (layer, moments): (&Layer, &[Centred]),
     plan: &mut TensorPlan,
-    (kind, pattern): (Kind, Pattern),
+    (algorithm, pattern): (&Algorithm, Pattern),
 ) {
     let Some(weights) = plan.numbers(model) else { return };
     let known = Known { layer: &layer.solved, plan, weights: &weights, moments };
-    let mask = kind.mask(&known, pattern);
-    let fresh = match kind {
-        Kind::Mask => Some(known.shifted(&mask)),
-        _ => known.solved(&mask),
-    };
+    let mask = algorithm.mask(&known, pattern);
+    let fresh = if algorithm.solves { known.solved(&mask) } else { Some(known.shifted(&mask)) };
     plan.mask = mask;
     plan.fresh = fresh.map(Arc::new);
 }

@@ -13,7 +13,7 @@ use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::algorithm::Kind;
+use super::algorithm::Algorithm;
 use super::decide::Data;
 use super::judge::Judge;
 use super::layer::{Layer, Sums, measure, steps};
@@ -21,7 +21,7 @@ use super::plan::TensorPlan;
 use super::resolve::Known;
 use super::way::Way;
 use super::{Pattern, PruneOptions, mask, tensors};
-use crate::data::spread;
+use crate::data::{HELD_TO_CHOOSE, spread};
 use crate::error::Result;
 use crate::ir::{GraphEdit, Model};
 use crate::progress::Progress;
@@ -31,8 +31,6 @@ use crate::second_order::{Order, Walk};
 const LEVELS: [f64; 4] = [0.5, 0.7, 0.85, 0.95];
 /// Samples on which the damage is measured; a ranking needs fewer than a promise.
 const MEASURED: usize = 32;
-/// Every so many batches, one is measured on and the others are fitted to, so that a layer which fits too closely shows.
-const HELD: usize = 3;
 /// Steps in which shares are sought.
 const STEPS: usize = 200;
 /// Samples on which layers are solved.
@@ -41,9 +39,13 @@ const FITTED: usize = 512;
 /// The damage of every layer.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct PruneSensitivity {
+    /// Where it was measured.
     pub runtime: String,
+    /// As in `100 images of calib`.
     pub data: String,
+    /// What scores weights.
     pub criterion: String,
+    /// What becomes of the weights that stay.
     pub algorithm: String,
     /// Most sensitive first, at half of the weights gone.
     pub layers: Vec<LayerSensitivity>,
@@ -54,9 +56,13 @@ pub struct PruneSensitivity {
 /// One layer.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct LayerSensitivity {
+    /// The first node that reads the tensor.
     pub node: String,
+    /// Its operator.
     pub op_type: String,
+    /// Elements of the tensor.
     pub weights: usize,
+    /// One a sparsity, in rising order.
     pub levels: Vec<Level>,
     #[serde(skip)]
     pub(super) tensor: usize,
@@ -68,6 +74,7 @@ pub struct LayerSensitivity {
 /// What one sparsity of one layer does to the outputs.
 #[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
 pub struct Level {
+    /// Share of the weights that are zero, 0 … 1.
     pub sparsity: f64,
     /// Of the worst output.
     pub sqnr_db: f64,
@@ -88,7 +95,7 @@ pub fn sensitivity(
     let tensors = tensors::listed(model, options)?;
     let sought = Way::first(options, true)?;
     let scores = sought.scores((model, &tensors), options.seed, Some(data), progress)?;
-    let mut layers = damages(model, (&tensors, &scores), (sought.algorithm.kind, &LEVELS), data, progress)?;
+    let mut layers = damages(model, (&tensors, &scores), (sought.algorithm, &LEVELS), data, progress)?;
     let at_half = |l: &LayerSensitivity| l.levels.first().map_or(f64::INFINITY, |l| l.sqnr_db);
     layers.sort_by(|a, b| at_half(a).total_cmp(&at_half(b)));
     let refused = Layer::all(model, &Order::of(model), &tensors).1;
@@ -108,7 +115,7 @@ pub fn sensitivity(
 pub(super) fn damages(
     model: &Model,
     (tensors, scores): (&[TensorPlan], &[Vec<f32>]),
-    (kind, levels): (Kind, &[f64]),
+    (algorithm, levels): (&Algorithm, &[f64]),
     data: Data,
     progress: &dyn Progress,
 ) -> Result<Vec<LayerSensitivity>> {
@@ -121,7 +128,7 @@ pub(super) fn damages(
     progress.start("pruning layers alone", layers.len() as u64);
     for (place, step) in steps(&order, &layers) {
         let mut moments = vec![Vec::new(); step.len()];
-        if kind != Kind::Mask {
+        if algorithm.solves {
             walk.advance(&[model], place)?;
             moments = measure(model, &walk, &step, Sums::All)?;
         }
@@ -133,9 +140,9 @@ pub(super) fn damages(
                 let mut alone = t.clone();
                 let zeros = (sparsity * scores.len() as f64).round() as usize;
                 alone.mask = mask::lowest(scores, t, Pattern::Unstructured, zeros);
-                if kind != Kind::Mask {
+                if algorithm.solves {
                     let known = Known { layer: &layer.solved, plan: &alone, weights: &weights, moments };
-                    let mask = kind.mask(&known, Pattern::Unstructured);
+                    let mask = algorithm.mask(&known, Pattern::Unstructured);
                     let fresh = known.solved(&mask).map(std::sync::Arc::new);
                     (alone.mask, alone.fresh) = (mask, fresh);
                 }
@@ -155,9 +162,9 @@ pub(super) fn damages(
     Ok(found)
 }
 
-/// Batches to measure on and batches to fit to.
+/// Batches to measure on and batches to fit to, so that a layer which fits too closely shows.
 fn parts(data: Data) -> (Vec<usize>, Vec<usize>) {
-    let split = data.dataset.split(HELD);
+    let split = data.dataset.split(HELD_TO_CHOOSE);
     let count = |samples| data.dataset.batches_of(samples);
     (spread(&split.judge, count(MEASURED)), spread(&split.fit, count(FITTED)))
 }

@@ -4,7 +4,6 @@ use super::Data;
 use super::decide::WALKED;
 use super::layer::{Layer, Sums, measure, steps};
 use super::plan::TensorPlan;
-use crate::data::spread;
 use crate::error::{Error, Result};
 use crate::gradient::{CollectOptions, Moment, collect};
 use crate::ir::Model;
@@ -78,7 +77,7 @@ fn activations(
 ) -> Result<()> {
     let order = Order::of(model);
     let layers: Vec<Layer> = Layer::all(model, &order, tensors).0;
-    let batches = spread(&(0..data.dataset.batch_count()).collect::<Vec<_>>(), WALKED);
+    let batches = data.dataset.some(WALKED);
     let mut walk = Walk::new((model, 1), &order, (data.dataset, data.runtime), batches)?;
     progress.start("observing layers", layers.len() as u64);
     for (place, step) in steps(&order, &layers) {

@@ -1,6 +1,6 @@
 //! Ways to prune: a criterion, an algorithm and a scope, and those that compete where the user names none.
 
-use super::algorithm::{self, Algorithm, Kind};
+use super::algorithm::{self, Algorithm};
 use super::criterion::{self, Criterion, Scored};
 use super::decide::Data;
 use super::options::{PruneOptions, Scope};
@@ -59,7 +59,7 @@ impl Way {
             // do it by scores is enough. Measured shares choose single weights.
             let needless = match scope {
                 Scope::Auto => blocks,
-                Scope::Global => !blocks && algorithm.kind.chooses() && *criterion != FREE,
+                Scope::Global => !blocks && algorithm.chooses.is_some() && *criterion != FREE,
                 Scope::Layer => false,
             };
             if needless && options.scope.is_none() {
@@ -81,13 +81,13 @@ impl Way {
                 ways.push(way);
             }
         }
-        if blocks && ways.iter().any(|w| w.algorithm.kind == Kind::Sweep) {
+        if blocks && ways.iter().any(|w| !w.algorithm.takes_blocks) {
             return Err(Error::usage("sparse-gpt chooses single weights, not blocks: --algorithm least-squares does"));
         }
         if blocks && ways.iter().any(|w| w.scope == Scope::Auto) {
             return Err(Error::usage("--scope auto shares out single weights, not blocks"));
         }
-        if let Some(way) = ways.iter().find(|w| !data && (w.algorithm.kind != Kind::Mask || w.scope == Scope::Auto)) {
+        if let Some(way) = ways.iter().find(|w| !data && (w.algorithm.solves || w.scope == Scope::Auto)) {
             return Err(Error::usage(format!("{way} is decided by data: give --data")));
         }
         Ok(ways)
@@ -96,7 +96,7 @@ impl Way {
     /// Whether scores decide anything: an algorithm that chooses by itself takes from them how many weights of each tensor go, which a
     /// scope of single layers says without them.
     fn asks_scores(&self, goal: Goal) -> bool {
-        !(self.algorithm.kind.chooses() && self.scope == Scope::Layer) || matches!(goal, Goal::Threshold(_))
+        !(self.algorithm.chooses.is_some() && self.scope == Scope::Layer) || matches!(goal, Goal::Threshold(_))
     }
 
     /// The first of them.

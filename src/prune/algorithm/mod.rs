@@ -4,6 +4,7 @@ mod admm;
 mod sparse_gpt;
 
 use super::Pattern;
+use super::options::Scope;
 use super::resolve::Known;
 use crate::error::Result;
 use crate::names;
@@ -13,35 +14,21 @@ use crate::names;
 pub struct Algorithm {
     pub name: &'static str,
     pub summary: &'static str,
-    pub kind: Kind,
+    /// Whether the weights that stay are solved anew, which takes data; else biases alone make up for the means of what went, where there
+    /// are data.
+    pub(super) solves: bool,
+    /// Which weights of a layer go, as many as in the plan's mask; `None` where the mask says which.
+    pub(super) chooses: Option<fn(&Known, Pattern) -> Vec<bool>>,
+    /// Whether it sets blocks to zero, too.
+    pub(super) takes_blocks: bool,
+    /// Whether with this scope scores still decide after a first part of the weights went, so that weights solved by then are scored again.
+    pub(super) rescores: fn(Scope) -> bool,
 }
 
-/// How it goes about it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// Zeros where the criterion says; with data, biases make up for the means of what went.
-    Mask,
-    /// The same zeros; the weights that stay are solved anew, which takes data.
-    Resolve,
-    /// The criterion says how many zeros each tensor gets; which, is told by the errors of those before and what makes up for them.
-    Sweep,
-    /// The same, told by weights that are free and weights that keep the pattern, drawn together.
-    Split,
-}
-
-impl Kind {
-    /// Whether it says itself which weights of a layer go, and takes from the plan how many.
-    pub(super) fn chooses(self) -> bool {
-        matches!(self, Kind::Sweep | Kind::Split)
-    }
-
-    /// Which weights of a layer go: those of the plan's mask, or as many.
-    pub(super) fn mask(self, known: &Known, pattern: Pattern) -> Vec<bool> {
-        match self {
-            Kind::Mask | Kind::Resolve => known.plan.mask.clone(),
-            Kind::Sweep => sparse_gpt::mask(known, pattern),
-            Kind::Split => admm::mask(known, pattern),
-        }
+impl Algorithm {
+    /// Which weights of a layer go.
+    pub(super) fn mask(&self, known: &Known, pattern: Pattern) -> Vec<bool> {
+        self.chooses.map_or_else(|| known.plan.mask.clone(), |chosen| chosen(known, pattern))
     }
 }
 
@@ -50,22 +37,34 @@ pub static ALGORITHMS: &[Algorithm] = &[
     Algorithm {
         name: "mask",
         summary: "zeros; with data, biases make up for the means of what went",
-        kind: Kind::Mask,
+        solves: false,
+        chooses: None,
+        takes_blocks: true,
+        rescores: |_| false,
     },
     Algorithm {
         name: "least-squares",
         summary: "zeros; the weights that stay are solved anew layer by layer",
-        kind: Kind::Resolve,
+        solves: true,
+        chooses: None,
+        takes_blocks: true,
+        rescores: |_| true,
     },
     Algorithm {
         name: "sparse-gpt",
         summary: "zeros chosen while the weights after them make up for those before, then solved anew",
-        kind: Kind::Sweep,
+        solves: true,
+        chooses: Some(sparse_gpt::mask),
+        takes_blocks: false,
+        rescores: |_| false,
     },
     Algorithm {
         name: "admm",
         summary: "zeros chosen by free weights and weights that keep the pattern, drawn together, then solved anew",
-        kind: Kind::Split,
+        solves: true,
+        chooses: Some(admm::mask),
+        takes_blocks: true,
+        rescores: |scope| scope == Scope::Global,
     },
 ];
 

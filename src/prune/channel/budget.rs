@@ -7,6 +7,7 @@ use crate::analysis::Costs;
 use crate::analysis::dependency::Group;
 use crate::ir::{Model, NodeId, ValueId};
 
+/// What is left of multiply-accumulates and bytes when channels go.
 pub struct Budget {
     costs: Costs,
     /// Group and member of an axis.

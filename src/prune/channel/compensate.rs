@@ -14,9 +14,9 @@ use std::collections::BTreeSet;
 use faer::Mat;
 use rayon::prelude::*;
 
-use super::ground::{Ground, HELD};
+use super::ground::Ground;
 use super::rows::SAMPLE;
-use crate::data::is_held;
+use crate::data::{HELD_OF_CHANNELS, is_held};
 use crate::error::Result;
 use crate::ir::{GraphEdit, Model, NodeId, Tensor, ValueId};
 use crate::ops::{self, QuantRule};
@@ -79,7 +79,7 @@ fn sums(
     let cut = |t: &Tensor, v: ValueId| cut_value(t, v, kept);
     let wanted = Wanted::of(model, &float, &beside).cut(stays, &cut);
     let batches = walk.batches();
-    let held = |i: usize| is_held(i, batches, HELD);
+    let held = |i: usize| is_held(i, batches, HELD_OF_CHANNELS);
     let sought = [Sought { layer, wanted: Some(wanted) }];
     let found = measure((walk, model), &sought, SAMPLE, (2, &|i| usize::from(held(i))))?;
     let mut parts = found.into_iter().flatten().map(|groups| {

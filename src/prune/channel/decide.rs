@@ -64,8 +64,7 @@ fn decided(
     let groups = dependency::groups(model);
     let exclude = Exclude::of(options)?;
     let refused = refusals(model, &groups, (options, &exclude));
-    let by = options.criterion.as_deref().map_or(Ok(By::Reconstruction), criterion::find)?;
-    let scores = match by {
+    let scores = match options.criterion.as_deref().map_or(Ok(By::Reconstruction), criterion::find)? {
         By::Reconstruction => Scores::Reconstruction,
         By::Variance if ground.is_none() => {
             return Err(Error::usage("activation-variance looks at data: give --data"));
@@ -87,13 +86,7 @@ fn decided(
     let counts = counts(model, &groups, (&choices, &budget), options.goal, ground)?;
     let none = vec![0; groups.len()];
     if matches!(options.goal, Goal::Macs(_) | Goal::Latency(_)) && budget.macs(&none) == 0.0 {
-        let nodes: Vec<String> = budget.uncounted().iter().take(TOLD).map(|n| model.describe(*n)).collect();
-        let decides = budget.uncounted().iter().any(|n| model.node(*n).subgraphs().next().is_some());
-        let advice = if decides { FREEZE } else { "" };
-        let what = match nodes.is_empty() {
-            true => why_none(model, &groups, &refused),
-            false => format!("only running tells the multiply-accumulates of {}{advice}", nodes.join(", ")),
-        };
+        let what = why_uncounted(model, &budget).unwrap_or_else(|| why_none(model, &groups, &refused));
         return Err(Error::usage(format!("nothing can be counted: {what}")));
     }
     if counts == none && !matches!(options.goal, Goal::Macs(1.0) | Goal::Size(1.0)) {
@@ -126,6 +119,14 @@ fn decided(
         solve(model, &mut plan, &exclude, ground)?;
     }
     Ok(plan)
+}
+
+/// Why no multiply-accumulates are known, where there are nodes that have some.
+fn why_uncounted(model: &Model, budget: &Budget) -> Option<String> {
+    let nodes: Vec<String> = budget.uncounted().iter().take(TOLD).map(|n| model.describe(*n)).collect();
+    let decides = budget.uncounted().iter().any(|n| model.node(*n).subgraphs().next().is_some());
+    let advice = if decides { FREEZE } else { "" };
+    (!nodes.is_empty()).then(|| format!("only running tells the multiply-accumulates of {}{advice}", nodes.join(", ")))
 }
 
 /// Why the model keeps all channels.

@@ -1,15 +1,14 @@
 //! The data that decisions stand on, and what runs the model on them.
 
-use crate::data::{Dataset, Split, spread};
+use crate::data::{Dataset, HELD_OF_CHANNELS, Split, spread};
 use crate::progress::Progress;
 use crate::prune::Data;
 use crate::runtime::Runtime;
 
 /// Batches that are looked at, at most.
 const MOST: usize = 2048;
-/// Every so many batches, one is held back from what orders the channels.
-pub(super) const HELD: usize = 4;
 
+/// The data that decisions stand on, and what runs the model on them.
 #[derive(Clone, Copy)]
 pub struct Ground<'a> {
     pub dataset: &'a Dataset,
@@ -24,16 +23,16 @@ impl<'a> Ground<'a> {
 
     /// Numbers of the batches, spread evenly.
     pub fn all(&self) -> Vec<usize> {
-        spread(&(0..self.dataset.batch_count()).collect::<Vec<_>>(), MOST)
+        self.dataset.some(MOST)
     }
 
     /// Batches of about so many samples, held back from what orders the channels where there are enough.
     pub fn held(&self, samples: usize) -> Vec<usize> {
-        spread(&Split::of(&self.all(), HELD).judge, self.dataset.batches_of(samples))
+        spread(&Split::of(&self.all(), HELD_OF_CHANNELS).judge, self.dataset.batches_of(samples))
     }
 
     /// Batches of about so many samples that are not held back.
     pub fn fitted(&self, samples: usize) -> Vec<usize> {
-        spread(&Split::of(&self.all(), HELD).fit, self.dataset.batches_of(samples))
+        spread(&Split::of(&self.all(), HELD_OF_CHANNELS).fit, self.dataset.batches_of(samples))
     }
 }

@@ -40,7 +40,9 @@ use crate::second_order::Solved;
 pub struct GroupPlan {
     /// The first node that makes them.
     pub node: String,
+    /// Channels that there are.
     pub channels: usize,
+    /// Channels that go.
     pub gone: usize,
     /// What losing them costs the outputs: the share of their energy, as measured for this group alone.
     pub damage: f64,
@@ -51,6 +53,7 @@ pub struct GroupPlan {
 /// How many channels of every group go, and what that saves.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct ChannelPlan {
+    /// Every group, in the order of the graph.
     pub groups: Vec<GroupPlan>,
     /// Multiply-accumulates of one sample, before and after.
     pub macs: (u64, u64),
@@ -99,10 +102,15 @@ struct Cut {
 /// What was done.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct ChannelReport {
+    /// Groups that lost channels.
     pub groups: usize,
+    /// Channels that went.
     pub channels: usize,
+    /// Multiply-accumulates of one sample, before and after.
     pub macs: (u64, u64),
+    /// Numbers in float constants, before and after.
     pub parameters: (usize, usize),
+    /// Layers solved anew.
     pub solved: usize,
 }
 

@@ -96,22 +96,7 @@ pub fn order(
     scores: Option<&[f64]>,
     stops: &[f64],
 ) -> Option<Order> {
-    let mut parts: Vec<(f64, Vec<Elimination>)> = Vec::new();
-    for (consumer, grams) in consumers {
-        let layer = &layers[consumer.layer];
-        let weights = layer.numbers(model)?;
-        let (width, mut sum) = (layer.width(), 0.0);
-        let mut eliminations = Vec::with_capacity(grams.len());
-        for (gram, w) in grams.iter().zip(weights.chunks(layer.contraction.outputs * width)) {
-            let gram = gram.matrix(width);
-            sum += energy(&gram, w);
-            eliminations.push(Elimination::new(gram, w, consumer.blocks.clone(), DAMPING)?);
-        }
-        parts.push((sum.max(f64::MIN_POSITIVE), eliminations));
-    }
-    if parts.is_empty() {
-        return None;
-    }
+    let mut parts = eliminations(model, consumers, layers).filter(|parts| !parts.is_empty())?;
     let free = group.free();
     let mut order = Order::default();
     let mut gone = vec![false; group.stays.len()];
@@ -157,6 +142,27 @@ pub fn order(
         }
     }
     Some(order)
+}
+
+/// For each consumer its energy, and the eliminations of its groups.
+fn eliminations(
+    model: &Model,
+    consumers: &[(&Consumer, &[Gram])],
+    layers: &[Layer],
+) -> Option<Vec<(f64, Vec<Elimination>)>> {
+    let part = |(consumer, grams): &(&Consumer, &[Gram])| {
+        let layer = &layers[consumer.layer];
+        let weights = layer.numbers(model)?;
+        let (width, mut sum) = (layer.width(), 0.0);
+        let mut eliminations = Vec::with_capacity(grams.len());
+        for (gram, w) in grams.iter().zip(weights.chunks(layer.contraction.outputs * width)) {
+            let gram = gram.matrix(width);
+            sum += energy(&gram, w);
+            eliminations.push(Elimination::new(gram, w, consumer.blocks.clone(), DAMPING)?);
+        }
+        Some((sum.max(f64::MIN_POSITIVE), eliminations))
+    };
+    consumers.iter().map(part).collect()
 }
 
 /// For each channel how many positions it has in which members: no axis may lose all of them.
