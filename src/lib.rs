@@ -29,15 +29,15 @@
 //! | [`ops`] | what is known of each operator, as data |
 //! | [`data`], [`target`], [`onnx`] | samples from files; deployment presets; the only code that sees protobuf |
 //! | [`ir`] | the model in memory, and [`ir::GraphEdit`], the only way to change it |
-//! | [`error`], [`files`], `patterns`, [`progress`] | one-line errors with exit codes; whole files or none; names by regular expression; listeners for progress |
+//! | [`error`], [`files`], `names`, `patterns`, [`progress`] | one-line errors with exit codes; whole files or none; what a mistyped name means; names by regular expression; listeners for progress |
 //!
 //! What holds everywhere:
 //! - **Zero-copy.** The file is mapped and every initializer is a slice of the map: loading costs nodes, not bytes.
 //! - **Decide, then apply.** [`quantize::QuantPlan`] and [`prune::PrunePlan`] are plain printable values: what was
 //!   decided for every node, and why not where it was left alone.
 //! - **A refusal is a value.** [`passes::Outcome::Refused`] reaches the report; nothing is skipped in silence.
-//! - **Tables, not matches.** An operator, a pass, a calibrator, a criterion, a target, a runtime is one file and one
-//!   line in its table; engines name no operators.
+//! - **Tables, not matches.** A pass, a calibrator, a criterion, a target, a runtime is one file and one line in its
+//!   table, an operator one entry in the table of its family; engines name only the operators that they write.
 //!
 //! ```no_run
 //! use onnxpress::passes::{SimplifyOptions, simplify};

@@ -121,7 +121,7 @@ pub const QUANTIZATION: [&str; 17] = [
 /// The target, and what is to be done to its nodes.
 #[derive(Args, Clone)]
 pub struct QuantArgs {
-    #[arg(long, value_name = "T", default_value = target::PRESETS[0].name, help = targets(), long_help = each_target())]
+    #[arg(long, value_name = "T", default_value = target::default().name, help = targets(), long_help = each_target())]
     pub target: String,
     /// Nodes whose name matches stay as they are (repeatable)
     #[arg(long, value_name = "REGEX")]
@@ -264,7 +264,7 @@ pub fn calibrating(what: &str) -> String {
         "{}: {} is {}, and another for models that it cannot run",
         one_of(what, all),
         runtime::AUTO,
-        runtime::RUNTIMES[0].name()
+        runtime::built_in().name()
     )
 }
 

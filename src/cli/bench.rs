@@ -8,7 +8,7 @@ use super::out::say;
 use crate::error::Result;
 use crate::pipeline;
 use crate::runtime::timing::ratios;
-use crate::runtime::{self, RUNTIMES, Ready, Rewrites, Runtime, load_as_it_stands};
+use crate::runtime::{self, Ready, Rewrites, Runtime, load_as_it_stands};
 use crate::validate::latency::{LatencyOptions, Timed, interleaved, quantile, summary};
 
 #[derive(clap::Args)]
@@ -18,7 +18,7 @@ pub struct Args {
     models: Vec<PathBuf>,
     #[command(flatten)]
     pub(super) data: DataArgs,
-    #[arg(long, value_name = "R", value_delimiter = ',', default_value = RUNTIMES[0].name(), help = runtimes("Runtimes that run them"))]
+    #[arg(long, value_name = "R", value_delimiter = ',', default_value = runtime::built_in().name(), help = runtimes("Runtimes that run them"))]
     runtime: Vec<String>,
     /// Threads of one run
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = positive)]

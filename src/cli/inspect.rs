@@ -22,7 +22,7 @@ pub struct Args {
     /// Print as text or json
     #[arg(long, visible_alias = "report", value_name = "FORMAT", default_value = "text", value_parser = ["text", "json"])]
     format: String,
-    #[arg(long, value_name = "T", default_value = target::PRESETS[0].name, help = targets(), long_help = each_target())]
+    #[arg(long, value_name = "T", default_value = target::default().name, help = targets(), long_help = each_target())]
     target: String,
 }
 

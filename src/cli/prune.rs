@@ -194,7 +194,7 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
     options.exclude.clone_from(&args.exclude);
     options.seed = args.data.seed;
     // Each runtime has a target of its name.
-    let proves = args.runtime.as_deref().unwrap_or(RUNTIMES[0].name());
+    let proves = args.runtime.as_deref().unwrap_or(runtime::built_in().name());
     if let Ok(target) = target::find(proves) {
         options.block = target.channels;
     }

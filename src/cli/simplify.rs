@@ -32,7 +32,7 @@ pub struct Args {
     only: Vec<String>,
     #[arg(long, value_name = "PASS", help = SKIP, long_help = each_of(SKIP, PASSES.iter().map(|p| (p.name, p.summary))))]
     skip: Vec<String>,
-    #[arg(long, value_name = "T", default_value = target::PRESETS[0].name, help = targets(), long_help = each_target())]
+    #[arg(long, value_name = "T", default_value = target::default().name, help = targets(), long_help = each_target())]
     target: String,
     /// Only rewrites that keep every bit of the outputs
     #[arg(long)]

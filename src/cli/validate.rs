@@ -7,7 +7,7 @@ use super::args::{DataArgs, GateArgs, positive, runtimes};
 use super::bars::Bars;
 use super::out::{self, put, say};
 use crate::error::{Error, Result};
-use crate::runtime::{self, RUNTIMES};
+use crate::runtime;
 use crate::validate::size::{Size, size};
 use crate::validate::{Missed, ValidateOptions, Validation, validate};
 use crate::{pipeline, report};
@@ -22,7 +22,7 @@ pub struct Args {
     pub(super) data: DataArgs,
     #[command(flatten)]
     gates: GateArgs,
-    #[arg(long, value_name = "R", value_delimiter = ',', default_value = RUNTIMES[0].name(), help = runtimes("Runtimes that run both"))]
+    #[arg(long, value_name = "R", value_delimiter = ',', default_value = runtime::built_in().name(), help = runtimes("Runtimes that run both"))]
     runtime: Vec<String>,
     /// Threads of one run while timing
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = positive)]

@@ -38,7 +38,7 @@ use std::sync::Arc;
 use part::Part;
 pub use preprocess::Preprocess;
 pub(crate) use rng::Rng;
-pub use split::{Split, is_held};
+pub use split::{HELD_OF_CHANNELS, HELD_OF_TRAINING, HELD_TO_CHOOSE, Split, is_held};
 
 use crate::error::Result;
 use crate::ir::{Model, Tensor, TensorType};
@@ -46,7 +46,9 @@ use crate::ir::{Model, Tensor, TensorType};
 /// What a model wants of one input.
 #[derive(Debug, Clone, PartialEq)]
 pub struct InputSpec {
+    /// As the model names it.
     pub name: String,
+    /// Element type and sizes, open ones among them.
     pub ty: TensorType,
 }
 
@@ -68,6 +70,7 @@ pub struct Batch {
     pub labels: Option<Vec<i64>>,
     /// Number of the first sample in the dataset.
     pub first_sample: usize,
+    /// Number of samples.
     pub samples: usize,
 }
 
@@ -154,6 +157,7 @@ impl Dataset {
         self.len() == 0
     }
 
+    /// Number of batches; the last one may be smaller.
     pub fn batch_count(&self) -> usize {
         self.source.batches()
     }
@@ -162,6 +166,11 @@ impl Dataset {
     #[must_use]
     pub fn without(&self, batches: &[usize]) -> Dataset {
         Dataset { source: Arc::new(Part::without(self.source.clone(), batches)), random: self.random }
+    }
+
+    /// At most so many of its batches, spread evenly.
+    pub fn some(&self, count: usize) -> Vec<usize> {
+        spread(&(0..self.batch_count()).collect::<Vec<_>>(), count)
     }
 
     /// Its batches, one of `every` held back.
@@ -175,6 +184,7 @@ impl Dataset {
         samples.div_ceil(each).max(1)
     }
 
+    /// Whether each sample has a label, the number of its class.
     pub fn has_labels(&self) -> bool {
         self.source.has_labels()
     }

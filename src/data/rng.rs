@@ -13,6 +13,10 @@ impl Rng {
         rng
     }
 
+    pub(crate) fn from_state(state: u64) -> Self {
+        Rng(state)
+    }
+
     pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

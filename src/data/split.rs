@@ -6,10 +6,21 @@
 //!
 //! What was fitted to a batch looks better there than elsewhere, the more so the fewer batches there are.
 
+/// One of so many batches is held back where data choose: among plans of quantization, ways to prune, shares of layers. What is held back
+/// must tell apart what is much alike.
+pub const HELD_TO_CHOOSE: usize = 3;
+/// Where channels are cut: batches held back say how much to damp and what a cut costs, the others order channels and solve layers.
+pub const HELD_OF_CHANNELS: usize = 4;
+/// Where weights are trained, which gains by every sample. These are among those of [`HELD_TO_CHOOSE`], so that what was fitted before has
+/// not seen them either.
+pub const HELD_OF_TRAINING: usize = 2 * HELD_TO_CHOOSE;
+
 /// Batches by number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Split {
+    /// Those that are fitted to.
     pub fit: Vec<usize>,
+    /// Those that judge.
     pub judge: Vec<usize>,
 }
 

@@ -26,6 +26,7 @@ pub struct Budget {
 }
 
 impl Budget {
+    /// Of this length, from now on.
     pub fn new(limit: Duration) -> Self {
         Budget { begin: Instant::now(), limit }
     }

@@ -19,6 +19,7 @@ const BATCHES: usize = 16;
 /// The damage of every node that is quantized, worst first.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Sensitivity {
+    /// Where it was measured.
     pub runtime: String,
     /// As in `100 images`.
     pub data: String,
@@ -26,6 +27,7 @@ pub struct Sensitivity {
     pub batches: usize,
     /// All nodes together.
     pub together: Damage,
+    /// Every quantized node alone, worst first.
     pub nodes: Vec<NodeDamage>,
     /// Nodes that stay float in any case, with the reason.
     pub kept: Vec<(String, String)>,
@@ -34,8 +36,11 @@ pub struct Sensitivity {
 /// One node.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct NodeDamage {
+    /// Its name, or that of its first output.
     pub node: String,
+    /// Its operator.
     pub op_type: String,
+    /// With this node alone quantized.
     #[serde(flatten)]
     pub damage: Damage,
     #[serde(skip)]

@@ -7,13 +7,10 @@
 //! (Zhang et al., mixup, 2018; for distillation Beyer et al., Knowledge distillation: A good teacher is patient and consistent, 2022.)
 
 use super::RecoverOptions;
-use crate::data::{Dataset, Rng, Split};
+use crate::data::{Dataset, HELD_OF_TRAINING, Rng, Split};
 use crate::error::{Error, Result};
 use crate::ir::{DType, Model, Tensor};
 use crate::runtime::deciding_inputs;
-
-/// One of so many is held back. Where one of three was before, as where quantization is fitted, it is among those.
-const HELD: usize = 6;
 
 /// Batches of the commonest shape: a session is made for one.
 fn commonest(dataset: &Dataset) -> Result<Vec<usize>> {
@@ -42,7 +39,7 @@ fn one_way(model: &Model, dataset: &Dataset, batches: &[usize]) -> Result<()> {
 
 /// What is trained on judges nothing.
 fn split(batches: &[usize]) -> Split {
-    let split = Split::of(batches, HELD);
+    let split = Split::of(batches, HELD_OF_TRAINING);
     if split.apart() { split } else { Split { judge: Vec::new(), ..split } }
 }
 

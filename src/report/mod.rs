@@ -24,22 +24,33 @@ use crate::validate::{Missed, Validation};
 /// Version of the JSON layout; it rises when a field changes its meaning or goes.
 pub const SCHEMA_VERSION: u32 = 1;
 
+/// What a run did and found: what `--report` writes.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Report {
+    /// [`SCHEMA_VERSION`].
     pub schema_version: u32,
+    /// The file that was read.
     pub model: PathBuf,
+    /// The file that was written.
     pub output: PathBuf,
+    /// What the run took in all, in s.
     pub seconds: f64,
+    /// What became of the graph.
     #[schemars(with = "Option<serde_json::Value>")]
     pub simplify: Option<SimplifyReport>,
+    /// What pruning did.
     pub prune: Option<PruneReport>,
+    /// What pruning decided, tensor by tensor or group by group.
     pub prune_plan: Option<PrunePlan>,
+    /// What quantization did.
     pub quantize: Option<QuantReport>,
+    /// What quantization decided, node by node.
     pub plan: Option<QuantPlan>,
     /// Training under the plan; that of what was pruned alone is in `prune`.
     pub recovered: Option<RecoverReport>,
     /// Before and after.
     pub sizes: Option<(Size, Size)>,
+    /// Original and result side by side, in the runtime that judges.
     pub validation: Option<Validation>,
     /// The same in other runtimes.
     pub beside: Vec<Beside>,
@@ -54,7 +65,9 @@ pub struct Report {
 /// What another runtime than the judging one makes of original and result.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Beside {
+    /// Its name.
     pub runtime: String,
+    /// What it found.
     pub validation: Option<Validation>,
     /// Why it could not run them.
     pub unproven: Option<String>,
@@ -74,6 +87,7 @@ impl Beside {
 }
 
 impl Report {
+    /// Of nothing done yet to `model`, which becomes `output`.
     pub fn new(model: &Path, output: &Path) -> Self {
         Report {
             schema_version: SCHEMA_VERSION,

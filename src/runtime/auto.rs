@@ -4,7 +4,7 @@
 
 use std::sync::OnceLock;
 
-use super::{LoadOptions, RUNTIMES, Runtime, Session};
+use super::{LoadOptions, RUNTIMES, Runtime, Session, built_in};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ir::{Model, Tensor};
 
@@ -17,7 +17,7 @@ impl Runtime for Auto {
     }
 
     fn load(&self, model: &Model, options: &LoadOptions) -> Result<Box<dyn Session>> {
-        let first = match RUNTIMES[0].load(model, options) {
+        let first = match built_in().load(model, options) {
             Err(e) if e.kind() == ErrorKind::Runtime => e,
             Ok(session) if others().next().is_some() => {
                 let (model, options) = (model.clone(), options.clone());

@@ -191,7 +191,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("costs.json");
         std::fs::write(&path, "{ \"half a").unwrap();
-        let runtime = super::super::RUNTIMES[0];
+        let runtime = super::super::built_in();
         let model = Model::new(17);
         let ratio = |path: &Path, measured: f64| {
             let mut costs = Costs::open(Some(path), runtime);

@@ -45,11 +45,17 @@ pub static RUNTIMES: &[&dyn Runtime] = &[
 /// What runs data where nobody names a runtime: see [`find`].
 pub const AUTO: &str = "auto";
 
+/// The runtime that is part of this program.
+#[must_use]
+pub fn built_in() -> &'static dyn Runtime {
+    RUNTIMES[0]
+}
+
 /// The runtime that a target is named after, where it is present here; else the one that is built in.
 #[must_use]
 pub fn closest_to(target: &str) -> &'static dyn Runtime {
     let same = RUNTIMES.iter().copied().find(|r| r.name() == target && r.present().is_ok());
-    same.unwrap_or(RUNTIMES[0])
+    same.unwrap_or_else(built_in)
 }
 
 /// Cores of this machine.
@@ -65,7 +71,7 @@ pub fn find(name: &str) -> Result<&'static dyn Runtime> {
     }
 }
 
-/// The runtime of this name, which proves by it.
+/// The runtime of this name; [`AUTO`] is not one.
 ///
 /// # Errors
 /// Usage, for a name that there is not.
@@ -106,11 +112,14 @@ pub fn use_onnxruntime(library: &std::path::Path) -> Result<()> {
 /// Element type and sizes of an input, all known.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TensorTypeConcrete {
+    /// Type of its elements.
     pub dtype: DType,
+    /// Its sizes.
     pub dims: Vec<usize>,
 }
 
 impl TensorTypeConcrete {
+    /// That of a tensor.
     pub fn of(tensor: &Tensor) -> Self {
         TensorTypeConcrete { dtype: tensor.dtype(), dims: tensor.shape().to_vec() }
     }
@@ -128,6 +137,7 @@ pub struct LoadOptions {
     pub constants: BTreeMap<String, Tensor>,
     /// Names of values to return besides the outputs.
     pub taps: Vec<String>,
+    /// What the runtime may do to the graph.
     pub rewrites: Rewrites,
 }
 
@@ -162,12 +172,14 @@ impl LoadOptions {
         self.constants.iter().all(|(name, held)| inputs.iter().any(|(n, t)| n == name && t == held))
     }
 
+    /// Gives these values, too, after the outputs.
     #[must_use]
     pub fn with_taps(mut self, taps: &[String]) -> Self {
         self.taps = taps.to_vec();
         self
     }
 
+    /// Runs on so many threads.
     #[must_use]
     pub fn with_threads(mut self, threads: usize) -> Self {
         self.threads = threads;

@@ -17,11 +17,14 @@ pub type Energies = Vec<Option<(f64, f64)>>;
 /// How near a model comes, in dB.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Score {
+    /// Of norms, what plans are chosen by.
     pub score: f64,
+    /// Of energies, what is told.
     pub sqnr: f64,
 }
 
 impl Score {
+    /// Of the energies of batches, all of the same outputs: those of the worst output.
     #[must_use]
     pub fn of(seen: &[Energies]) -> Self {
         let outputs = seen.first().map_or(0, Vec::len);

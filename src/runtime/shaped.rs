@@ -37,6 +37,7 @@ pub struct Shaped<'a> {
 struct Failure(crate::ErrorKind, String);
 
 impl<'a> Shaped<'a> {
+    /// Sessions of `model` that also give `taps`; each is loaded when inputs of its shapes first come.
     pub fn new(runtime: &'a dyn Runtime, model: &'a Model, taps: &[String]) -> Self {
         let deciding = if runtime.takes_any_shape() { Vec::new() } else { deciding_inputs(model) };
         let kept = (KEPT_BYTES / model.weight_bytes().max(1)).clamp(1, KEPT);

@@ -12,9 +12,12 @@ use super::Session;
 use crate::error::Result;
 use crate::ir::Tensor;
 
+/// How often models are run to be timed.
 #[derive(Debug, Clone, Copy)]
 pub struct LatencyOptions {
+    /// Runs of each model at least, however long they take.
     pub min_runs: usize,
+    /// Runs of each model at most.
     pub max_runs: usize,
     /// No further pair is begun after this long.
     pub budget: Duration,

@@ -12,6 +12,7 @@ use crate::names;
 /// What a runtime makes of one operator with integers.
 #[derive(Debug, Clone, Copy)]
 pub struct OpPlacement {
+    /// The operator.
     pub op_type: &'static str,
     /// Whether the integer operator also needs its output quantized.
     pub output: Output,
@@ -35,6 +36,7 @@ pub struct PassChoice {
     pub pass: &'static str,
     /// Float latency before ÷ after in this runtime on one thread, the lowest of the shapes measured: a test holds it against `on`.
     pub ratio: f64,
+    /// Whether it runs.
     pub on: bool,
     /// What was measured, or why it is off, in the words that the user is told.
     pub why: &'static str,
@@ -51,7 +53,9 @@ const fn off(pass: &'static str, ratio: f64, why: &'static str) -> PassChoice {
 /// A deployment target.
 #[derive(Debug)]
 pub struct Preset {
+    /// As `--target` takes it.
     pub name: &'static str,
+    /// One line for the help of the command line.
     pub summary: &'static str,
     /// The rewrites whose gain depends on the runtime; all others run for every target.
     pub passes: &'static [PassChoice],
@@ -62,6 +66,7 @@ pub struct Preset {
     pub granularity: &'static str,
     /// Of weights alone below 8 bits.
     pub narrow_granularity: &'static str,
+    /// Whether zero points of values are in the middle of their type.
     pub symmetric_activations: bool,
     /// Spec of the calibrator that serves this target best.
     pub calibrator: &'static str,
@@ -115,6 +120,12 @@ pub enum Depthwise {
 /// Every preset; the first is the default.
 pub static PRESETS: &[&Preset] = &[&onnxruntime::PRESET, &tract::PRESET];
 
+/// The preset where nobody names one.
+#[must_use]
+pub fn default() -> &'static Preset {
+    PRESETS[0]
+}
+
 /// The preset of that name.
 pub fn find(name: &str) -> Result<&'static Preset> {
     names::find("target", name, PRESETS, |p| p.name).copied()
@@ -139,7 +150,7 @@ mod tests {
     #[test]
     fn names_are_found_and_unknown_ones_are_told_what_there_is() {
         assert_eq!(find("tract").unwrap().format, "integer");
-        assert_eq!(PRESETS[0].name, "onnxruntime");
+        assert_eq!(default().name, "onnxruntime");
         let error = find("tensorrt").unwrap_err();
         assert_eq!(error.exit_code(), 2);
         assert_eq!(error.to_string(), "there is no target \"tensorrt\"; there are onnxruntime, tract");

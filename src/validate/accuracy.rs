@@ -31,6 +31,7 @@ pub struct Sums {
 }
 
 impl Sums {
+    /// Adds numbers of the original and those that stand in their place.
     pub fn add(&mut self, r: &[f32], q: &[f32]) {
         for (r, q) in r.iter().zip(q) {
             self.count += 1;
@@ -53,6 +54,7 @@ impl Sums {
         }
     }
 
+    /// Adds the sums of other numbers.
     pub fn merge(&mut self, o: &Sums) {
         self.count += o.count;
         self.rr += o.rr;
@@ -76,6 +78,7 @@ impl Sums {
         }
     }
 
+    /// Cosine of the angle between both, 1 where they are alike.
     pub fn cosine(&self) -> f64 {
         let norm = (self.rr * self.qq).sqrt();
         if norm > 0.0 {
@@ -91,12 +94,17 @@ impl Sums {
 /// How far one output moved.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct OutputDrift {
+    /// As the model names it.
     pub name: String,
     /// Whether it holds floats: of other numbers only the agreement means something.
     pub float: bool,
+    /// 10·log₁₀ of the energy of the output ÷ that of its error, in dB.
     pub sqnr_db: f64,
+    /// Cosine of the angle between both, 1 where they are alike.
     pub cosine: f64,
+    /// The largest error, in the units of the output.
     pub max_abs_error: f64,
+    /// The mean of |error|, in the units of the output.
     pub mean_abs_error: f64,
     /// Largest magnitude of the original, for scale.
     pub max_abs: f64,
@@ -107,7 +115,9 @@ pub struct OutputDrift {
 /// Accuracy of both models by labels.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct TaskAccuracy {
+    /// Samples with a label.
     pub samples: u64,
+    /// Answers that are right.
     pub top1: Paired,
     /// Absent below six classes.
     pub top5: Option<Paired>,
@@ -229,6 +239,7 @@ impl Accuracy {
         &mut self.outputs[at]
     }
 
+    /// Adds what another batch gave.
     pub fn merge(&mut self, other: Accuracy) {
         other.outputs.iter().for_each(|o| self.of(&o.name).merge(o));
     }
@@ -239,6 +250,7 @@ impl Accuracy {
         first.outside.filter(|_| self.judged().is_none()).map(|label| (label, first.classes))
     }
 
+    /// The drift of each output, in order.
     pub fn outputs(&self) -> Vec<OutputDrift> {
         self.outputs.iter().filter(|o| o.sums.count > 0 || o.sums.broken > 0).map(Output::drift).collect()
     }
@@ -250,6 +262,7 @@ impl Accuracy {
         classified.rev().max_by_key(right)
     }
 
+    /// How often the answers were right, where there were labels.
     pub fn task(&self) -> Option<TaskAccuracy> {
         self.judged().map(|o| TaskAccuracy {
             samples: o.top1.count(),

@@ -109,7 +109,7 @@ mod tests {
     use super::*;
     use crate::data::{DataOptions, InputSpec};
     use crate::ir::text;
-    use crate::runtime::RUNTIMES;
+    use crate::runtime::built_in;
 
     #[test]
     fn what_a_kernel_rounds_off_is_no_error() {
@@ -123,7 +123,7 @@ mod tests {
         let original = model("y = Sigmoid (s)");
         let dataset = Dataset::open(&DataOptions::new("random:4"), &InputSpec::of(&original)).unwrap();
         let off = |nodes: &str| {
-            let seen = check(&original, &model(nodes), &dataset, 4, RUNTIMES[0]).unwrap();
+            let seen = check(&original, &model(nodes), &dataset, 4, built_in()).unwrap();
             seen.worst().unwrap().1
         };
         assert_eq!(off("t = Sigmoid (s)  y = Add (t, little)"), 0.0);

@@ -20,9 +20,13 @@ const BORN_DB: f64 = 3.0;
 /// Drift of one node's output.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct NodeDrift {
+    /// Its name, or that of its first output.
     pub node: String,
+    /// Its operator.
     pub op_type: String,
+    /// The output that is compared.
     pub value: String,
+    /// SQNR of that output, in dB.
     pub sqnr_db: f64,
     /// SQNR of the worst input that both models have.
     pub worst_input_db: f64,

@@ -32,12 +32,16 @@ pub struct Gates {
 /// A demand that was not met.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Missed {
+    /// Which demand.
     pub gate: Gate,
+    /// What was asked for.
     pub wanted: f64,
+    /// What was measured.
     pub got: f64,
 }
 
 impl Gates {
+    /// Whether something is asked for.
     pub fn any(&self) -> bool {
         self.max_drop.is_some() || self.min_speedup.is_some() || self.min_sqnr.is_some()
     }
@@ -71,6 +75,7 @@ impl Gates {
         Ok(())
     }
 
+    /// The demands that the validation does not meet.
     pub fn missed(&self, v: &Validation) -> Vec<Missed> {
         self.missed_by(v.task.as_ref(), &v.outputs, v.latency.as_ref())
     }

@@ -12,21 +12,30 @@ pub use crate::runtime::timing::{LatencyOptions, Timed, interleaved, quantile};
 /// Milliseconds of one model.
 #[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
 pub struct Times {
+    /// Half of the runs took no longer, in ms.
     pub median_ms: f64,
+    /// 95 % of the runs took no longer, in ms.
     pub p95_ms: f64,
 }
 
 /// Original against rewritten, interleaved.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Latency {
+    /// Where it was timed.
     pub runtime: String,
+    /// Threads of one run.
     pub threads: usize,
+    /// Runs of each model.
     pub runs: usize,
+    /// Of the original.
     pub original: Times,
+    /// Of the rewritten model.
     pub rewritten: Times,
     /// Original ÷ rewritten: above 1 is faster.
     pub speedup: f64,
+    /// The 5th percentile of the pairs of runs.
     pub speedup_low: f64,
+    /// The 95th percentile of the pairs of runs.
     pub speedup_high: f64,
 }
 
@@ -52,6 +61,7 @@ pub fn compare(
     })
 }
 
+/// Median and 95th percentile of times in ms.
 pub fn summary(times: &[f64]) -> Times {
     Times { median_ms: quantile(times, 0.5), p95_ms: quantile(times, 0.95) }
 }

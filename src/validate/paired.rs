@@ -9,10 +9,15 @@ use serde::Serialize;
 /// The same samples judged twice: shares of right answers, their difference and its 95 % interval.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
 pub struct Paired {
+    /// Share that the original answers right, 0 … 1.
     pub original: f64,
+    /// Share that the rewritten model answers right, 0 … 1.
     pub rewritten: f64,
+    /// Rewritten − original.
     pub difference: f64,
+    /// Where the interval of the difference begins.
     pub low: f64,
+    /// Where it ends.
     pub high: f64,
 }
 
@@ -26,6 +31,7 @@ pub(super) struct Table {
 }
 
 impl Table {
+    /// Counts one sample by which of both models answers it right.
     pub fn add(&mut self, original: bool, rewritten: bool) {
         match (original, rewritten) {
             (true, true) => self.both += 1,
@@ -35,6 +41,7 @@ impl Table {
         }
     }
 
+    /// Adds the counts of other samples.
     pub fn merge(&mut self, o: &Table) {
         self.both += o.both;
         self.only_original += o.only_original;
@@ -47,10 +54,12 @@ impl Table {
         self.both + self.only_original
     }
 
+    /// Number of samples.
     pub fn count(&self) -> u64 {
         self.both + self.only_original + self.only_rewritten + self.neither
     }
 
+    /// What the counts say of the difference.
     pub fn paired(&self) -> Paired {
         let n = self.count().max(1) as f64;
         let (gain, loss) = (self.only_rewritten as f64, self.only_original as f64);

@@ -12,8 +12,11 @@ use crate::runtime::{Kernel, LoadOptions, Runtime};
 /// Of the nodes planned to compute in integers, those that do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Ran {
+    /// Where it was looked up.
     pub runtime: String,
+    /// Nodes planned to compute in integers.
     pub planned: usize,
+    /// Those that do.
     pub integers: usize,
     /// The others, with the operator that runs instead; empty where it is not known.
     pub others: Vec<(String, String)>,

@@ -1,8 +1,5 @@
 //! Original and rewritten side by side.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
-
 use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -16,6 +13,7 @@ use crate::ir::{Model, Tensor};
 use crate::progress::Progress;
 use crate::runtime::{Rewrites, Runtime, Shaped, load_as_it_stands};
 
+/// What is compared, and how.
 #[derive(Debug, Clone)]
 pub struct ValidateOptions {
     /// Threads of one run while timing.
@@ -35,16 +33,21 @@ impl Default for ValidateOptions {
 /// What the comparison found.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Validation {
+    /// Where both ran.
     pub runtime: String,
     /// As in `100 images`.
     pub data: String,
+    /// Samples that were compared.
     pub samples: u64,
     /// Whether the inputs are made up: then only drift means something, accuracy does not.
     pub random_data: bool,
+    /// How far each output moved, in the order of the original.
     pub outputs: Vec<OutputDrift>,
     /// Outputs of the original that the rewritten model has not.
     pub missing: Vec<String>,
+    /// Accuracy, where there are labels.
     pub task: Option<TaskAccuracy>,
+    /// Times of both, where they were timed.
     pub latency: Option<Latency>,
     /// Worst first.
     pub nodes: Vec<NodeDrift>,
@@ -71,44 +74,29 @@ pub fn validate(
     options: &ValidateOptions,
     progress: &dyn Progress,
 ) -> Result<Validation> {
-    let names = |m: &Model| m.user_inputs().into_iter().map(|v| m.name(v).to_string()).collect::<Vec<_>>();
-    let (had, wanted) = (names(original), names(rewritten));
-    if let Some(other) = wanted.iter().find(|w| !had.contains(w)) {
-        let message =
-            format!("the rewritten model takes input \"{other}\", which the original does not: {}", had.join(", "));
-        return Err(Error::input(message));
-    }
-    let made = |m: &Model| m.graph(m.main()).outputs().iter().map(|v| m.name(*v).to_string()).collect::<Vec<_>>();
-    let (had, makes) = (made(original), made(rewritten));
-    let (shared, missing): (Vec<String>, Vec<String>) = had.into_iter().partition(|name| makes.contains(name));
-    if shared.is_empty() {
-        let message = format!("the rewritten model makes none of the original's outputs: {}", missing.join(", "));
-        return Err(Error::input(message));
-    }
+    let missing = missing_outputs(original, rewritten)?;
     progress.start("validating", dataset.len() as u64);
-    let samples = AtomicUsize::new(0);
-    // Sums are kept per batch and added in batch order, so that the same data gives the same digits.
-    let parts: Mutex<Vec<(usize, Accuracy)>> = Mutex::default();
-    let run = |(a, b): (&Shaped, &Shaped), index: usize| -> Result<()> {
+    let run = |(a, b): (&Shaped, &Shaped), index: usize| -> Result<(Accuracy, usize)> {
         let batch = dataset.batch(index)?;
         let (ra, rb) = (a.run(&batch.inputs)?, b.run(&batch.inputs)?);
         let mut own = Accuracy::default();
         own.add(&ra, &rb, batch.labels.as_deref());
-        samples.fetch_add(batch.samples, Ordering::Relaxed);
         progress.step(batch.samples as u64);
-        parts.lock().unwrap_or_else(PoisonError::into_inner).push((index, own));
-        Ok(())
+        Ok((own, batch.samples))
     };
+    let (mut accuracy, mut samples) = (Accuracy::default(), 0);
     // Sessions of one shape at a time: each holds all weights.
     for alike in dataset.alike(0..dataset.batch_count())? {
         let (a, b) = (Shaped::new(runtime, original, &[]), Shaped::new(runtime, rewritten, &[]));
-        alike.into_par_iter().try_for_each(|index| run((&a, &b), index))?;
+        let parts: Vec<(Accuracy, usize)> =
+            alike.into_par_iter().map(|index| run((&a, &b), index)).collect::<Result<_>>()?;
+        // Added up in the order of the batches, so that the same data give the same digits.
+        for (part, count) in parts {
+            accuracy.merge(part);
+            samples += count as u64;
+        }
     }
     progress.finish();
-    let mut parts = parts.into_inner().unwrap_or_else(PoisonError::into_inner);
-    parts.sort_by_key(|(index, _)| *index);
-    let mut accuracy = Accuracy::default();
-    parts.into_iter().for_each(|(_, part)| accuracy.merge(part));
     if let Some((label, classes)) = accuracy.label_outside() {
         let message = format!("label {label} of {} is none of the {classes} classes of the output", dataset.describe());
         return Err(Error::input(message));
@@ -125,7 +113,7 @@ pub fn validate(
     Ok(Validation {
         runtime: runtime.name().to_string(),
         data: dataset.describe(),
-        samples: samples.into_inner() as u64,
+        samples,
         random_data: dataset.is_random(),
         outputs: accuracy.outputs(),
         missing,
@@ -133,6 +121,28 @@ pub fn validate(
         latency,
         nodes,
     })
+}
+
+/// Outputs of the original that the rewritten model has not.
+///
+/// # Errors
+/// Input, where the rewritten model wants other inputs or shares no output.
+fn missing_outputs(original: &Model, rewritten: &Model) -> Result<Vec<String>> {
+    let names = |m: &Model| m.user_inputs().into_iter().map(|v| m.name(v).to_string()).collect::<Vec<_>>();
+    let (had, wanted) = (names(original), names(rewritten));
+    if let Some(other) = wanted.iter().find(|w| !had.contains(w)) {
+        let message =
+            format!("the rewritten model takes input \"{other}\", which the original does not: {}", had.join(", "));
+        return Err(Error::input(message));
+    }
+    let made = |m: &Model| m.graph(m.main()).outputs().iter().map(|v| m.name(*v).to_string()).collect::<Vec<_>>();
+    let (had, makes) = (made(original), made(rewritten));
+    let (shared, missing): (Vec<String>, Vec<String>) = had.into_iter().partition(|name| makes.contains(name));
+    if shared.is_empty() {
+        let message = format!("the rewritten model makes none of the original's outputs: {}", missing.join(", "));
+        return Err(Error::input(message));
+    }
+    Ok(missing)
 }
 
 /// Both models on the same inputs, interleaved, each as its file stands: what the runtime does by itself counts, what is done here to a copy

@@ -12,6 +12,7 @@ use crate::files;
 use crate::ir::{DType, Model, SparseTensor, Storage, Tensor};
 use crate::passes::{SimplifyOptions, simplify};
 
+/// How large a model is.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
 pub struct Size {
     /// The file and its external data.
