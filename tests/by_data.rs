@@ -8,18 +8,12 @@ use onnxpress::progress::Silent;
 use onnxpress::prune::{self, Goal, PruneOptions};
 use onnxpress::quantize::{self, QuantOptions, QuantPlan, Switch};
 
-use crate::common::tract;
+use crate::common::{applied, tract};
 use crate::quantize::{load, open, sqnr, statistics};
 
 fn chosen(model: &Model, options: &QuantOptions, calibrator: &str, data: &Dataset) -> QuantPlan {
     let statistics = statistics(model, options, calibrator, data);
     quantize::choose(model, options, &statistics, (data, tract()), &Silent).unwrap().0
-}
-
-fn pressed(model: &Model, plan: &QuantPlan) -> Model {
-    let mut model = model.clone();
-    quantize::apply(&mut model, plan).unwrap();
-    model
 }
 
 #[test]
@@ -34,7 +28,7 @@ fn weights_rounded_by_data_keep_their_zeros_and_the_outputs() {
         let options = QuantOptions { algorithm: algorithm.into(), ..options.clone() };
         let plan = chosen(&model, &options, "mse", &calibration);
         assert_eq!(algorithm == "gptq", plan.notes.iter().any(|n| n.ends_with("weights rounded by GPTQ")));
-        let pressed = pressed(&model, &plan);
+        let pressed = applied(&model, &plan);
         let zeros = |m: &Model, suffix: &str| {
             let all = m.tensors().filter(|t| t.rank() > 1 && t.name.as_ref().is_none_or(|n| n.ends_with(suffix)));
             all.map(|t| t.to_f64().unwrap().iter().filter(|v| **v == 0.0).count()).sum::<usize>()
@@ -81,7 +75,7 @@ fn an_outlying_channel_hands_its_range_to_the_weights() {
         // In float it computes the same.
         assert!(sqnr(&model, &float, &data) > 100.0);
         let plan = chosen(&float, &options, "min-max", &data);
-        (done, sqnr(&model, &pressed(&float, &plan), &data))
+        (done, sqnr(&model, &applied(&float, &plan), &data))
     };
     let (none, without) = run(Switch::Off);
     let (done, with) = run(Switch::Auto);
@@ -144,7 +138,7 @@ fn a_node_that_makes_most_of_the_error_stays_in_float() {
         let include = include.iter().map(ToString::to_string).collect();
         let options = QuantOptions { include, min_bytes: 0, ..QuantOptions::for_target("onnxruntime").unwrap() };
         let plan = chosen(&model, &options, "search", &calibration);
-        let db = sqnr(&model, &pressed(&model, &plan), &eval);
+        let db = sqnr(&model, &applied(&model, &plan), &eval);
         println!("{db:.1} dB\n{plan}");
         (plan, db)
     };

@@ -9,7 +9,7 @@ use onnxpress::runtime::timing::{LatencyOptions, interleaved, quantile, ratios};
 use onnxpress::runtime::{self, LoadOptions, RUNTIMES, Shaped};
 use onnxpress::{onnx, pipeline};
 
-use crate::common::{dataset, shared};
+use crate::common::{arg_max, dataset, shared};
 
 /// Share of right answers on the first `most` samples.
 pub fn accuracy(model: &Model, runtime: &dyn runtime::Runtime, eval: &std::path::Path, most: usize) -> f64 {
@@ -21,7 +21,7 @@ pub fn accuracy(model: &Model, runtime: &dyn runtime::Runtime, eval: &std::path:
         let scores = session.run(&batch.inputs).unwrap().remove(0).1;
         let classes = scores.shape()[1];
         for (row, label) in scores.to_f32().unwrap().chunks(classes).zip(batch.labels.unwrap()) {
-            let best = (0..classes).max_by(|a, b| row[*a].total_cmp(&row[*b])).unwrap();
+            let best = arg_max(row);
             right += usize::from(best as i64 == label);
             all += 1;
         }
@@ -40,9 +40,8 @@ fn pruned(model: &Model, calib: &std::path::Path, share: f64, compensate: bool) 
     small
 }
 
-/// Takes minutes where nothing is optimized: `cargo test --test suite channel_models -- --ignored --nocapture`.
 #[test]
-#[ignore = "a measurement"]
+#[ignore = "minutes, real models: cargo test --release -- --ignored"]
 fn a_resnet_loses_a_quarter_of_its_work_and_keeps_its_answers() {
     let paths = ["models/cifar10_resnet.onnx", "data/cifar10/calib.npz", "data/cifar10/eval.npz"].map(shared);
     let [Some(path), Some(calib), Some(eval)] = paths else { return };
@@ -83,7 +82,7 @@ fn without_data_channels_go_by_their_weights() {
 }
 
 #[test]
-#[ignore = "a measurement of time"]
+#[ignore = "measures time, so nothing else may run: cargo test --release -- --ignored"]
 fn a_share_of_the_latency_is_reached() {
     let (Some(path), Some(calib)) = (shared("models/cifar10_resnet.onnx"), shared("data/cifar10/calib.npz")) else {
         return;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use onnxpress::Result;
 use onnxpress::data::{DataOptions, Dataset, InputSpec};
 use onnxpress::ir::{Model, Tensor};
-use onnxpress::quantize::{Activations, Granularity, QuantOptions, Weights};
+use onnxpress::quantize::{self, Activations, Granularity, QuantOptions, QuantPlan, Weights};
 use onnxpress::runtime::{self, RUNTIMES, Runtime, Session, Shaped};
 
 /// The top folder of the project.
@@ -80,10 +80,29 @@ pub fn first_output(runtime: &dyn Runtime, model: &Model, inputs: &[(String, Ten
 }
 
 /// SQNR of the first outputs, in dB.
-pub fn near(runtime: &dyn Runtime, float: &Model, other: &Model, inputs: &[(String, Tensor)]) -> f32 {
+pub fn near(runtime: &dyn Runtime, float: &Model, other: &Model, inputs: &[(String, Tensor)]) -> f64 {
     let [a, b] = [float, other].map(|m| first_output(runtime, m, inputs));
-    let (signal, noise) = a.iter().zip(&b).fold((0.0, 0.0), |(s, n), (a, b)| (s + a * a, n + (a - b) * (a - b)));
+    decibels(&a, &b)
+}
+
+/// SQNR of `b`, which should be `a`, in dB.
+pub fn decibels(a: &[f32], b: &[f32]) -> f64 {
+    assert_eq!(a.len(), b.len());
+    let square = |x: f32| f64::from(x) * f64::from(x);
+    let (signal, noise) = a.iter().zip(b).fold((0.0, 0.0), |(s, n), (a, b)| (s + square(*a), n + square(a - b)));
     10.0 * (signal / noise).log10()
+}
+
+/// The place of the largest.
+pub fn arg_max(row: &[f32]) -> usize {
+    (0..row.len()).max_by(|a, b| row[*a].total_cmp(&row[*b])).unwrap()
+}
+
+/// The model as the plan makes it.
+pub fn applied(model: &Model, plan: &QuantPlan) -> Model {
+    let mut applied = model.clone();
+    quantize::apply(&mut applied, plan).unwrap();
+    applied
 }
 
 /// Numbers in −a … a, the same for the same seed.

@@ -11,7 +11,7 @@ use onnxpress::prune::{self, Data, Goal, Pattern, PruneOptions, PrunePlan};
 use onnxpress::runtime::{self, RUNTIMES, Shaped};
 use onnxpress::{onnx, pipeline};
 
-use crate::common::{runtimes, shared};
+use crate::common::{decibels, runtimes, shared};
 
 /// A model, its data, and the sampling rate that it is fixed to.
 struct Case {
@@ -72,8 +72,15 @@ fn opened(case: &Case, folder: &Path) -> [Model; 2] {
     [model, original]
 }
 
-/// What is wrong with the file of `model` where the original runs, and in how many runtimes that is.
-fn faults(model: &Model, original: &Model, data: &Dataset) -> (Vec<String>, usize) {
+/// SQNR of the worst output of floats, in dB.
+fn worst_db(before: &[(String, Tensor)], after: &[(String, Tensor)]) -> f64 {
+    let pairs = before.iter().zip(after).filter_map(|((_, a), (_, b))| a.to_f32().zip(b.to_f32()));
+    pairs.map(|(a, b)| decibels(&a, &b)).fold(f64::INFINITY, f64::min)
+}
+
+/// What is wrong with the file of `model` where the original runs, and in how many runtimes that is. Where it had to be pruned, outputs must
+/// be nearer to those of the original than zeros are.
+fn faults(model: &Model, original: &Model, data: &Dataset, must: bool) -> (Vec<String>, usize) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("pruned.onnx");
     onnx::emit(model, &file).unwrap();
@@ -93,6 +100,12 @@ fn faults(model: &Model, original: &Model, data: &Dataset) -> (Vec<String>, usiz
         let fits = |((_, a), (_, b)): (&(String, Tensor), &(String, Tensor))| a.shape() == b.shape() && finite(b);
         if before.len() != after.len() || !before.iter().zip(&after).all(fits) {
             wrong.push(format!("other shapes, or no numbers, in {}", runtime.name()));
+            continue;
+        }
+        let db = worst_db(&before, &after);
+        println!("{db:.1} dB in {}", runtime.name());
+        if must && db <= 0.0 {
+            wrong.push(format!("{db:.1} dB in {}", runtime.name()));
         }
     }
     (wrong, compared)
@@ -131,7 +144,7 @@ fn tried(case: &Case, options: &PruneOptions, must: bool, [model, original]: &[M
         Ok((plan, report)) => {
             verify(&pruned).unwrap();
             let missed = missed(&plan);
-            let (faults, compared) = faults(&pruned, original, &dataset);
+            let (faults, compared) = faults(&pruned, original, &dataset, must);
             let wrong = faults.into_iter().chain(missed).collect();
             (format!("{report}; {}", report.notes.join("; ")), wrong, compared)
         }
@@ -168,9 +181,8 @@ fn small_models_are_pruned_or_say_why_not() {
     all(&SMALL, Some(10));
 }
 
-/// `cargo test --test suite every_model -- --ignored --nocapture`
 #[test]
-#[ignore = "takes minutes"]
+#[ignore = "minutes, real models: cargo test --release -- --ignored"]
 fn large_models_are_pruned_or_say_why_not() {
     all(&LARGE, None);
 }

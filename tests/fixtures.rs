@@ -7,7 +7,7 @@ use onnxpress::onnx;
 use onnxpress::progress::Silent;
 use onnxpress::runtime::{self, Shaped};
 
-use crate::common::{dataset, fixture};
+use crate::common::{arg_max, dataset, fixture};
 
 fn open(model: &Model, file: &str) -> Dataset {
     dataset(&fixture(file), model, 50).unwrap()
@@ -23,7 +23,7 @@ fn top1(model: &Model, dataset: &Dataset) -> f64 {
         let logits = results[0].1.to_f32().unwrap();
         let labels = batch.labels.unwrap();
         for (row, label) in logits.chunks(logits.len() / labels.len()).zip(labels) {
-            let best = (0..row.len()).max_by(|a, b| row[*a].total_cmp(&row[*b])).unwrap();
+            let best = arg_max(row);
             right += usize::from(best as i64 == label);
         }
     }

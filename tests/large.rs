@@ -67,7 +67,7 @@ fn a_model_beyond_two_gigabytes_is_mapped_and_streamed() {
 }
 
 #[test]
-#[ignore = "the other test runs it"]
+#[ignore = "the test above runs it in a process of its own"]
 fn in_a_process_of_its_own() {
     let Some(folder) = std::env::var_os("ONNXPRESS_LARGE") else { return };
     let folder = Path::new(&folder);

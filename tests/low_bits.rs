@@ -6,17 +6,11 @@ use onnxpress::calibrate::Ranges;
 use onnxpress::ir::Model;
 use onnxpress::onnx;
 use onnxpress::progress::Silent;
-use onnxpress::quantize::{self, Activations, Format, Granularity, QuantOptions, QuantPlan, Weights};
+use onnxpress::quantize::{self, Activations, Format, Granularity, QuantOptions, Weights};
 use onnxpress::runtime::{self, Shaped};
 
-use crate::common::{alone, dataset, first_output, fixture, onnxruntime, shared, tract};
+use crate::common::{alone, applied, arg_max, dataset, first_output, fixture, near, onnxruntime, shared, tract};
 use crate::quantize::{load, open, sqnr, statistics};
-
-fn applied(model: &Model, plan: &QuantPlan) -> Model {
-    let mut pressed = model.clone();
-    quantize::apply(&mut pressed, plan).unwrap();
-    pressed
-}
 
 /// The largest difference of the first outputs in the two runtimes, in parts of the largest value.
 fn apart(model: &Model, inputs: &[(String, onnxpress::ir::Tensor)]) -> Option<f32> {
@@ -123,13 +117,7 @@ fn sixteen_bits_of_activations_leave_the_weights_error() {
         let plan = quantize::plan(&model, Some(&ranges), &options).unwrap();
         // tract has no integers of 16 bits in Q/DQ.
         let runtime = onnxruntime()?;
-        let run = |m: &Model| {
-            let out = Shaped::new(runtime, m, &[]).run(&eval.batch(0).unwrap().inputs).unwrap();
-            out[0].1.to_f32().unwrap().into_owned()
-        };
-        let (a, b) = (run(&model), run(&applied(&model, &plan)));
-        let (signal, noise) = a.iter().zip(&b).fold((0.0, 0.0), |(s, n), (a, b)| (s + a * a, n + (a - b) * (a - b)));
-        Some(10.0 * (signal / noise).log10())
+        Some(near(runtime, &model, &applied(&model, &plan), &eval.batch(0).unwrap().inputs))
     };
     let (Some(eight), Some(sixteen)) = (db(Activations::U8), db(Activations::U16)) else {
         return println!("skipped: ONNX Runtime is not there");
@@ -175,7 +163,7 @@ fn a_second_run_writes_the_same_bytes() {
 
 /// Real models, 4 bits: what rounding to nearest destroys, data repair.
 #[test]
-#[ignore = "takes minutes"]
+#[ignore = "minutes, real models: cargo test --release -- --ignored"]
 fn real_models_keep_their_answers_at_four_bits() {
     for (name, calib, eval, agreement) in [
         ("cifar10_resnet", "cifar10/calib.npz", "cifar10/eval.npz", 0.98),
@@ -200,8 +188,7 @@ fn real_models_keep_their_answers_at_four_bits() {
             let best = |s: &Shaped| -> Vec<usize> {
                 let out = s.run(&inputs).unwrap().remove(0).1;
                 let classes = *out.shape().last().unwrap();
-                let row = |r: &[f32]| (0..r.len()).max_by(|i, j| r[*i].total_cmp(&r[*j])).unwrap();
-                out.to_f32().unwrap().chunks(classes).map(row).collect()
+                out.to_f32().unwrap().chunks(classes).map(arg_max).collect()
             };
             let (a, b) = (best(&a), best(&b));
             same += a.iter().zip(&b).filter(|(a, b)| a == b).count();

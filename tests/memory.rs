@@ -78,7 +78,7 @@ fn a_hundred_images_take_a_fifteenth_of_the_memory_of_onnxruntime() {
 
 /// MiniLM, 90 MB: NNCF takes 1.7 GB for SmoothQuant and GPTQ of it.
 #[test]
-#[ignore = "takes minutes"]
+#[ignore = "minutes, real models: cargo test --release -- --ignored"]
 fn quantizing_a_transformer_takes_few_times_its_size() {
     let (Some(model), Some(data)) = (common::shared("models/minilm_l6_v2.onnx"), common::shared("data/sts/calib"))
     else {

@@ -4,15 +4,13 @@ use onnxpress::calibrate::{Range, Ranges};
 use onnxpress::ir::{Model, Tensor};
 use onnxpress::quantize::{self, Format, QuantOptions, Switch};
 
-use crate::common::{first_output, onnxruntime, tract};
+use crate::common::{applied, decibels, first_output, onnxruntime, tract};
 use crate::quantize::{load, open, statistics};
 
 fn pressed(model: &Model, ranges: &Ranges, format: Format, reduce_range: Switch) -> Model {
     let options = QuantOptions { format, reduce_range, ..QuantOptions::for_target("onnxruntime").unwrap() };
     let plan = quantize::plan(model, Some(ranges), &options).unwrap();
-    let mut model = model.clone();
-    quantize::apply(&mut model, &plan).unwrap();
-    model
+    applied(model, &plan)
 }
 
 /// Weights as large as they come beside each other, fed the largest activation: half of the sum would be lost.
@@ -97,9 +95,7 @@ fn both_runtimes_give_the_same_of_quantized_models() {
         let made = pressed(&model, &ranges, Format::Qdq, Switch::On);
         let inputs = data.batch(0).unwrap().inputs;
         let (ours, theirs) = (first_output(tract(), &made, &inputs), first_output(other, &made, &inputs));
-        let square = |v: &mut dyn Iterator<Item = f32>| v.map(|x| f64::from(x * x)).sum::<f64>();
-        let noise = square(&mut ours.iter().zip(&theirs).map(|(a, b)| a - b));
-        let db = 10.0 * (square(&mut ours.iter().copied()) / noise.max(1e-30)).log10();
+        let db = decibels(&ours, &theirs);
         println!("{name}: {db:.1} dB between the runtimes");
         // A level that is rounded to the other side here and there.
         assert!(db > 40.0, "{name}: {db:.1} dB");

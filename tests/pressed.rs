@@ -36,9 +36,8 @@ fn fewest_zeros(model: &Model) -> usize {
     fewest
 }
 
-/// `cargo test --test suite pressed -- --ignored --nocapture`
 #[test]
-#[ignore = "takes minutes where nothing is optimized"]
+#[ignore = "minutes, real models: cargo test --release -- --ignored"]
 fn a_resnet_without_channels_keeps_its_accuracy_in_integers() {
     let files = ["models/cifar10_resnet.onnx", "data/cifar10/train2k.npz", "data/cifar10/eval.npz"].map(shared);
     let [Some(model), Some(data), Some(eval)] = files else { return };
@@ -55,7 +54,7 @@ fn a_resnet_without_channels_keeps_its_accuracy_in_integers() {
 }
 
 #[test]
-#[ignore = "takes minutes where nothing is optimized"]
+#[ignore = "minutes, real models: cargo test --release -- --ignored"]
 fn a_transformer_keeps_two_of_four_in_integers() {
     let (Some(model), Some(data)) = (shared("models/minilm_l6_v2.onnx"), shared("data/sts/calib")) else { return };
     let folder = tempfile::tempdir().unwrap();

@@ -11,7 +11,7 @@ use onnxpress::quantize::{self, QuantOptions};
 use onnxpress::runtime::Shaped;
 
 use crate::common;
-use crate::common::tract;
+use crate::common::{arg_max, tract};
 use crate::quantize::{load, open, sqnr, statistics};
 
 fn named(goal: Goal, criterion: &str, algorithm: &str, scope: Scope) -> PruneOptions {
@@ -203,7 +203,7 @@ fn a_real_network_keeps_its_accuracy_at_ninety_percent_zeros() {
         let batch = eval.batch(i).unwrap();
         let made = session.run(&batch.inputs).unwrap();
         let logits = made[0].1.to_f32().unwrap();
-        let best = |row: &[f32]| (0..row.len()).max_by(|a, b| row[*a].total_cmp(&row[*b])).unwrap() as i64;
+        let best = |row: &[f32]| arg_max(row) as i64;
         right += logits.chunks(10).zip(batch.labels.unwrap()).filter(|(row, label)| best(row) == *label).count();
     }
     println!("{right} of {} right", eval.len());

@@ -20,7 +20,7 @@ use onnxpress::runtime::{self, Shaped};
 use onnxpress::target;
 use onnxpress::validate::{Gates, ValidateOptions};
 
-use crate::common::{dataset, shared};
+use crate::common::{arg_max, dataset, shared};
 use crate::inputs::{begins_and_ends, speech};
 
 /// Where ONNX Runtime adds in 16 bits, weights are kept smaller, and less is reached.
@@ -121,10 +121,7 @@ fn text_accuracy(written: &Path, original: &Path, eval: &Path, text: &Path) -> f
         let [lines, steps, classes] = results[0].1.shape().try_into().unwrap();
         let scores = results[0].1.to_f32().unwrap();
         for line in 0..lines {
-            let best = (0..steps).map(|s| {
-                let row = &scores[(line * steps + s) * classes..][..classes];
-                (0..classes).max_by(|a, b| row[*a].total_cmp(&row[*b])).unwrap()
-            });
+            let best = (0..steps).map(|s| arg_max(&scores[(line * steps + s) * classes..][..classes]));
             let mut said = String::new();
             let mut last = 0;
             for class in best {
@@ -155,83 +152,115 @@ fn sentences(folder: &Path) -> Option<PathBuf> {
     Some(path)
 }
 
+/// Presses the model and fails on all that falls below its floor.
+fn check(floor: &Floor, calib: &Path, eval: &Path) {
+    check_text(floor, (calib, eval), None);
+}
+
+fn check_text(floor: &Floor, (calib, eval): (&Path, &Path), text: Option<&Path>) {
+    let wrong = below(floor, calib, eval, text);
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Calibration and evaluation data beside the models.
+fn data(names: [&str; 2]) -> Option<[PathBuf; 2]> {
+    let [calib, eval] = names.map(|name| shared(&format!("data/{name}")));
+    Some([calib?, eval?])
+}
+
 #[test]
-#[ignore = "takes minutes on real models; .ci/run runs it"]
-fn real_models_keep_their_quality() {
-    let Some(data) = shared("data") else { return };
-    let folder = tempfile::tempdir().unwrap();
-    let mut wrong = Vec::new();
-    let mut check = |floor: Floor, calib: &str, eval: &Path, text: Option<&Path>| {
-        wrong.extend(below(&floor, &data.join(calib), eval, text));
+#[ignore = "minutes, real models: .ci/run runs it"]
+fn effnetlite0_keeps_its_quality() {
+    let Some([calib, eval]) = data(["imagenet/calib.npz", "imagenet/eval.npz"]) else { return };
+    let floor = Floor {
+        model: "effnetlite0",
+        bytes: 5_070_000,
+        sqnr_db: on_this_processor(25.4, 24.8),
+        agreement: Some(0.99),
+        top1: Some(0.835),
+        ..NONE
     };
-    check(
-        Floor {
-            model: "effnetlite0",
-            bytes: 5_070_000,
-            sqnr_db: on_this_processor(25.4, 24.8),
-            agreement: Some(0.99),
-            top1: Some(0.835),
-            ..NONE
-        },
-        "imagenet/calib.npz",
-        &data.join("imagenet/eval.npz"),
-        None,
-    );
-    check(
-        Floor {
-            model: "cifar10_resnet",
-            bytes: 1_160_000,
-            sqnr_db: Some(36.4),
-            agreement: Some(0.992),
-            top1: Some(0.853),
-            ..NONE
-        },
-        "cifar10/calib.npz",
-        &data.join("cifar10/eval.npz"),
-        None,
-    );
-    let recognition = Floor {
+    check(&floor, &calib, &eval);
+}
+
+#[test]
+#[ignore = "minutes, real models: .ci/run runs it"]
+fn cifar10_resnet_keeps_its_quality() {
+    let Some([calib, eval]) = data(["cifar10/calib.npz", "cifar10/eval.npz"]) else { return };
+    let floor = Floor {
+        model: "cifar10_resnet",
+        bytes: 1_160_000,
+        sqnr_db: Some(36.4),
+        agreement: Some(0.992),
+        top1: Some(0.853),
+        ..NONE
+    };
+    check(&floor, &calib, &eval);
+}
+
+#[test]
+#[ignore = "minutes, real models: .ci/run runs it"]
+fn ppocrv4_rec_keeps_its_quality() {
+    let Some([calib, eval]) = data(["ocr/rec_calib.npz", "ocr/rec_eval.npz"]) else { return };
+    let floor = Floor {
         model: "ppocrv4_rec",
         bytes: 3_200_000,
         sqnr_db: on_this_processor(17.5, 17.2),
         text: Some(0.82),
         ..NONE
     };
-    check(recognition, "ocr/rec_calib.npz", &data.join("ocr/rec_eval.npz"), Some(&data.join("ocr/rec_eval.txt")));
-    let detection = Floor { model: "ppocrv4_det", bytes: 1_400_000, sqnr_db: on_this_processor(14.0, 13.5), ..NONE };
-    check(detection, "ocr/det_calib.npz", &data.join("ocr/det_eval.npz"), None);
-    let direction = Floor {
+    check_text(&floor, (&calib, &eval), shared("data/ocr/rec_eval.txt").as_deref());
+}
+
+#[test]
+#[ignore = "minutes, real models: .ci/run runs it"]
+fn ppocrv4_det_keeps_its_quality() {
+    let Some([calib, eval]) = data(["ocr/det_calib.npz", "ocr/det_eval.npz"]) else { return };
+    let floor = Floor { model: "ppocrv4_det", bytes: 1_400_000, sqnr_db: on_this_processor(14.0, 13.5), ..NONE };
+    check(&floor, &calib, &eval);
+}
+
+#[test]
+#[ignore = "minutes, real models: .ci/run runs it"]
+fn ppocr_v2_cls_keeps_its_quality() {
+    let Some([calib, eval]) = data(["ocr/cls_calib.npz", "ocr/cls_eval.npz"]) else { return };
+    let floor = Floor {
         model: "ppocr_v2_cls",
         bytes: 330_000,
         sqnr_db: on_this_processor(19.8, 16.8),
         agreement: on_this_processor(0.955, 0.925),
         ..NONE
     };
-    check(direction, "ocr/cls_calib.npz", &data.join("ocr/cls_eval.npz"), None);
-    let made = |name: &str| folder.path().join(name);
-    speech(&made("speech_calib.npz"), 48, 1);
-    speech(&made("speech_eval.npz"), 100, 2);
-    check(
-        Floor { model: "plcmos_v2", bytes: 600_000, sqnr_db: on_this_processor(29.0, 27.2), ..NONE },
-        made("speech_calib.npz").to_str().unwrap(),
-        &made("speech_eval.npz"),
-        None,
-    );
-    begins_and_ends(&made("bytes_calib.npz"), 64, 1);
-    begins_and_ends(&made("bytes_eval.npz"), 160, 2);
-    check(
-        Floor { model: "magika_v3_3", bytes: 840_000, sqnr_db: Some(32.0), agreement: Some(0.97), ..NONE },
-        made("bytes_calib.npz").to_str().unwrap(),
-        &made("bytes_eval.npz"),
-        None,
-    );
-    if let Some(eval) = sentences(folder.path()) {
-        check(
-            Floor { model: "minilm_l6_v2", bytes: 23_200_000, sqnr_db: Some(24.5), cosine: Some(0.998), ..NONE },
-            "sts/calib",
-            &eval,
-            None,
-        );
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    check(&floor, &calib, &eval);
+}
+
+#[test]
+#[ignore = "minutes, real models: .ci/run runs it"]
+fn plcmos_v2_keeps_its_quality() {
+    let folder = tempfile::tempdir().unwrap();
+    let [calib, eval] = ["calib.npz", "eval.npz"].map(|name| folder.path().join(name));
+    speech(&calib, 48, 1);
+    speech(&eval, 100, 2);
+    let floor = Floor { model: "plcmos_v2", bytes: 600_000, sqnr_db: on_this_processor(29.0, 27.2), ..NONE };
+    check(&floor, &calib, &eval);
+}
+
+#[test]
+#[ignore = "minutes, real models: .ci/run runs it"]
+fn magika_v3_3_keeps_its_quality() {
+    let folder = tempfile::tempdir().unwrap();
+    let [calib, eval] = ["calib.npz", "eval.npz"].map(|name| folder.path().join(name));
+    begins_and_ends(&calib, 64, 1);
+    begins_and_ends(&eval, 160, 2);
+    let floor = Floor { model: "magika_v3_3", bytes: 840_000, sqnr_db: Some(32.0), agreement: Some(0.97), ..NONE };
+    check(&floor, &calib, &eval);
+}
+
+#[test]
+#[ignore = "minutes, real models: .ci/run runs it"]
+fn minilm_l6_v2_keeps_its_quality() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some((calib, eval)) = shared("data/sts/calib").zip(sentences(folder.path())) else { return };
+    let floor = Floor { model: "minilm_l6_v2", bytes: 23_200_000, sqnr_db: Some(24.5), cosine: Some(0.998), ..NONE };
+    check(&floor, &calib, &eval);
 }

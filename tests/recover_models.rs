@@ -45,7 +45,7 @@ fn channels(left: f64) -> PruneOptions {
 }
 
 #[test]
-#[ignore = "trains for minutes"]
+#[ignore = "minutes, real models: cargo test --release -- --ignored"]
 fn many_zeros_are_recovered_from() {
     for (share, least) in [(0.9, 0.835), (0.95, 0.80)] {
         let Some(right) = recovered(zeros(share), 600) else { return };
@@ -54,7 +54,7 @@ fn many_zeros_are_recovered_from() {
 }
 
 #[test]
-#[ignore = "trains for minutes"]
+#[ignore = "minutes, real models: cargo test --release -- --ignored"]
 fn channels_that_went_are_recovered_from() {
     for (left, least) in [(0.52, 0.84), (0.27, 0.80)] {
         let Some(right) = recovered(channels(left), 600) else { return };
@@ -63,7 +63,7 @@ fn channels_that_went_are_recovered_from() {
 }
 
 #[test]
-#[ignore = "trains for minutes"]
+#[ignore = "minutes, real models: cargo test --release -- --ignored"]
 fn weights_of_two_bits_are_recovered_from() {
     let paths = ["models/cifar10_resnet.onnx", "data/cifar10/train2k.npz", "data/cifar10/eval.npz"].map(shared);
     let [Some(path), Some(images), Some(eval)] = paths else { return };

@@ -8,7 +8,7 @@ use onnxpress::progress::Silent;
 use onnxpress::quantize::{self, Activations, Decision, Format, QuantOptions, QuantPlan, Weights};
 use onnxpress::runtime::{LoadOptions, Runtime, Session, Shaped};
 
-use crate::common::{Waits, near, numbers, runtimes, tract};
+use crate::common::{self, Waits, near, numbers, runtimes, tract};
 
 /// Runs a model without Cast in so long, and as long again for each Cast that it does not fold at load.
 struct Runs {
@@ -54,9 +54,7 @@ fn options(target: &str, activations: Activations) -> QuantOptions {
 
 fn applied(model: &Model, options: &QuantOptions) -> (Model, QuantPlan) {
     let plan = quantize::plan(model, None, options).unwrap();
-    let mut pressed = model.clone();
-    quantize::apply(&mut pressed, &plan).unwrap();
-    (pressed, plan)
+    (common::applied(model, &plan), plan)
 }
 
 #[test]

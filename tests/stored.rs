@@ -6,7 +6,7 @@ use onnxpress::calibrate::{Range, Ranges};
 use onnxpress::ir::{self, Model};
 use onnxpress::quantize::{self, Activations, Format, Granularity, QuantOptions, QuantPlan, Weights};
 
-use crate::common::alone;
+use crate::common::{self, alone};
 use crate::numerics::compare;
 
 /// `count` weights between `low` and `high`, as text.
@@ -21,9 +21,7 @@ fn parse(opset: usize, graph: &str) -> Model {
 
 fn applied(model: &Model, ranges: Option<&Ranges>, options: &QuantOptions) -> (Model, QuantPlan) {
     let plan = quantize::plan(model, ranges, options).unwrap();
-    let mut pressed = model.clone();
-    quantize::apply(&mut pressed, &plan).unwrap();
-    (pressed, plan)
+    (common::applied(model, &plan), plan)
 }
 
 fn count(model: &Model, op_type: &str) -> usize {
