@@ -401,7 +401,8 @@ fn channels_go_by_every_criterion_and_solving_anew_makes_up_for_them() {
     println!("reconstruction {best:.1} dB, not made up for {plain:.1} dB, {found:.1?}");
     assert!((db("hessian") - best).abs() < 1e-9, "the same by its other name");
     assert!(best > plain + 1.0, "{best} {plain}");
-    assert!(found.iter().all(|(_, db)| *db > 0.0 && *db < best + 3.0), "{found:?}");
+    // 10.4 dB by magnitude, 14.9 by reconstruction.
+    assert!(found.iter().all(|(_, db)| *db > 9.0 && *db < best + 1.0), "{found:?}");
 }
 
 #[test]

@@ -19,21 +19,21 @@ fn apart(model: &Model, inputs: &[(String, onnxpress::ir::Tensor)]) -> Option<f3
     Some(a.iter().zip(&b).map(|(a, b)| (a - b).abs()).fold(0f32, f32::max) / largest)
 }
 
-/// Least SQNR of digits (convolutions) and majority (products of matrices), in dB.
+/// SQNR of digits (convolutions) and majority (products of matrices): a little less than the lower of both.
 #[test]
 fn fewer_bits_stay_as_near_as_they_can() {
     use Granularity::{Block, Channel};
     let floors = [
         (Weights::S8, Block(32), 38.0),
-        (Weights::S4, Channel, 13.0),
-        (Weights::S4, Block(16), 13.0),
+        (Weights::S4, Channel, 14.0),
+        (Weights::S4, Block(16), 14.0),
         (Weights::U4, Block(16), 14.0),
-        (Weights::S3, Block(16), 6.0),
-        (Weights::U2, Block(16), -1.0),
-        (Weights::F16, Channel, 55.0),
-        (Weights::BF16, Channel, 38.0),
-        (Weights::F8E4M3, Channel, 18.0),
-        (Weights::F8E5M2, Channel, 13.0),
+        (Weights::S3, Block(16), 8.2),
+        (Weights::U2, Block(16), 1.7),
+        (Weights::F16, Channel, 57.0),
+        (Weights::BF16, Channel, 44.0),
+        (Weights::F8E4M3, Channel, 18.6),
+        (Weights::F8E5M2, Channel, 13.6),
     ];
     let mut low = Vec::new();
     for model_name in ["digits", "majority"] {

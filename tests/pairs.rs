@@ -51,7 +51,9 @@ fn what_has_no_integer_form_keeps_its_levels() {
          g (float[1,2,3,3] x) => (float[1,2,3,3] y) <float[2,2,1,1] w = {1, 1, 1, 1}> { y = ConvTranspose (x, w) }";
     let model = onnxpress::ir::text::parse(text).unwrap();
     let mut ranges = Ranges::default();
-    ["x", "y"].map(|name| ranges.ranges.insert(name.into(), Range::new(0.0, 2.0)));
+    for name in ["x", "y"] {
+        ranges.ranges.insert(name.into(), Range::new(0.0, 2.0));
+    }
     let op_types = vec!["ConvTranspose".to_string()];
     let options = QuantOptions {
         op_types,
@@ -59,9 +61,7 @@ fn what_has_no_integer_form_keeps_its_levels() {
         reduce_range: Switch::On,
         ..QuantOptions::for_target("onnxruntime").unwrap()
     };
-    let mut made = model.clone();
-    let plan = quantize::plan(&model, Some(&ranges), &options).unwrap();
-    quantize::apply(&mut made, &plan).unwrap();
+    let made = applied(&model, &quantize::plan(&model, Some(&ranges), &options).unwrap());
     let levels = made.tensors().find_map(|t| t.as_slice::<i8>().filter(|q| q.len() == 4).map(|q| q.into_owned()));
     assert_eq!(levels.unwrap(), [127; 4]);
 }
