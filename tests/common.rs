@@ -22,10 +22,17 @@ pub fn fixture(name: &str) -> PathBuf {
 pub fn shared(path: &str) -> Option<PathBuf> {
     let path = root().join("../shared").join(path);
     if !path.exists() {
-        println!("skipped: {} is absent", path.display());
+        skipped("shared", &format!("{} is absent", path.display()));
         return None;
     }
     Some(path)
+}
+
+/// Says that a test skips; an error where `.ci/run` found that what it wants is there.
+fn skipped(wants: &str, why: &str) {
+    let required = std::env::var("ONNXPRESS_REQUIRE").unwrap_or_default();
+    assert!(!required.split_whitespace().any(|name| name == wants), "{wants} is there and is not used: {why}");
+    println!("skipped: {why}");
 }
 
 /// The files of a folder in order of name, of one extension if it is given; none where there is no folder.
@@ -53,7 +60,7 @@ pub fn onnxruntime() -> Option<&'static dyn Runtime> {
     match found.present() {
         Ok(()) => Some(found),
         Err(why) => {
-            println!("skipped: {why}");
+            skipped("onnxruntime", &why.to_string());
             None
         }
     }

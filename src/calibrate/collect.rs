@@ -8,11 +8,9 @@ use std::cmp::Reverse;
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use rayon::prelude::*;
-
 use super::{Calibrator, Statistics};
 use crate::data::Dataset;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ir::Model;
 use crate::progress::Progress;
 use crate::runtime::{Runtime, Shaped, cores};
@@ -50,8 +48,12 @@ pub fn collect(
         }
     };
     let cores = cores().min(batches.max(1));
-    // On threads that are there already: each new one would keep memory of its own.
-    let parts: Vec<Result<Statistics>> = (0..cores).into_par_iter().map(|_| work()).collect();
+    // Threads that end give back what they kept: on those of the pool EfficientNet takes 234 instead of 211 MB.
+    let parts: Vec<Result<Statistics>> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
+        let gone = |_| Err(Error::internal("a calibration thread panicked"));
+        threads.into_iter().map(|t| t.join().unwrap_or_else(gone)).collect()
+    });
     progress.finish();
     let mut all = Statistics::new(calibrator, values.iter().cloned());
     for part in parts {

@@ -1,7 +1,5 @@
 //! Whether what was planned in integers truly runs in integers: read from what the runtime made of the written file.
 
-use std::collections::HashSet;
-
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -28,11 +26,10 @@ pub struct Ran {
 /// What the runtime says of the model.
 pub fn ran(model: &Model, nodes: &[String], inputs: &[(String, Tensor)], runtime: &dyn Runtime) -> Result<Ran> {
     let kernels = runtime.kernels(model, &LoadOptions::for_run(model, inputs))?;
-    let names: HashSet<&str> = model.all_nodes().into_iter().map(|n| model.node(n).name.as_str()).collect();
     let mut found = Ran { runtime: runtime.name().into(), planned: nodes.len(), integers: 0, others: Vec::new() };
     for node in nodes {
-        // A kernel with exactly the name of another node is that one's, whatever it begins with.
-        let others = |k: &&Kernel| k.name != *node && names.contains(k.name.as_str());
+        // A kernel with exactly the name of another is that one's, whatever it begins with.
+        let others = |k: &&Kernel| k.name != *node && nodes.contains(&k.name);
         let own = kernels.iter().filter(|k| k.contracts && k.is_of(node) && !others(k));
         if own.clone().any(|k| k.integers) {
             found.integers += 1;

@@ -51,7 +51,8 @@ impl Layout {
         let matrix = Layout { groups: 1, rows: 0, columns: 0, kernel: 1, rows_are_outputs: false, batch: false };
         match n.op_type.as_str() {
             "Conv" | "ConvTranspose" => {
-                let groups = usize::try_from(n.int_or("group", 1)).ok().filter(|g| *g > 0 && shape[0] % g == 0)?;
+                let groups =
+                    usize::try_from(n.int_or("group", 1)).ok().filter(|g| *g > 0 && shape[0].is_multiple_of(*g))?;
                 let (rows, kernel) = (shape[0] / groups, shape[2..].iter().product());
                 let rows_are_outputs = n.is("Conv");
                 Some(Layout { groups, rows, columns: shape[1], kernel, rows_are_outputs, batch: false })
