@@ -78,9 +78,9 @@ fn worst_db(before: &[(String, Tensor)], after: &[(String, Tensor)]) -> f64 {
     pairs.map(|(a, b)| decibels(&a, &b)).fold(f64::INFINITY, f64::min)
 }
 
-/// What is wrong with the file of `model` where the original runs, and in how many runtimes that is. Where it had to be pruned, outputs must
-/// be nearer to those of the original than zeros are.
-fn faults(model: &Model, original: &Model, data: &Dataset, must: bool) -> (Vec<String>, usize) {
+/// What is wrong with the file of `model` where the original runs, and in how many runtimes that is; where outputs are `judged`, also those
+/// that zeros would be nearer to.
+fn faults(model: &Model, original: &Model, data: &Dataset, judged: bool) -> (Vec<String>, usize) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("pruned.onnx");
     onnx::emit(model, &file).unwrap();
@@ -104,7 +104,7 @@ fn faults(model: &Model, original: &Model, data: &Dataset, must: bool) -> (Vec<S
         }
         let db = worst_db(&before, &after);
         println!("{db:.1} dB in {}", runtime.name());
-        if must && db <= 0.0 {
+        if judged && db <= 0.0 {
             wrong.push(format!("{db:.1} dB in {}", runtime.name()));
         }
     }
@@ -144,7 +144,9 @@ fn tried(case: &Case, options: &PruneOptions, must: bool, [model, original]: &[M
         Ok((plan, report)) => {
             verify(&pruned).unwrap();
             let missed = missed(&plan);
-            let (faults, compared) = faults(&pruned, original, &dataset, must);
+            // On noise there is no voice to detect: all of the output is nearly zero.
+            let judged = must && !case.data.starts_with("random");
+            let (faults, compared) = faults(&pruned, original, &dataset, judged);
             let wrong = faults.into_iter().chain(missed).collect();
             (format!("{report}; {}", report.notes.join("; ")), wrong, compared)
         }

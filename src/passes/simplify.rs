@@ -23,7 +23,7 @@ pub struct SimplifyOptions {
     /// Only passes that keep every bit of the outputs.
     pub bit_exact: bool,
     /// Where the model will run: passes that are off in its preset are left out, unless they are in `only`. With no
-    /// target those that are [targeted](Pass::targeted) are.
+    /// target those that are [targeted](field@Pass::targeted) are.
     pub target: Option<&'static Preset>,
 }
 
