@@ -26,11 +26,18 @@ pub fn staged(path: &Path, fill: impl FnOnce(&mut dyn Write) -> std::io::Result<
         builder.permissions(std::fs::Permissions::from_mode(0o666));
     }
     let temporary = builder.prefix(".onnxpress-").tempfile_in(folder_of(path)).map_err(at)?;
-    let mut writer = BufWriter::with_capacity(1 << 20, temporary.as_file());
-    fill(&mut writer).and_then(|()| writer.flush()).map_err(at)?;
-    drop(writer);
+    filled(temporary.as_file(), fill).map_err(at)?;
     temporary.as_file().sync_all().map_err(at)?;
     Ok(temporary)
+}
+
+/// Writes what `fill` writes through a buffer.
+///
+/// # Errors
+/// Those of writing.
+pub fn filled(file: &File, fill: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> std::io::Result<()> {
+    let mut writer = BufWriter::with_capacity(1 << 20, file);
+    fill(&mut writer).and_then(|()| writer.flush())
 }
 
 /// Bytes of the file once zstd has compressed it at its default level: what a package or a download of it weighs.

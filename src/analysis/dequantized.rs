@@ -1,7 +1,5 @@
 //! The floats that a DequantizeLinear, or a Cast before it, makes of constants.
 
-use half::{bf16, f16};
-
 use crate::ir::{DType, Model, NodeId, Tensor, ValueId};
 
 /// What the DequantizeLinear `id` makes; `None` where its inputs are not constant, or not integers.
@@ -41,20 +39,11 @@ fn floats(
         Some((q - zero) as f32 * scales.get(g)?)
     };
     let values: Vec<f32> = q.to_i64()?.into_iter().enumerate().map(value).collect::<Option<_>>()?;
-    Some(match scale.dtype() {
-        DType::F32 => Tensor::from_vec(q.shape(), values),
+    match scale.dtype() {
+        DType::F32 => Some(Tensor::from_vec(q.shape(), values)),
         // The result has the type of the scale.
-        dtype => short(dtype, q.shape(), &values)?,
-    })
-}
-
-fn short(dtype: DType, shape: &[usize], values: &[f32]) -> Option<Tensor> {
-    let bits: Vec<u8> = match dtype {
-        DType::F16 => values.iter().flat_map(|v| f16::from_f32(*v).to_le_bytes()).collect(),
-        DType::BF16 => values.iter().flat_map(|v| bf16::from_f32(*v).to_le_bytes()).collect(),
-        _ => return None,
-    };
-    Tensor::from_bytes(dtype, shape, bits).ok()
+        dtype => Tensor::from_floats(dtype, q.shape(), values.into_iter().map(f64::from)),
+    }
 }
 
 /// A constant, or the Cast of one: integers stay as they are.

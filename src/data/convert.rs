@@ -6,8 +6,6 @@
 use std::borrow::Cow;
 use std::path::Path;
 
-use half::{bf16, f16};
-
 use super::array::type_name;
 use crate::error::{Error, Result};
 use crate::ir::{DType, Tensor};
@@ -56,10 +54,7 @@ pub(super) fn to_declared(tensor: Tensor, want: Option<DType>, origin: &Origin) 
         DType::F32 => Tensor::from_vec(shape, tensor.to_f32().ok_or_else(impossible)?.into_owned()),
         DType::F16 | DType::BF16 => {
             let values = tensor.to_f32().ok_or_else(impossible)?;
-            let narrow =
-                |v: &f32| if want == DType::F16 { f16::from_f32(*v).to_bits() } else { bf16::from_f32(*v).to_bits() };
-            let words: Vec<u16> = values.iter().map(narrow).collect();
-            Tensor::from_bytes(want, shape, bytemuck::cast_slice::<u16, u8>(&words).to_vec())?
+            Tensor::from_floats(want, shape, values.iter().map(|v| f64::from(*v))).ok_or_else(impossible)?
         }
         DType::F64 => Tensor::from_vec(shape, tensor.to_f64().ok_or_else(impossible)?),
         DType::Bool => {

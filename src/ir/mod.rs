@@ -3,6 +3,7 @@
 pub mod dtype;
 mod edit;
 pub mod float8;
+mod floats;
 mod model;
 mod node;
 mod parts;

@@ -5,7 +5,6 @@
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use prost::Message;
@@ -18,9 +17,11 @@ use super::tensor::{sparse_tensor_proto, tensor_proto};
 use super::write::{ExternalPlan, model_len, write_model};
 use super::{attribute, entries, replaced, text, types};
 use crate::error::{Error, Result};
-use crate::files::{persist, staged};
+use crate::files::{filled, persist, staged};
 use crate::ir::{Function, GraphId, Model, NodeId, OpsetImport, Origin, Storage, ValueId};
 
+/// Bytes below which a tensor stays in the message that is written for a reader in this process.
+const SMALL: usize = 4096;
 /// A protobuf message must stay below 2 GiB.
 const MAX_MESSAGE: usize = i32::MAX as usize;
 
@@ -35,7 +36,7 @@ pub fn emit(model: &Model, path: &Path) -> Result<()> {
     let mut plan = ExternalPlan::default();
     if model.external_data || p.encoded_len() > MAX_MESSAGE {
         let inline = kept_inline(model);
-        plan = ExternalPlan::new(&p, |name| inline.contains(name));
+        plan = ExternalPlan::new(&p, |t| inline.contains(t.name()));
     }
     let mut data = None;
     if !plan.is_empty() {
@@ -90,21 +91,13 @@ pub fn to_bytes(model: &Model) -> Result<Vec<u8>> {
 pub fn spill(model: &Model, folder: &Path) -> Result<PathBuf> {
     let (path, weights) = (folder.join("model.onnx"), folder.join("weights"));
     let p = model_proto(model);
-    // Shape inference reads small ones, and no reader looks for them beside the model.
-    let main = model.graph(model.main()).initializers().iter().map(|v| model.value(*v));
-    let large: HashSet<&str> =
-        main.filter(|v| v.initializer().is_some_and(|t| t.byte_len() >= 4096)).map(|v| v.name()).collect();
-    let mut plan = ExternalPlan::new(&p, |name| !large.contains(name));
+    // Shape inference reads small ones, and does not look for them beside the model.
+    let mut plan = ExternalPlan::new(&p, |t| t.raw_data().len() < SMALL);
     plan.location = "weights".into();
-    let write = |path: &Path, fill: &mut dyn FnMut(&mut dyn Write) -> std::io::Result<()>| {
-        let file = File::create(path).and_then(|file| {
-            let mut writer = BufWriter::with_capacity(1 << 20, file);
-            fill(&mut writer).and_then(|()| writer.flush())
-        });
-        file.map_err(|e| Error::io(path, e))
-    };
-    write(&weights, &mut |w| plan.write(&p, &mut |bytes| w.write_all(bytes)))?;
-    write(&path, &mut |w| write_model(&p, &plan, w))?;
+    let create = |path: &Path| File::create(path).map_err(|e| Error::io(path, e));
+    filled(&create(&weights)?, |w| plan.write(&p, &mut |bytes| w.write_all(bytes)))
+        .map_err(|e| Error::io(&weights, e))?;
+    filled(&create(&path)?, |w| write_model(&p, &plan, w)).map_err(|e| Error::io(&path, e))?;
     Ok(path)
 }
 

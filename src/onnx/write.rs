@@ -35,13 +35,13 @@ pub struct ExternalPlan {
 }
 
 impl ExternalPlan {
-    pub fn new(p: &ModelProto, keeps_inline: impl Fn(&str) -> bool) -> Self {
+    pub fn new(p: &ModelProto, keeps_inline: impl Fn(&TensorProto) -> bool) -> Self {
         let mut plan = ExternalPlan::default();
         let mut end = 0u64;
         let initializers = p.graph.iter().flat_map(|g| &g.initializer).enumerate();
         for (index, t) in initializers {
             let Some(raw) = &t.raw_data else { continue };
-            if keeps_inline(t.name()) {
+            if keeps_inline(t) {
                 continue;
             }
             let length = raw.len() as u64;

@@ -83,23 +83,12 @@ pub(super) fn reduced_axes(model: &Model, node: NodeId, rank: usize) -> Option<V
 
 /// Rounds `values` to `dtype`; `None` where one becomes infinite or is not a number.
 pub(super) fn from_f64(dtype: DType, shape: &[usize], values: &[f64]) -> Option<Tensor> {
-    let halves = |bits: Vec<u16>| {
-        let bytes: Vec<u8> = bits.iter().flat_map(|b| b.to_le_bytes()).collect();
-        Tensor::from_bytes(dtype, shape, bytes).ok()
+    let rounded = Tensor::from_floats(dtype, shape, values.iter().copied())?;
+    let finite = match dtype {
+        DType::F64 => values.iter().all(|v| v.is_finite()),
+        _ => rounded.to_f32()?.iter().all(|v| v.is_finite()),
     };
-    match dtype {
-        DType::F64 if values.iter().all(|v| v.is_finite()) => Some(Tensor::from_vec(shape, values.to_vec())),
-        DType::F32 if values.iter().all(|v| (*v as f32).is_finite()) => {
-            Some(Tensor::from_vec(shape, values.iter().map(|v| *v as f32).collect()))
-        }
-        DType::F16 if values.iter().all(|v| half::f16::from_f64(*v).is_finite()) => {
-            halves(values.iter().map(|v| half::f16::from_f64(*v).to_bits()).collect())
-        }
-        DType::BF16 if values.iter().all(|v| half::bf16::from_f64(*v).is_finite()) => {
-            halves(values.iter().map(|v| half::bf16::from_f64(*v).to_bits()).collect())
-        }
-        _ => None,
-    }
+    finite.then_some(rounded)
 }
 
 /// Whether every element of a real numeric tensor is `value`, sign of zero included.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::decide::{Decided, RangeSource, decide};
-use super::train::{Unpruned, trainable};
+use super::train::Unpruned;
 use crate::calibrate::Calibrator;
 use crate::data::Dataset;
 use crate::error::Result;
@@ -61,7 +61,6 @@ pub fn plan<'a>(
     data: Option<&'a Dataset>,
     progress: &dyn Progress,
 ) -> Result<Planned<'a>> {
-    trainable(job.recover, job.quantize.as_ref().map(|q| &q.options))?;
     let simplify = job.simplify.as_ref().map(|options| passes::simplify(model, options)).transpose();
     let simplify = simplify.map_err(|e| e.in_file(job.model))?;
     // Only training asks for what was before.

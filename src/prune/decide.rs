@@ -160,8 +160,8 @@ impl Ground<'_> {
     fn plan(&self, way: &Way, batches: &[usize]) -> Result<PrunePlan> {
         let goal = self.options.goal;
         let mut plan = self.plan_for(goal, way, batches)?;
-        let Goal::Size(left) = goal else { return Ok(plan) };
         // Weights that were solved anew compress otherwise than those that the zeros were counted for.
+        let (Goal::Size(left), true) = (goal, self.data.is_some()) else { return Ok(plan) };
         let mut aim = left;
         for _ in 0..SIZED {
             let share = packed_share(self.model, &plan.tensors)?;

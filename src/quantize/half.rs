@@ -134,8 +134,8 @@ fn halved(edit: &mut GraphEdit, v: ValueId) -> Result<ValueId> {
     if let Some(constant) = edit.constant(v) {
         let unread = || Error::internal(format!("constant \"{name}\" holds no numbers"));
         let values = constant.to_f32().ok_or_else(unread)?;
-        let bytes: Vec<u8> = values.iter().flat_map(|x| f16::from_f32(*x).to_le_bytes()).collect();
-        let half = Tensor::from_bytes(DType::F16, constant.shape(), bytes)?;
+        let values = values.iter().map(|v| f64::from(*v));
+        let half = Tensor::from_floats(DType::F16, constant.shape(), values).ok_or_else(unread)?;
         return Ok(edit.add_initializer(main, &name, half));
     }
     let cast = NewNode::cast(v, DType::F16).name(format!("{name}_Cast"));

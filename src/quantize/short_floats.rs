@@ -11,7 +11,7 @@
 
 use std::collections::BTreeMap;
 
-use half::{bf16, f16};
+use half::f16;
 
 use super::apply;
 use super::options::Weights;
@@ -102,14 +102,8 @@ fn cast_of(edit: &GraphEdit, v: ValueId) -> NewNode {
 /// The tensor in this type, and its scales along `axis` where the type is so narrow that it has some.
 fn shortened(t: &Tensor, dtype: DType, axis: Option<usize>) -> Option<(Tensor, Option<Tensor>)> {
     let values = t.to_f32()?;
-    let bytes = |words: Vec<u16>| words.iter().flat_map(|w| w.to_le_bytes()).collect::<Vec<u8>>();
-    let halves = match dtype {
-        DType::F16 => Some(values.iter().map(|v| f16::from_f32(*v).to_bits()).collect()),
-        DType::BF16 => Some(values.iter().map(|v| bf16::from_f32(*v).to_bits()).collect()),
-        _ => None,
-    };
-    if let Some(words) = halves {
-        return Some((Tensor::from_bytes(dtype, t.shape(), bytes(words)).ok()?, None));
+    if let Some(halves) = Tensor::from_floats(dtype, t.shape(), values.iter().map(|v| f64::from(*v))) {
+        return Some((halves, None));
     }
     let largest = float8::largest(dtype)?;
     let (channels, inner) =

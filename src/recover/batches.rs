@@ -10,7 +10,7 @@ use super::RecoverOptions;
 use crate::data::{Dataset, HELD_OF_TRAINING, Rng, Split};
 use crate::error::{Error, Result};
 use crate::ir::{DType, Model, Tensor};
-use crate::runtime::deciding_inputs;
+use crate::runtime::LoadOptions;
 
 /// Batches of the commonest shape: a session is made for one.
 fn commonest(dataset: &Dataset) -> Result<Vec<usize>> {
@@ -20,18 +20,16 @@ fn commonest(dataset: &Dataset) -> Result<Vec<usize>> {
 
 /// Refuses batches that take several ways through the model: a session is made for one.
 fn one_way(model: &Model, dataset: &Dataset, batches: &[usize]) -> Result<()> {
-    for name in deciding_inputs(model) {
-        let value = |i: &usize| -> Result<Option<Tensor>> {
-            Ok(dataset.batch(*i)?.inputs.into_iter().find(|(n, _)| *n == name).map(|(_, t)| t))
-        };
-        let first = batches.first().map(value).transpose()?.flatten();
-        for i in batches {
-            if value(i)? != first {
-                return Err(Error::usage(format!(
-                    "--recover trains one way through the model, and \"{name}\" has several values in {}: give the samples of one",
-                    dataset.describe()
-                )));
-            }
+    let Some(first) = batches.first() else { return Ok(()) };
+    let made_for = LoadOptions::for_run(model, &dataset.batch(*first)?.inputs);
+    let names: Vec<&str> = made_for.constants.keys().map(String::as_str).collect();
+    for i in batches.iter().filter(|_| !names.is_empty()) {
+        if !made_for.serves(&dataset.batch(*i)?.inputs) {
+            return Err(Error::usage(format!(
+                "--recover trains one way through the model, and \"{}\" has several values in {}: give the samples of one",
+                names.join("\" and \""),
+                dataset.describe()
+            )));
         }
     }
     Ok(())

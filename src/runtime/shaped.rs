@@ -39,7 +39,7 @@ struct Failure(crate::ErrorKind, String);
 impl<'a> Shaped<'a> {
     /// Sessions of `model` that also give `taps`; each is loaded when inputs of its shapes first come.
     pub fn new(runtime: &'a dyn Runtime, model: &'a Model, taps: &[String]) -> Self {
-        let deciding = if runtime.takes_any_shape() { Vec::new() } else { deciding_inputs(model) };
+        let deciding = deciding_inputs(model);
         let kept = (KEPT_BYTES / model.weight_bytes().max(1)).clamp(1, KEPT);
         Shaped { runtime, model, taps: taps.to_vec(), threads: 1, deciding, kept, sessions: Mutex::default() }
     }
@@ -54,9 +54,7 @@ impl<'a> Shaped<'a> {
     /// Makes a session for each value of these inputs, too.
     #[must_use]
     pub fn deciding_by(mut self, inputs: Vec<String>) -> Self {
-        if !self.runtime.takes_any_shape() {
-            self.deciding.extend(inputs);
-        }
+        self.deciding.extend(inputs);
         self
     }
 

@@ -1,7 +1,5 @@
 //! An attribute that became an input: what most changes of the standard are.
 
-use half::f16;
-
 use crate::ir::{DType, GraphEdit, NodeId, Tensor};
 
 /// Moves the integers of attribute `name` to input `index` as an int64 vector. `false` where the node has no such attribute.
@@ -15,15 +13,10 @@ pub(super) fn ints(edit: &mut GraphEdit, node: NodeId, name: &str, index: usize)
 /// The number of float attribute `name` in the type of the data; where that is not known it is taken for float32, as nearly all are.
 /// What is too large for float16 becomes infinite.
 pub(super) fn scalar(dtype: Option<DType>, name: &str, value: f32) -> Result<Tensor, String> {
-    match dtype {
-        None | Some(DType::F32) => Ok(Tensor::scalar(value)),
-        Some(DType::F64) => Ok(Tensor::scalar(f64::from(value))),
-        Some(DType::F16) => {
-            let bytes = f16::from_f32(value).to_le_bytes().to_vec();
-            Tensor::from_bytes(DType::F16, [], bytes).map_err(|e| e.to_string())
-        }
-        Some(other) => Err(format!("its {name} is a float, its data are {other}")),
-    }
+    let dtype = dtype.unwrap_or(DType::F32);
+    let known = matches!(dtype, DType::F32 | DType::F64 | DType::F16);
+    let tensor = Tensor::from_floats(dtype, [], std::iter::once(f64::from(value))).filter(|_| known);
+    tensor.ok_or_else(|| format!("its {name} is a float, its data are {dtype}"))
 }
 
 /// Gives input `index` the tensor, removing attribute `name`.
