@@ -66,6 +66,7 @@ pub mod error;
 pub mod files;
 pub mod gradient;
 pub mod ir;
+mod mapped;
 pub mod mixed;
 mod names;
 pub mod onnx;

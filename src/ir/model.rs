@@ -12,6 +12,7 @@ use super::node::{Attr, Node};
 use super::parts::{Function, Graph, Meta, OpsetImport, Origin, Use, Value};
 use super::shape::{TensorType, Type};
 use super::tensor::Tensor;
+use crate::mapped::Mapped;
 
 macro_rules! id {
     ($name:ident) => {
@@ -44,6 +45,8 @@ pub struct Model {
     /// Whether the file kept its weights in another one.
     pub external_data: bool,
     pub(crate) extra: Bytes,
+    /// The files that weights may lie in.
+    pub(crate) files: Vec<Mapped>,
 }
 
 impl Model {
@@ -59,7 +62,13 @@ impl Model {
             functions: Vec::new(),
             external_data: false,
             extra: Bytes::new(),
+            files: Vec::new(),
         }
+    }
+
+    /// Gives back the memory that weights read from the model's files take; reading them again fetches them anew.
+    pub(crate) fn forget_pages(&self) {
+        self.files.iter().for_each(Mapped::forget);
     }
 
     /// The graph that the file is about.

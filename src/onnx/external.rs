@@ -5,14 +5,14 @@ use std::path::{Component, Path, PathBuf};
 
 use bytes::Bytes;
 
-use super::map::map_file;
 use super::proto::StringStringEntryProto;
 use crate::error::{Error, Result};
+use crate::mapped::Mapped;
 
 /// The files beside a model that its tensors lie in, each mapped once.
 pub struct ExternalFiles {
     folder: Option<PathBuf>,
-    maps: HashMap<String, Bytes>,
+    maps: HashMap<String, Mapped>,
 }
 
 impl ExternalFiles {
@@ -20,8 +20,9 @@ impl ExternalFiles {
         ExternalFiles { folder: folder.map(Path::to_path_buf), maps: HashMap::new() }
     }
 
-    pub fn is_used(&self) -> bool {
-        !self.maps.is_empty()
+    /// Those that a tensor was read from.
+    pub fn into_maps(self) -> Vec<Mapped> {
+        self.maps.into_values().collect()
     }
 
     /// The location and bytes that `external_data` names; `need` is what dtype and shape say.
@@ -54,14 +55,15 @@ impl ExternalFiles {
     }
 
     fn file(&mut self, location: &str) -> Result<Bytes> {
-        if let Some(bytes) = self.maps.get(location) {
-            return Ok(bytes.clone());
+        if let Some(map) = self.maps.get(location) {
+            return Ok(map.bytes());
         }
         let folder = self.folder.as_deref().ok_or_else(|| {
             Error::input(format!("external data \"{location}\" cannot be read from a model without a folder"))
         })?;
-        let bytes = map_file(&inside(folder, location)?)?;
-        self.maps.insert(location.to_string(), bytes.clone());
+        let map = Mapped::open(&inside(folder, location)?)?;
+        let bytes = map.bytes();
+        self.maps.insert(location.to_string(), map);
         Ok(bytes)
     }
 }

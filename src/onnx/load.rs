@@ -7,7 +7,6 @@ use bytes::Bytes;
 use prost::Message;
 
 use super::external::ExternalFiles;
-use super::map::map_file;
 use super::proto::{FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
 use super::shadow::unshadow;
 use super::tensor::{sparse_tensor, tensor};
@@ -18,11 +17,14 @@ use crate::ir::{
     Function, Graph, GraphEdit, GraphId, Meta, Model, NamedAttr, Node, OpsetImport, Place, QuantAnnotation, ValueId,
     verify,
 };
+use crate::mapped::Mapped;
 
 /// Loads a model and checks it. Weights stay in the mapped file (and in the files beside it).
 pub fn load(path: &Path) -> Result<Model> {
-    let bytes = map_file(path)?;
-    load_bytes(bytes, Some(folder_of(path))).map_err(|e| e.in_file(path))
+    let map = Mapped::open(path)?;
+    let mut model = load_bytes(map.bytes(), Some(folder_of(path))).map_err(|e| e.in_file(path))?;
+    model.files.push(map);
+    Ok(model)
 }
 
 /// As [`load`], from memory; external data is looked for in `folder`.
@@ -81,7 +83,8 @@ impl Loader {
         for f in functions {
             self.function(&mut edit, f)?;
         }
-        model.external_data = self.files.is_used();
+        model.files = self.files.into_maps();
+        model.external_data = !model.files.is_empty();
         Ok(model)
     }
 

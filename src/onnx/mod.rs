@@ -8,7 +8,6 @@ mod attribute;
 mod emit;
 mod external;
 mod load;
-mod map;
 mod replaced;
 mod shadow;
 mod tensor;

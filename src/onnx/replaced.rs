@@ -5,10 +5,10 @@ use std::path::Path;
 
 use prost::Message;
 
-use super::map::map_file;
 use super::proto::ModelProto;
 use super::proto::tensor_proto::DataLocation;
 use crate::files::folder_of;
+use crate::mapped::Mapped;
 
 /// The data files of our naming that the model at `path` uses; none where there is no readable model.
 pub fn data_files(path: &Path) -> HashSet<String> {
@@ -45,7 +45,7 @@ pub fn remove_unused(path: &Path, files: &HashSet<String>) {
 
 /// The data files that a model's main graph names.
 fn locations(path: &Path) -> Option<HashSet<String>> {
-    let p = ModelProto::decode(map_file(path).ok()?).ok()?;
+    let p = ModelProto::decode(Mapped::open(path).ok()?.bytes()).ok()?;
     let tensors = p.graph.iter().flat_map(|g| &g.initializer);
     let outside = tensors.filter(|t| t.data_location == Some(DataLocation::External as i32));
     let entries = outside.flat_map(|t| &t.external_data).filter(|e| e.key() == "location");

@@ -45,6 +45,8 @@ impl Runtime for OnnxRuntime {
         let mut model = model.clone();
         let results = with_taps(&mut model, &options.taps);
         let session = open(environment, &model, options, None).map_err(|e| refusal(&e))?;
+        // The session has its own copies.
+        model.forget_pages();
         let inputs = session.inputs().iter().map(|i| i.name().to_owned()).collect();
         let most = (ROOM / model.weight_bytes().max(1)).min(cores());
         let spare = (options.threads <= 1 && most > 1).then(|| {

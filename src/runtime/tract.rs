@@ -35,6 +35,8 @@ impl Runtime for Tract {
     fn load(&self, model: &Model, options: &LoadOptions) -> Result<Box<dyn Session>> {
         let (prepared, typed) = optimized(model, options)?;
         let plan = guarded(|| typed.into_runnable()).map_err(|e| refusal(&e, &prepared.model))?;
+        // The plan has its own copies.
+        model.forget_pages();
         Ok(Box::new(Loaded { plan, inputs: prepared.inputs, results: prepared.results }))
     }
 
