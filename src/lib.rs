@@ -29,7 +29,7 @@
 //! | [`ops`] | what is known of each operator, as data |
 //! | [`data`], [`target`], [`onnx`] | samples from files; deployment presets; the only code that sees protobuf |
 //! | [`ir`] | the model in memory, and [`ir::GraphEdit`], the only way to change it |
-//! | [`error`], [`files`], `names`, `patterns`, [`progress`] | one-line errors with exit codes; whole files or none; what a mistyped name means; names by regular expression; listeners for progress |
+//! | [`error`], [`files`], `mapped`, `names`, `patterns`, [`progress`] | one-line errors with exit codes; whole files or none; mapped files and their pages; what a mistyped name means; names by regular expression; listeners for progress |
 //!
 //! What holds everywhere:
 //! - **Zero-copy.** The file is mapped and every initializer is a slice of the map: loading costs nodes, not bytes.

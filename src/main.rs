@@ -1,6 +1,7 @@
 use std::process::ExitCode;
 
 /// Runtimes take and free tensors of all sizes on several threads; this allocator gives what is free back to the system.
+#[cfg(feature = "mimalloc")]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
