@@ -8,7 +8,7 @@ use crate::common;
 /// From the bottom. Parts of one layer do not know each other.
 const LAYERS: &[&[&str]] = &[
     &["error", "progress"],
-    &["files", "names", "patterns"],
+    &["files", "mapped", "names", "patterns"],
     &["ir"],
     &["ops", "onnx", "data", "target"],
     &["analysis"],
