@@ -58,6 +58,9 @@ fn large_weights_are_mapped_and_one_session_takes_every_shape() {
         assert_eq!((theirs.shape(), ours.shape()), (&[rows * 3, 500][..], &[rows * 3, 500][..]));
         let pairs = theirs.to_f32().unwrap().into_owned().into_iter().zip(ours.to_f32().unwrap().into_owned());
         assert!(pairs.into_iter().all(|(a, b)| (a - b).abs() < 1e-3));
+        let kernels = other.kernels(&model, &LoadOptions::for_inputs(&inputs)).unwrap();
+        let products: Vec<&str> = kernels.iter().filter(|k| k.contracts).map(|k| k.op.as_str()).collect();
+        assert_eq!(products, ["MatMul"]);
     }
 }
 

@@ -93,6 +93,9 @@ fn below(floor: &Floor, calib: &Path, eval: &Path, text: Option<&Path>) -> Vec<S
     let shown: Vec<String> = numbers.iter().filter_map(|(n, v, _)| Some(format!("{n} {:.4}", (*v)?))).collect();
     println!("{}: {bytes} bytes, {} in {}, {:.0} s", floor.model, shown.join(", "), found.runtime, report.seconds);
     let mut wrong = Vec::new();
+    if found.runtime == "onnxruntime" && report.ran.as_ref().is_none_or(|r| r.integers < r.planned) {
+        wrong.push(format!("{}: not all that was planned runs in integers: {:?}", floor.model, report.ran));
+    }
     if bytes > floor.bytes {
         wrong.push(format!("{}: {bytes} bytes, at most {} wanted", floor.model, floor.bytes));
     }

@@ -67,9 +67,8 @@ impl Runtime for OnnxRuntime {
     fn kernels(&self, model: &Model, options: &LoadOptions) -> Result<Vec<Kernel>> {
         let no_folder = |e: std::io::Error| Error::runtime(format!("no folder for what ONNX Runtime makes: {e}"));
         let folder = tempfile::tempdir().map_err(no_folder)?;
-        let path = folder.path().join("optimized.onnx");
-        open(environment()?, model, options, Some(&path)).map_err(|e| refusal(&e))?;
-        let optimized = crate::onnx::load(&path)?;
+        open(environment()?, model, options, Some(folder.path())).map_err(|e| refusal(&e))?;
+        let optimized = crate::onnx::load(&folder.path().join(OPTIMIZED))?;
         let nodes = optimized.all_nodes();
         let kernel = |node: &crate::ir::Node| {
             let is = |marks: &[&str]| marks.iter().any(|mark| node.op_type.contains(mark));
@@ -179,7 +178,10 @@ fn with_taps(model: &mut Model, taps: &[String]) -> Vec<Named> {
     results
 }
 
-/// Makes a session; where `optimized` is given, what it made of the model is written there.
+/// What it made of a model, in a folder of ours.
+const OPTIMIZED: &str = "optimized.onnx";
+
+/// Makes a session; where a folder for it is given, what it made of the model is written there, beside the weights that it may refer to.
 fn open(
     environment: &Environment,
     model: &Model,
@@ -195,16 +197,16 @@ fn open(
         .with_intra_threads(options.threads.max(1))?
         .with_inter_threads(1)?
         .with_log_level(LogLevel::Fatal)?;
-    if let Some(path) = optimized {
-        builder = builder.with_optimized_model_path(path)?;
+    if let Some(folder) = optimized {
+        builder = builder.with_optimized_model_path(folder.join(OPTIMIZED))?;
     }
     let fault = |e: String| ort::Error::new(e);
     if model.weight_bytes() < LARGE {
         let bytes = crate::onnx::to_bytes(model).map_err(|e| fault(e.to_string()))?;
         return builder.commit_from_memory(&bytes);
     }
-    let folder = tempfile::tempdir().map_err(|e| fault(e.to_string()))?;
-    let path = crate::onnx::spill(model, folder.path()).map_err(|e| fault(e.to_string()))?;
+    let passing = tempfile::tempdir().map_err(|e| fault(e.to_string()))?;
+    let path = crate::onnx::spill(model, optimized.unwrap_or(passing.path())).map_err(|e| fault(e.to_string()))?;
     builder.commit_from_file(&path)
 }
 
