@@ -39,13 +39,7 @@ impl Mapped {
     /// The file's content as slices of its map.
     #[must_use]
     pub fn bytes(&self) -> Bytes {
-        struct Owner(Arc<Mmap>);
-        impl AsRef<[u8]> for Owner {
-            fn as_ref(&self) -> &[u8] {
-                &self.0
-            }
-        }
-        self.0.clone().map_or_else(Bytes::new, |map| Bytes::from_owner(Owner(map)))
+        Bytes::from_owner(self.clone())
     }
 
     /// Gives back the memory of the pages that were read: whoever reads them again gets them from the page cache.
@@ -58,6 +52,12 @@ impl Mapped {
             // Where the system declines the advice, they stay.
             let _ = unsafe { map.unchecked_advise(memmap2::UncheckedAdvice::DontNeed) };
         }
+    }
+}
+
+impl AsRef<[u8]> for Mapped {
+    fn as_ref(&self) -> &[u8] {
+        self.0.as_ref().map_or(&[], |map| map)
     }
 }
 

@@ -45,8 +45,6 @@ impl Runtime for OnnxRuntime {
         let mut model = model.clone();
         let results = with_taps(&mut model, &options.taps);
         let session = open(environment, &model, options, None).map_err(|e| refusal(&e))?;
-        // The session has its own copies.
-        model.forget_pages();
         let inputs = session.inputs().iter().map(|i| i.name().to_owned()).collect();
         let most = (ROOM / model.weight_bytes().max(1)).min(cores());
         let spare = (options.threads <= 1 && most > 1).then(|| {
@@ -201,12 +199,15 @@ fn open(
         builder = builder.with_optimized_model_path(folder.join(OPTIMIZED))?;
     }
     let fault = |e: String| ort::Error::new(e);
+    // Either way it reads a copy.
     if model.weight_bytes() < LARGE {
         let bytes = crate::onnx::to_bytes(model).map_err(|e| fault(e.to_string()))?;
+        model.forget_pages();
         return builder.commit_from_memory(&bytes);
     }
     let passing = tempfile::tempdir().map_err(|e| fault(e.to_string()))?;
     let path = crate::onnx::spill(model, optimized.unwrap_or(passing.path())).map_err(|e| fault(e.to_string()))?;
+    model.forget_pages();
     builder.commit_from_file(&path)
 }
 

@@ -35,8 +35,6 @@ impl Runtime for Tract {
     fn load(&self, model: &Model, options: &LoadOptions) -> Result<Box<dyn Session>> {
         let (prepared, typed) = optimized(model, options)?;
         let plan = guarded(|| typed.into_runnable()).map_err(|e| refusal(&e, &prepared.model))?;
-        // The plan has its own copies.
-        model.forget_pages();
         Ok(Box::new(Loaded { plan, inputs: prepared.inputs, results: prepared.results }))
     }
 
@@ -63,6 +61,8 @@ fn optimized(model: &Model, options: &LoadOptions) -> Result<(Prepared, TypedMod
     let aside = set_aside(&mut prepared.model);
     let bytes = crate::onnx::to_bytes(&prepared.model)?;
     let typed = guarded(|| read(bytes, aside)).map_err(|e| refusal(&e, &prepared.model))?;
+    // What tract has are copies of its own.
+    model.forget_pages();
     Ok((prepared, typed))
 }
 
