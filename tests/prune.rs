@@ -1,6 +1,7 @@
 //! Pruning in numbers: which weights go, what becomes of the others, and how much of the outputs stays.
 
 mod kept;
+mod shortcut;
 
 use onnxpress::data::{DataOptions, Dataset, InputSpec};
 use onnxpress::ir::{GraphEdit, Model, Tensor, text};

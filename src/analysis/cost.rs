@@ -1,7 +1,7 @@
 //! Multiply-accumulates of a model, by the rules of [`crate::ops`].
 
-use super::infer;
-use crate::ir::{Dim, GraphEdit, GraphId, Model, NodeId, TensorType, ValueId};
+use super::concrete::concrete;
+use crate::ir::{Dim, GraphId, Model, NodeId, ValueId};
 use crate::ops;
 use crate::ops::Shapes;
 
@@ -12,23 +12,6 @@ use crate::ops::Shapes;
 pub fn macs(model: &Model, inputs: &[(String, Vec<usize>)]) -> Option<u64> {
     let model = concrete(model, inputs);
     of_graph(&model, model.main())
-}
-
-/// The model with the sizes of all its values, as far as these shapes of its inputs tell them.
-fn concrete(model: &Model, inputs: &[(String, Vec<usize>)]) -> Model {
-    let mut model = model.clone();
-    let mut edit = GraphEdit::new(&mut model);
-    for value in edit.user_inputs() {
-        let declared = edit.tensor_type(value);
-        let given = inputs.iter().find(|(name, _)| name == edit.name(value));
-        let shape = match given {
-            Some((_, dims)) => dims.iter().map(|d| Dim::from(*d)).collect(),
-            None => declared.shape.unwrap_or_default().iter().map(|d| Dim::Known(d.known().unwrap_or(1))).collect(),
-        };
-        edit.set_inferred(value, Some(TensorType { dtype: declared.dtype, shape: Some(shape) }));
-    }
-    infer(&mut edit);
-    model
 }
 
 /// The MACs of a model for other sizes of some of its axes, without making the model that has them.

@@ -1,12 +1,14 @@
 //! What is known of a model's values without running it.
 
 mod arity;
+mod concrete;
 mod cost;
 pub mod dependency;
 mod dequantized;
 mod infer;
 
 pub use arity::arity;
+pub use concrete::value_bytes;
 pub use cost::{Costs, macs};
 pub use dequantized::dequantized;
 pub use infer::{Values, infer, shape_of};

@@ -14,7 +14,9 @@ mod convert;
 pub mod costs;
 mod deciding;
 mod kernels;
+#[cfg(feature = "onnxruntime")]
 mod lift;
+mod neighbours;
 #[cfg(feature = "onnxruntime")]
 mod onnxruntime;
 pub mod prepare;
@@ -29,6 +31,7 @@ use std::collections::BTreeMap;
 pub use apart::{MASK, Pair, apart};
 pub use deciding::deciding_inputs;
 pub use kernels::Kernel;
+pub(crate) use neighbours::neighbours;
 pub use score::{EXACT_DB, Energies, Score};
 pub use shaped::Shaped;
 

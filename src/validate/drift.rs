@@ -9,13 +9,16 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::accuracy::Sums;
+use crate::analysis::value_bytes;
 use crate::data::Dataset;
 use crate::error::Result;
 use crate::ir::Model;
-use crate::runtime::{EXACT_DB, Runtime, Shaped};
+use crate::runtime::{EXACT_DB, Runtime, Shaped, neighbours};
 
 /// An output this much worse than the worst input, in dB, was made worse by the node itself.
 const BORN_DB: f64 = 3.0;
+/// Bytes of values of one batch that are looked at together; a model with more of them runs once more for each such part.
+const ROOM: usize = 256 << 20;
 
 /// Drift of one node's output.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
@@ -42,33 +45,47 @@ pub fn drift(
     runtime: &dyn Runtime,
     samples: usize,
 ) -> Result<Vec<NodeDrift>> {
-    let made = |model: &Model| -> BTreeSet<String> {
+    let made = |model: &Model| -> Vec<String> {
         let nodes = model.graph(model.main()).nodes().iter();
         let values = nodes.flat_map(|n| model.node(*n).outputs().iter().flatten());
         values.filter(|v| model.constant(**v).is_none()).map(|v| model.name(*v).to_string()).collect()
     };
-    let shared: Vec<String> = made(original).intersection(&made(rewritten)).cloned().collect();
-    let (a, b) = (Shaped::new(runtime, original, &shared), Shaped::new(runtime, rewritten, &shared));
+    let theirs: BTreeSet<String> = made(rewritten).into_iter().collect();
+    let shared = made(original).into_iter().filter(|name| theirs.contains(name)).collect();
     let mut sums: BTreeMap<String, Sums> = BTreeMap::new();
-    let mut seen = 0;
-    for index in 0..dataset.batch_count() {
-        if seen >= samples {
-            break;
-        }
-        let batch = dataset.batch(index)?;
-        seen += batch.samples;
-        let (ra, rb) = (a.run(&batch.inputs)?, b.run(&batch.inputs)?);
-        let taps = |r: usize| r.saturating_sub(shared.len());
-        for ((name, r), (_, q)) in ra[taps(ra.len())..].iter().zip(&rb[taps(rb.len())..]) {
-            if !r.dtype().is_float() || r.shape() != q.shape() {
-                continue;
+    for names in in_room(original, dataset, shared)? {
+        let (a, b) = (Shaped::new(runtime, original, &names), Shaped::new(runtime, rewritten, &names));
+        let mut seen = 0;
+        for index in 0..dataset.batch_count() {
+            if seen >= samples {
+                break;
             }
-            if let (Some(r), Some(q)) = (r.to_f32(), q.to_f32()) {
-                sums.entry(name.clone()).or_default().add(&r, &q);
+            let batch = dataset.batch(index)?;
+            seen += batch.samples;
+            let (ra, rb) = (a.run(&batch.inputs)?, b.run(&batch.inputs)?);
+            let taps = |r: usize| r.saturating_sub(names.len());
+            for ((name, r), (_, q)) in ra[taps(ra.len())..].iter().zip(&rb[taps(rb.len())..]) {
+                if !r.dtype().is_float() || r.shape() != q.shape() {
+                    continue;
+                }
+                if let (Some(r), Some(q)) = (r.to_f32(), q.to_f32()) {
+                    sums.entry(name.clone()).or_default().add(&r, &q);
+                }
             }
         }
     }
     Ok(judge(original, &sums.iter().map(|(name, s)| (name.as_str(), s.sqnr_db())).collect()))
+}
+
+/// The values in groups that are held together.
+fn in_room(model: &Model, dataset: &Dataset, values: Vec<String>) -> Result<Vec<Vec<String>>> {
+    // Batches are of about one size.
+    let shapes = match dataset.batch_count() {
+        0 => Vec::new(),
+        _ => dataset.batch(0)?.inputs.into_iter().map(|(name, t)| (name, t.shape().to_vec())).collect(),
+    };
+    let bytes = value_bytes(model, &shapes);
+    Ok(neighbours(values, |name| bytes.get(name).copied().unwrap_or(0), ROOM))
 }
 
 fn judge(model: &Model, db: &BTreeMap<&str, f64>) -> Vec<NodeDrift> {

@@ -16,7 +16,7 @@ use super::press::power;
 use super::products::{BATCHES, Seen, bytes, groups_of, product, sample, side_by_side};
 use super::rescaled::{Found, Method, Rescaled, rescale};
 use super::rounding::{Weights, with_weights};
-use super::{Alike, Layer, ROOM, packed};
+use super::{Alike, Layer, ROOM};
 use crate::data::{Dataset, HELD_TO_CHOOSE, spread};
 use crate::error::Result;
 use crate::ir::Model;
@@ -24,7 +24,7 @@ use crate::progress::Progress;
 use crate::quantize::algorithm::{self, Algorithm, ByData, NEAREST};
 use crate::quantize::plan::{QuantPlan, Rounded};
 use crate::quantize::{Format, QuantOptions, grouped, plan};
-use crate::runtime::Runtime;
+use crate::runtime::{Runtime, neighbours};
 
 /// Strengths α that are tried: 0, 1/20, …, 1.
 const STEPS: usize = 20;
@@ -63,7 +63,7 @@ pub(super) fn round(
 ) -> Result<(QuantPlan, usize)> {
     let algorithm = algorithm::find(&plan.options.algorithm)?;
     let mut rounded = Weights::new();
-    for run in packed(groups_of(model, plan), bytes, ROOM) {
+    for run in neighbours(groups_of(model, plan), bytes, ROOM) {
         let seen = sample(model, &run, &fitted(data.0), data, ("rounding weights", progress))?;
         let of = |(group, seen): (&Alike, &Seen)| -> Vec<_> {
             let found = |layer: &Layer| Some((layer.node, Arc::new(nearer(model, layer, seen, algorithm)?)));

@@ -53,7 +53,7 @@ use crate::ir::{GraphEdit, Model, NodeId};
 use crate::progress::Progress;
 use crate::quantize::plan::{Decision, QuantPlan, WeightPlan};
 use crate::quantize::{Format, QParams, apply, guard};
-use crate::runtime::{Runtime, cores};
+use crate::runtime::{Runtime, cores, neighbours};
 use crate::second_order::Contraction;
 
 /// Memory that the values in flight may take, beyond which fewer runs go on at a time.
@@ -90,24 +90,8 @@ impl Ground<'_> {
     /// Numbers of `names`, in groups of neighbours whose values together take little memory.
     fn groups(&self, names: &[&str]) -> Vec<Vec<usize>> {
         let bytes = |i: &usize| self.sizes.get(names[*i]).copied().unwrap_or(0);
-        packed((0..names.len()).collect(), bytes, GROUP)
+        neighbours((0..names.len()).collect(), bytes, GROUP)
     }
-}
-
-/// Neighbours that take at most `room` bytes together; what takes more is alone.
-fn packed<T>(items: Vec<T>, bytes: impl Fn(&T) -> usize, room: usize) -> Vec<Vec<T>> {
-    let mut packs: Vec<(usize, Vec<T>)> = Vec::new();
-    for item in items {
-        let size = bytes(&item);
-        match packs.last_mut() {
-            Some((sum, pack)) if *sum + size <= room => {
-                *sum += size;
-                pack.push(item);
-            }
-            _ => packs.push((size, vec![item])),
-        }
-    }
-    packs.into_iter().map(|(_, pack)| pack).collect()
 }
 
 /// A quantized contraction whose weight is its own.

@@ -6,13 +6,13 @@ use std::fmt;
 use rayon::prelude::*;
 
 use super::products::{Seen, bytes, divide, groups_of, sample};
-use super::{Alike, ROOM, packed};
+use super::{Alike, ROOM};
 use crate::data::Dataset;
 use crate::error::Result;
 use crate::ir::{GraphEdit, Model};
 use crate::progress::Progress;
 use crate::quantize::plan::QuantPlan;
-use crate::runtime::Runtime;
+use crate::runtime::{Runtime, neighbours};
 
 /// What was done to one activation.
 #[derive(Debug, Clone, PartialEq)]
@@ -69,7 +69,7 @@ pub(super) fn rescale(
     best: impl Fn(&Model, &Alike, &Seen) -> Option<Found> + Sync,
 ) -> Result<Vec<Rescaled>> {
     let mut rescaled = Vec::new();
-    for run in packed(groups_of(model, plan), bytes, ROOM) {
+    for run in neighbours(groups_of(model, plan), bytes, ROOM) {
         let seen = sample(model, &run, &method.batches, data, (method.doing, progress))?;
         let found: Vec<Option<Found>> =
             run.par_iter().zip(&seen).map(|(group, seen)| best(model, group, seen)).collect();

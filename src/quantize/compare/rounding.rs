@@ -9,7 +9,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::pieces::Original;
-use super::{Alike, Ground, Layer, ROOM, contractions, each, packed};
+use super::{Alike, Ground, Layer, ROOM, contractions, each};
 use crate::error::{Error, Result};
 use crate::ir::{Model, NodeId};
 use crate::progress::Silent;
@@ -19,6 +19,7 @@ use crate::quantize::pairs::Beside;
 use crate::quantize::plan::{Decision, QuantPlan, Rounded, WeightPlan};
 use crate::quantize::storage;
 use crate::quantize::weights::{self, QuantizedWeight};
+use crate::runtime::neighbours;
 use crate::second_order::{Compensation, Hessian};
 
 /// Rows that a matrix is made of, for each of its own and at least.
@@ -52,7 +53,7 @@ pub fn round(ground: Ground, plan: &QuantPlan, batches: &[usize]) -> Result<Weig
 /// The layers whose matrices are in memory together. What does not fit at all is left out.
 pub(super) fn runs<'a>(model: &Model, plan: &'a QuantPlan) -> Vec<Vec<Alike<'a>>> {
     let all = contractions(model, plan).into_iter().filter(|alike| bytes(alike) <= ROOM);
-    packed(all.collect(), bytes, ROOM)
+    neighbours(all.collect(), bytes, ROOM)
 }
 
 /// `plan` with these weights.
