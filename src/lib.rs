@@ -57,6 +57,7 @@
 //! ```
 
 #![deny(unsafe_code)]
+#![warn(missing_docs)]
 
 pub mod analysis;
 pub mod calibrate;

@@ -29,19 +29,25 @@ use train::trained;
 
 /// What [`optimize`] is to do.
 pub struct Optimize<'a> {
+    /// Where the result goes.
     pub output: &'a Path,
+    /// What is done to the model.
     pub job: Job<'a>,
     /// Runs original and result for the proof.
     pub runtime: &'a dyn Runtime,
     /// Run them too, for the report alone.
     pub beside: Vec<&'a dyn Runtime>,
+    /// How original and result are compared.
     pub validate: ValidateOptions,
+    /// What must hold of the result.
     pub gates: Gates,
 }
 
 /// Data for all that is fitted, and those for the proof where they are others.
 pub struct Data {
+    /// What is fitted to.
     pub calibration: Option<Dataset>,
+    /// What proves; `None` where the same do.
     pub validation: Option<Dataset>,
 }
 

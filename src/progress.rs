@@ -4,7 +4,9 @@
 pub trait Progress: Sync {
     /// Begins `what`, which takes `total` steps.
     fn start(&self, what: &str, total: u64);
+    /// So many steps more are done.
     fn step(&self, steps: u64);
+    /// Ends what was begun last.
     fn finish(&self);
 }
 

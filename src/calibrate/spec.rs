@@ -13,10 +13,13 @@ pub static CALIBRATORS: &[Entry] =
 /// A calibrator as the table knows it.
 #[derive(Debug)]
 pub struct Entry {
+    /// As `--calibrator` takes it, before the colon.
     pub name: &'static str,
+    /// What comes behind the colon, where anything does.
     pub parameter: Option<Parameter>,
     /// One line for help.
     pub summary: &'static str,
+    /// What chooses the range.
     pub decides: Decides,
     /// A fresh observer; the number is the parameter, 0 where there is none.
     pub observer: fn(f64) -> Box<dyn Observer>,
@@ -38,6 +41,7 @@ pub enum Decides {
 pub struct Parameter {
     /// As in `percentile:P`.
     pub symbol: &'static str,
+    /// As help shows it, as in `percentile:99.99`.
     pub example: f64,
     /// The parameter is above this …
     pub above: f64,

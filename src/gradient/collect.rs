@@ -47,6 +47,7 @@ impl Moment {
 /// What is collected.
 #[derive(Debug, Clone)]
 pub struct CollectOptions {
+    /// What is added up of each gradient.
     pub moments: Vec<Moment>,
     /// Whether labels of the data are used where there are some; else targets are drawn from the model itself.
     pub labels: bool,

@@ -26,15 +26,20 @@ pub enum Loss {
     /// Of the first output, whose last axis holds classes.
     CrossEntropy,
     /// Of every float32 output, each times a scale: 1 where none is given.
-    SquaredError { scales: Vec<f32> },
+    SquaredError {
+        /// One for each output.
+        scales: Vec<f32>,
+    },
 }
 
 /// What an output is compared with: an input of the gradient's model.
 #[derive(Debug, Clone)]
 pub struct Target {
+    /// Its name.
     pub input: String,
     /// The output of the model that it is the target of.
     pub output: String,
+    /// Its sizes.
     pub dims: Vec<usize>,
     kind: Kind,
 }

@@ -6,7 +6,7 @@ macro_rules! dtypes {
     ($($variant:ident = $code:literal, $name:literal, $bits:literal;)*) => {
         /// An element type of the ONNX standard (`TensorProto.DataType`).
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub enum DType { $($variant = $code),* }
+        pub enum DType { $(#[doc = concat!("`", $name, "`")] $variant = $code),* }
 
         impl DType {
             /// Every type, in the standard's order.

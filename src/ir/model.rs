@@ -15,7 +15,8 @@ use super::tensor::Tensor;
 use crate::mapped::Mapped;
 
 macro_rules! id {
-    ($name:ident) => {
+    ($name:ident, $what:literal) => {
+        #[doc = concat!($what, " of a [`Model`]; that of another one means something else there.")]
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
         pub struct $name(pub(super) u32);
 
@@ -27,9 +28,9 @@ macro_rules! id {
         }
     };
 }
-id!(NodeId);
-id!(ValueId);
-id!(GraphId);
+id!(NodeId, "A node");
+id!(ValueId, "A value");
+id!(GraphId, "A graph");
 
 /// A model: graphs, nodes and values in one arena, and what the file says besides.
 #[derive(Debug, Clone)]

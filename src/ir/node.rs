@@ -9,23 +9,39 @@ use super::{DType, GraphId, ValueId};
 /// The value of an attribute (`AttributeProto`).
 #[derive(Debug, Clone, PartialEq)]
 pub enum Attr {
+    /// `f`.
     Float(f32),
+    /// `i`.
     Int(i64),
+    /// `s`, bytes that need not be UTF-8.
     String(Bytes),
+    /// `t`.
     Tensor(Tensor),
+    /// `g`, in the arena of the model.
     Graph(GraphId),
+    /// `sparse_tensor`.
     SparseTensor(SparseTensor),
+    /// `tp`.
     Type(Type),
+    /// `floats`.
     Floats(Vec<f32>),
+    /// `ints`.
     Ints(Vec<i64>),
+    /// `strings`.
     Strings(Vec<Bytes>),
+    /// `tensors`.
     Tensors(Vec<Tensor>),
+    /// `graphs`.
     Graphs(Vec<GraphId>),
+    /// `sparse_tensors`.
     SparseTensors(Vec<SparseTensor>),
+    /// `type_protos`.
     Types(Vec<Type>),
     /// Inside a function: the attribute of this name of the function's caller; `kind` is its `AttributeType`.
     Ref {
+        /// The attribute of the caller.
         name: String,
+        /// Code of its `AttributeType`.
         kind: i32,
     },
 }

@@ -9,15 +9,32 @@ use super::tensor::{Props, SparseTensor, Tensor};
 /// Where a value is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Use {
-    Node { node: NodeId, input: usize },
-    Output { graph: GraphId, index: usize },
+    /// By a node.
+    Node {
+        /// Which node.
+        node: NodeId,
+        /// At which of its inputs.
+        input: usize,
+    },
+    /// As an output of a graph.
+    Output {
+        /// Which graph.
+        graph: GraphId,
+        /// Which of its outputs.
+        index: usize,
+    },
 }
 
 /// Where a value comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
     /// Output `output` of `node`.
-    Node { node: NodeId, output: usize },
+    Node {
+        /// Which node.
+        node: NodeId,
+        /// Which of its outputs.
+        output: usize,
+    },
     /// An input of the graph (perhaps with an initializer as its default).
     Input(GraphId),
     /// An initializer of the graph.

@@ -7,9 +7,11 @@ use super::dtype::DType;
 /// One dimension of a shape.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Dim {
+    /// A size.
     Known(i64),
     /// A named size that is equal wherever the name occurs.
     Symbol(String),
+    /// Nothing is said of it.
     Unknown,
 }
 
@@ -123,26 +125,57 @@ impl fmt::Display for TensorType {
 /// The declared type of a value: what `ValueInfoProto.type` can say.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Type {
+    /// Which kind of value, with its element type and shape.
     pub kind: TypeKind,
+    /// What it means, as `"IMAGE"`, in the words of the standard.
     pub denotation: Option<String>,
 }
 
 /// The cases of `TypeProto`. `elem` of a tensor is the code as written, so that an unknown one survives.
 #[derive(Debug, Clone, PartialEq)]
 pub enum TypeKind {
-    Tensor { elem: Option<i32>, shape: Option<DeclaredShape> },
-    SparseTensor { elem: Option<i32>, shape: Option<DeclaredShape> },
+    /// `tensor_type`.
+    Tensor {
+        /// Code of the element type.
+        elem: Option<i32>,
+        /// Its sizes.
+        shape: Option<DeclaredShape>,
+    },
+    /// `sparse_tensor_type`.
+    SparseTensor {
+        /// Code of the element type.
+        elem: Option<i32>,
+        /// Its sizes.
+        shape: Option<DeclaredShape>,
+    },
+    /// `sequence_type`, of this element type.
     Sequence(Option<Box<Type>>),
+    /// `optional_type`, of this element type.
     Optional(Option<Box<Type>>),
-    Map { key: Option<i32>, value: Option<Box<Type>> },
-    Opaque { domain: Option<String>, name: Option<String> },
+    /// `map_type`.
+    Map {
+        /// Code of the type of its keys.
+        key: Option<i32>,
+        /// Type of its values.
+        value: Option<Box<Type>>,
+    },
+    /// `opaque_type`.
+    Opaque {
+        /// Whose it is.
+        domain: Option<String>,
+        /// Its name there.
+        name: Option<String>,
+    },
+    /// A type that says nothing.
     Unset,
 }
 
 /// A shape with the denotation of each dimension ("DATA_BATCH", …) where one is given.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct DeclaredShape {
+    /// The sizes.
     pub dims: Shape,
+    /// One for each of them.
     pub denotations: Vec<Option<String>>,
 }
 

@@ -25,8 +25,11 @@ pub enum Storage {
     Raw,
     /// The typed field of the dtype (`float_data`, `int32_data`, …).
     Typed,
-    /// A file beside the model; `location` as the model named it.
-    External { location: String },
+    /// A file beside the model.
+    External {
+        /// As the model named it.
+        location: String,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -41,10 +44,13 @@ pub struct Tensor {
     dtype: DType,
     shape: Vec<usize>,
     data: Data,
+    /// Where the numbers were found, and go again.
     pub storage: Storage,
     /// `TensorProto.name` where it is not the name of a value (tensors in attributes).
     pub name: Option<String>,
+    /// `doc_string`.
     pub doc: Option<String>,
+    /// `metadata_props`.
     pub metadata: Props,
 }
 
@@ -119,6 +125,7 @@ impl SparseTensor {
 
 /// A Rust type that is the element of a dtype.
 pub trait Element: NoUninit + AnyBitPattern + PartialEq {
+    /// Which one.
     const DTYPE: DType;
 }
 

@@ -12,8 +12,13 @@ const COLLAPSED_DB: f64 = 10.0;
 /// What must hold.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Promise {
-    /// Largest loss of top-1 accuracy, or without labels of agreement, as a share, and smallest SQNR of any output in dB.
-    Bounds { max_drop: Option<f64>, min_sqnr: Option<f64> },
+    /// What the user demands of the outputs.
+    Bounds {
+        /// Largest loss of top-1 accuracy, or without labels of agreement, as a share.
+        max_drop: Option<f64>,
+        /// Smallest SQNR of any output, in dB.
+        min_sqnr: Option<f64>,
+    },
     /// A drop within noise: the 95 % interval of the difference in accuracy reaches zero; without labels, an SQNR of 10 dB.
     WithinNoise,
 }

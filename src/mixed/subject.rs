@@ -22,9 +22,13 @@ type Outputs = Vec<(String, Tensor)>;
 
 /// What plans are judged on.
 pub struct Subject<'a> {
+    /// In float.
     pub model: &'a Model,
+    /// What it runs on.
     pub dataset: &'a Dataset,
+    /// What runs it.
     pub runtime: &'a dyn Runtime,
+    /// Is told how far the runs are.
     pub progress: &'a dyn Progress,
     float: Shaped<'a>,
     kept: Vec<Option<Outputs>>,

@@ -13,8 +13,11 @@ use crate::ir::Node;
 
 /// A node and the concrete shapes of its inputs and first output, where known.
 pub struct Shapes<'a> {
+    /// The node.
     pub node: &'a Node,
+    /// One for each input; `None` where a size is not known.
     pub inputs: Vec<Option<Vec<u64>>>,
+    /// Of the first output.
     pub output: Option<Vec<u64>>,
 }
 

@@ -38,6 +38,7 @@ use crate::ir::Node;
 /// What is known of an operator.
 #[derive(Debug, Clone)]
 pub struct OpDef {
+    /// Its name.
     pub op_type: &'static str,
     /// `""` is the standard's.
     pub domain: &'static str,

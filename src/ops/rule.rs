@@ -7,8 +7,11 @@ use crate::ir::{Model, Node, NodeId};
 pub enum QuantRule {
     /// Contracts an activation with a weight.
     Weighted {
+        /// Place of the activation.
         input: usize,
+        /// Place of the weight.
         weight: usize,
+        /// Place of the bias, where the operator can have one.
         bias: Option<usize>,
         /// The weight's output-channel axis, given its rank.
         channel_axis: fn(&Node, usize) -> usize,
@@ -18,7 +21,10 @@ pub enum QuantRule {
         integer: Option<IntegerForm>,
     },
     /// Looks values up in a table.
-    Table { table: usize },
+    Table {
+        /// Place of the table.
+        table: usize,
+    },
     /// Selects or rearranges its data inputs: the output can keep their scale.
     PassThrough {
         /// Which inputs are data.
@@ -29,9 +35,17 @@ pub enum QuantRule {
     /// Elementwise arithmetic and averages, quantized where the target wants it.
     Arithmetic,
     /// The output's range follows from the operator.
-    FixedRange { min: f32, max: f32 },
-    /// Gates: the inputs that hold their weights `[directions, gates·hidden, …]`, for what is read and for the state.
-    Recurrent { weights: [usize; 2] },
+    FixedRange {
+        /// Its lower end.
+        min: f32,
+        /// Its upper end.
+        max: f32,
+    },
+    /// Gates.
+    Recurrent {
+        /// The inputs that hold their weights `[directions, gates·hidden, …]`, for what is read and for the state.
+        weights: [usize; 2],
+    },
     /// Stays as it is, for this reason.
     Never(&'static str),
 }
@@ -94,7 +108,9 @@ pub struct Homogeneous {
 /// Where the channels of a value are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChannelAxis {
+    /// The axis behind the batch.
     Second,
+    /// The last axis.
     Last,
 }
 

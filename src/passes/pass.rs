@@ -13,6 +13,7 @@ use super::opset;
 pub enum Outcome {
     /// Not what the pass looks for.
     NoMatch,
+    /// Rewritten.
     Applied,
     /// The pattern, left alone for this reason.
     Refused(String),

@@ -21,12 +21,15 @@ use crate::target;
 /// Where the ranges of activations come from.
 #[derive(Clone, Copy)]
 pub enum RangeSource<'a> {
+    /// Found before, by `calibrate`.
     File(&'a Path),
+    /// Found by this calibrator on data that this runtime runs.
     Data(&'a Dataset, &'a dyn Runtime, Calibrator),
 }
 
 /// A plan, and what it takes to make another for the same model.
 pub struct Decided<'a> {
+    /// What becomes of each node.
     pub plan: QuantPlan,
     /// As asked for, with the nodes that timing left float.
     options: QuantOptions,

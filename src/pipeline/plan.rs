@@ -18,9 +18,11 @@ use crate::runtime::Runtime;
 
 /// What is to be done to a model.
 pub struct Job<'a> {
+    /// Where it is.
     pub model: &'a Path,
     /// `None` leaves the graph as it is.
     pub simplify: Option<SimplifyOptions>,
+    /// `None` leaves all weights.
     pub prune: Option<PruneOptions>,
     /// `None` leaves the arithmetic in float.
     pub quantize: Option<Quantize>,
@@ -34,7 +36,9 @@ pub struct Job<'a> {
 
 /// How the result of a [`Job`] is quantized.
 pub struct Quantize {
+    /// Form, types and algorithms.
     pub options: QuantOptions,
+    /// How ranges follow from what is observed.
     pub calibrator: Calibrator,
     /// Ranges found before; else they are calibrated on the data.
     pub ranges: Option<PathBuf>,
@@ -44,8 +48,11 @@ pub struct Quantize {
 
 /// What a [`Job`] came to for a model, which is cleaned and pruned by then, and has yet to be quantized.
 pub struct Planned<'a> {
+    /// What clean-up did.
     pub simplify: Option<SimplifyReport>,
+    /// What was pruned, and what came of it.
     pub prune: Option<(PrunePlan, PruneReport)>,
+    /// How it is to be quantized.
     pub decided: Option<Decided<'a>>,
     /// What training under the plan is towards.
     pub(super) teacher: Option<Unpruned>,

@@ -70,10 +70,13 @@ pub(super) fn trained(
 /// What there is besides a model to train its plan.
 #[derive(Clone, Copy)]
 pub struct Ground<'a> {
+    /// What is trained on.
     pub dataset: Option<&'a Dataset>,
+    /// Of the order of samples.
     pub seed: u64,
     /// Runs the model for the promise, as long as the search may take.
     pub runtime: &'a dyn Runtime,
+    /// Time for that search.
     pub limit: Duration,
 }
 

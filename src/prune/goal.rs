@@ -78,7 +78,9 @@ impl fmt::Display for Goal {
 /// A score below which weights go: `0.01` as it stands, `0.01x-mean` times the mean score of the tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
 pub struct Threshold {
+    /// The bound, or the factor of the mean.
     pub at: f64,
+    /// Whether it is a factor of the mean.
     pub times_mean: bool,
 }
 

@@ -14,10 +14,20 @@ use crate::error::Error;
 pub enum Pattern {
     /// Any.
     Unstructured,
-    /// `keep` of every `of` weights along the summed axis stay, as 2:4 hardware reads them.
-    Of { keep: usize, of: usize },
-    /// Blocks of so many output channels and so many weights along the summed axis.
-    Block { rows: usize, columns: usize },
+    /// Some of every few weights along the summed axis stay, as 2:4 hardware reads them.
+    Of {
+        /// So many stay …
+        keep: usize,
+        /// … of every so many.
+        of: usize,
+    },
+    /// Blocks.
+    Block {
+        /// Output channels of a block.
+        rows: usize,
+        /// Its weights along the summed axis.
+        columns: usize,
+    },
     /// Whole channels, which then leave the graph.
     Channel,
     /// Whole attention heads, which then leave the graph.

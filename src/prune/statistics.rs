@@ -14,6 +14,7 @@ use crate::second_order::{Contraction, Order, Walk};
 /// What a criterion looks at besides the weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Needs {
+    /// The weights alone.
     Nothing,
     /// Second moments of what meets the weights.
     Activations,
@@ -24,7 +25,9 @@ pub enum Needs {
 /// What is known of one weight tensor.
 #[derive(Debug, Clone, Default)]
 pub struct Statistics {
+    /// What meets the weights, where the criterion looks at that.
     pub activations: Option<Activations>,
+    /// Gradients by the weights, where it looks at these.
     pub gradients: Option<Gradients>,
 }
 

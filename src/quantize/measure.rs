@@ -43,6 +43,7 @@ pub(super) const WHOLE: LatencyOptions =
 pub struct Measured {
     /// Nodes that stay float, by name, with the reason.
     pub float: BTreeMap<String, String>,
+    /// What was measured, and what could not be.
     pub notes: Vec<String>,
 }
 

@@ -36,10 +36,13 @@ named! {
 named! {
     /// The type that activations are quantized to.
     Activations, "activation type" {
+        /// 0 … 255.
         U8 = "u8",
+        /// −128 … 127.
         S8 = "s8",
-        /// 16 bits, where 8 are too few; opset 21.
+        /// 0 … 65535, where 8 bits are too few; opset 21.
         U16 = "u16",
+        /// −32768 … 32767; opset 21.
         S16 = "s16",
         /// The whole graph in float16, weights too, but for what overflows.
         F16 = "f16",
@@ -51,21 +54,29 @@ named! {
 named! {
     /// The type that weights are quantized to: with `s` symmetric around zero, with `u` and fewer than 8 bits each scale with a zero point.
     Weights, "weight type" {
+        /// 8 bits, around zero.
         S8 = "s8",
+        /// 8 bits, from zero on.
         U8 = "u8",
+        /// 4 bits, around zero.
         S4 = "s4",
+        /// 4 bits, from zero on.
         U4 = "u4",
-        /// Stored in four bits.
+        /// Eight levels, stored in four bits.
         S3 = "s3",
+        /// Eight levels, stored in four bits.
         U3 = "u3",
-        /// Of opset 25.
+        /// Four levels; opset 25.
         S2 = "s2",
+        /// Four levels; opset 25.
         U2 = "u2",
-        /// Shorter floats, weights alone.
+        /// Half precision, weights alone.
         F16 = "f16",
+        /// The upper half of a float32, weights alone.
         BF16 = "bf16",
         /// With a scale for each channel.
         F8E4M3 = "f8e4m3",
+        /// With a scale for each channel.
         F8E5M2 = "f8e5m2",
     }
 }
@@ -133,6 +144,7 @@ named! {
         Auto = "auto",
         /// Wherever it gains anything.
         On = "on",
+        /// Nowhere.
         Off = "off",
     }
 }

@@ -26,16 +26,25 @@ const TWO_BITS_OPSET: i64 = 25;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum QType {
+    /// 0 … 65535.
     U16,
+    /// −32768 … 32767.
     S16,
+    /// 0 … 255.
     U8,
+    /// −128 … 127.
     S8,
+    /// 0 … 15.
     U4,
+    /// −8 … 7.
     S4,
     /// The middle eight levels of s4, or the lower ones of u4, as which it is stored.
     U3,
+    /// The middle eight levels of s4: −4 … 3.
     S3,
+    /// 0 … 3.
     U2,
+    /// −2 … 1.
     S2,
 }
 

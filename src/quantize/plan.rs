@@ -59,31 +59,59 @@ impl NodePlan {
 pub enum Decision {
     /// Its weight, and with the static forms its activations, become integers.
     Quantize {
+        /// How its weight becomes integers.
         weight: WeightPlan,
+        /// Of the activation that it reads, in the static forms.
         input: Option<QParams>,
+        /// Of what it makes, where that is quantized too.
         output: Option<QParams>,
+        /// Whether it has a bias, which becomes int32.
         bias: bool,
         /// What is added to the bias of each channel, because quantization takes it away on average.
         #[serde(skip)]
         shift: Option<Vec<f32>>,
     },
     /// A product of two activations becomes one of integers. Without parameters they are found at every call.
-    Product { a: Option<QParams>, b: Option<QParams>, output: Option<QParams> },
-    /// The table that it looks up is stored as integers, which take so many bytes; with fewer than 8 bits in blocks along a row.
-    Table { dtype: QType, block: Option<usize>, bytes: u64 },
-    /// The weights of its gates become integers: stored so, or with `dynamic` multiplied so, what they meet quantized at every step.
-    Recurrent { weights: Vec<WeightPlan>, dynamic: bool },
-    /// Its weight, or the table that it looks up, is stored in a shorter float, which takes so many bytes.
+    Product {
+        /// Of the left operand.
+        a: Option<QParams>,
+        /// Of the right one.
+        b: Option<QParams>,
+        /// Of the product, where that is quantized too.
+        output: Option<QParams>,
+    },
+    /// The table that it looks up is stored as integers.
+    Table {
+        /// Which integers.
+        dtype: QType,
+        /// With fewer than 8 bits: elements of a block along a row.
+        block: Option<usize>,
+        /// What they take.
+        bytes: u64,
+    },
+    /// The weights of its gates become integers.
+    Recurrent {
+        /// For what is read and for the state.
+        weights: Vec<WeightPlan>,
+        /// Whether they are multiplied as integers, what they meet quantized at every step; else they are only stored so.
+        dynamic: bool,
+    },
+    /// Its weight, or the table that it looks up, is stored in a shorter float.
     Shorten {
+        /// The float that it is stored in.
         #[serde(serialize_with = "by_name")]
         #[schemars(with = "String")]
         dtype: DType,
+        /// What that takes.
         bytes: u64,
     },
     /// It reads and gives float16.
     Half,
     /// It stays float.
-    Keep { reason: String },
+    Keep {
+        /// Why.
+        reason: String,
+    },
 }
 
 /// How a weight becomes integers.

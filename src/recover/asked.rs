@@ -12,12 +12,14 @@ use crate::error::Error;
 /// How what was pruned or quantized is trained towards the float model.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
 pub struct Recover {
+    /// How many steps.
     pub steps: usize,
     /// Learning rate, where it was given.
     pub rate: Option<f64>,
 }
 
 impl Recover {
+    /// With a seed, and what is not asked for by default.
     pub fn options(self, seed: u64) -> RecoverOptions {
         RecoverOptions { rate: self.rate, seed, ..RecoverOptions::new(self.steps) }
     }

@@ -37,15 +37,18 @@ use trainer::Trainer;
 /// How long and how fast.
 #[derive(Debug, Clone, Copy)]
 pub struct RecoverOptions {
+    /// How many steps, at most.
     pub steps: usize,
     /// The most that a step moves weights by, as a share of their size; `None`: by how much is wrong when training begins.
     pub rate: Option<f64>,
     /// Samples of a step; fewer where the data are few.
     pub batch: usize,
+    /// Of the order of samples.
     pub seed: u64,
 }
 
 impl RecoverOptions {
+    /// So many steps, the rate by what is wrong.
     pub fn new(steps: usize) -> Self {
         RecoverOptions { steps, rate: None, batch: 64, seed: 0 }
     }
@@ -69,14 +72,17 @@ pub struct RecoverReport {
     pub best: usize,
     /// The most that a step moved weights by, as a share of their size.
     pub rate: f64,
-    /// Share of the outputs' energy that is wrong, on samples held back, before and after.
+    /// Share of the outputs' energy that is wrong, on samples held back, before training.
     pub before: f64,
+    /// The same after it.
     pub after: f64,
     /// Tensors that were trained.
     pub tensors: usize,
     /// Samples that were trained on or held back, those of the commonest shape, and all.
     pub samples: (usize, usize),
+    /// Where it was trained.
     pub runtime: String,
+    /// How long that took.
     pub seconds: f64,
     /// Parameters that were not trained, and why.
     pub refused: Vec<String>,

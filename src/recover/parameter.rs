@@ -23,8 +23,13 @@ pub trait Grid: Send + Sync {
 
 /// How a parameter is trained that is not free.
 pub enum Bound {
-    /// On a grid, from these numbers on.
-    Grid { grid: Box<dyn Grid>, begin: Vec<f32> },
+    /// On a grid.
+    Grid {
+        /// Which numbers there are.
+        grid: Box<dyn Grid>,
+        /// Where training begins.
+        begin: Vec<f32>,
+    },
     /// Not at all. The reason reaches the report; without one there is nothing to tell.
     Fixed(Option<String>),
 }

@@ -15,6 +15,7 @@ pub enum Pair {
 }
 
 impl Pair {
+    /// What `x` of the one model and `y` of the other tell.
     #[must_use]
     pub fn of(x: f32, y: f32) -> Self {
         if x == y && x.abs() >= MASK {

@@ -37,8 +37,9 @@ pub struct Costs {
     path: Option<PathBuf>,
     machine: String,
     known: BTreeMap<String, f64>,
-    /// Ratios that were taken from the table, and those that were measured now.
+    /// Ratios that were taken from the table.
     pub read: usize,
+    /// Ratios that were measured now.
     pub measured: usize,
 }
 

@@ -12,8 +12,11 @@ use crate::ops::{self, QuantRule};
 /// A contraction and where its numbers lie.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Contraction {
+    /// The activation.
     pub input: ValueId,
+    /// The weight.
     pub weight: ValueId,
+    /// Number of groups.
     pub groups: usize,
     /// Output channels of a group.
     pub outputs: usize,

@@ -8,7 +8,9 @@ use faer::{Accum, MatMut, MatRef, Par};
 /// `groups` symmetric matrices of `depth`², and the number of rows in them.
 #[derive(Debug, Clone)]
 pub struct Hessian {
+    /// Inputs that a row has.
     pub depth: usize,
+    /// Rows that were added up.
     pub rows: usize,
     sums: Vec<f32>,
 }

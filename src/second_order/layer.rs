@@ -18,15 +18,20 @@ const DEEPEST: usize = 4608;
 /// A contraction that can be solved for.
 #[derive(Debug, Clone)]
 pub struct Layer {
+    /// The node that contracts.
     pub node: NodeId,
+    /// Where its numbers lie.
     pub contraction: Contraction,
+    /// What is added to its outputs, where something is, or can be.
     pub bias: Option<Bias>,
 }
 
 /// Where a constant is added to each output channel.
 #[derive(Debug, Clone)]
 pub struct Bias {
+    /// The node that adds it: the layer itself, or a sum behind it.
     pub node: NodeId,
+    /// Which of its inputs.
     pub input: usize,
     /// As it is; zeros where there is none yet.
     pub values: Vec<f32>,

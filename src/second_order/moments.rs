@@ -20,6 +20,7 @@ const TOGETHER: usize = 256;
 /// Sums over rows `[depth]` and wanted outputs `[outputs]` of one group.
 #[derive(Debug, Clone)]
 pub struct Moments {
+    /// Rows that were added.
     pub rows: usize,
     /// `[depth, depth]`, of which the lower half counts.
     h: Mat<f64>,
@@ -36,8 +37,9 @@ pub struct Centred {
     pub h: Mat<f64>,
     /// `[depth, outputs]`.
     pub g: Mat<f64>,
-    /// Zero where none was taken off.
+    /// The mean of the rows; zero where none was taken off.
     pub x: Vec<f64>,
+    /// That of the wanted outputs.
     pub t: Vec<f64>,
     rows: usize,
 }

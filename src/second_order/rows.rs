@@ -23,8 +23,11 @@ const LANES: usize = 8;
 /// How many rows sums are made of: so many for each of the depth, within bounds.
 #[derive(Debug, Clone, Copy)]
 pub struct Sample {
+    /// Rows for each of the depth.
     pub each: usize,
+    /// Rows at least.
     pub least: usize,
+    /// Rows at most.
     pub most: usize,
 }
 
@@ -36,6 +39,7 @@ impl Sample {
 
 /// A layer, and what is wanted of it.
 pub struct Sought<'a> {
+    /// The layer, in the model that changed.
     pub layer: &'a Layer,
     /// `None`: its inputs alone are of interest.
     pub wanted: Option<Wanted<'a>>,

@@ -61,8 +61,11 @@ pub struct Preset {
     pub passes: &'static [PassChoice],
     /// Names of [`crate::quantize::Format`] and its companions, so that presets stay data.
     pub format: &'static str,
+    /// [`crate::quantize::Activations`].
     pub activations: &'static str,
+    /// [`crate::quantize::Weights`].
     pub weights: &'static str,
+    /// [`crate::quantize::Granularity`].
     pub granularity: &'static str,
     /// Of weights alone below 8 bits.
     pub narrow_granularity: &'static str,

@@ -24,6 +24,7 @@ const UNITS: f64 = 8.0;
 /// What was seen in one runtime.
 #[derive(Debug, Clone)]
 pub struct Checked {
+    /// Its name.
     pub runtime: &'static str,
     /// How many inputs were run.
     pub inputs: usize,

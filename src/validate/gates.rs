@@ -12,8 +12,11 @@ use crate::names::named;
 named! {
     /// What can be demanded, as its flag names it.
     Gate, "gate" {
+        /// Of top-1 accuracy, or without labels of agreement.
         MaxDrop = "max-drop",
+        /// Time of the original ÷ time of the result.
         MinSpeedup = "min-speedup",
+        /// Of the worst output, in dB.
         MinSqnr = "min-sqnr",
     }
 }

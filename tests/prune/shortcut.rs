@@ -8,13 +8,13 @@ use onnxpress::prune::{self, Data, Goal, Pattern, PruneOptions};
 use crate::common::tract;
 use crate::quantize::sqnr;
 
-/// The shortcut s gets a third channel of its own branch, which the two others tell, through a product that is scaled, and is not solved.
-/// As all values are positive, each layer is linear, and y can be given exactly without that channel: by the weights `d`.
+/// Two branches read three channels, of which the first two tell the third: one is solved anew, s is scaled, and is not. As all values are
+/// positive, each layer is linear, and without the third channel y can still be given exactly: by the weights `d`.
 fn model() -> Model {
     let source = r#"<ir_version: 8, opset_import: ["" : 17]> g (float[N,2] x) => (float[N,2] y)
-      <float[2,3] a = {1,0,0.3, 0,1,0.3}, float[3,2] b = {1,0, 0,1, 0.4,0.3}, float[2,2] c = {1,0.3, 0.2,1}, float[2,2] d = {1,-1, 1,1}> {
-      p = Abs (x)  [hidden] h = MatMul (p, a)  r = Relu (h)  [scaled] s = Gemm <alpha = 2.0> (r, b)
-      [wide] w = MatMul (s, c)  v = Relu (w)  [last] m = MatMul (v, d)  y = Add (m, s) }"#;
+      <float[2,3] a = {1,0,0.3, 0,1,0.3}, float[3,2] b = {1,0, 0,1, 0.4,0.3}, float[3,2] e = {1,0, 0,1, 0.2,0.1}, float[2,2] c = {1,0.3, 0.2,1}, float[2,2] d = {1,-1, 1,1}> {
+      p = Abs (x)  [hidden] h = MatMul (p, a)  r = Relu (h)  [scaled] s = Gemm <alpha = 2.0> (r, b)  [other] k = MatMul (r, e)
+      [wide] w = MatMul (s, c)  v = Relu (w)  [last] m = MatMul (v, d)  t = Add (m, s)  y = Add (t, k) }"#;
     text::parse(source).unwrap()
 }
 
@@ -25,9 +25,9 @@ fn a_product_makes_up_for_what_its_shortcut_lost() {
     let dataset = Dataset::open(&options, &InputSpec::of(&model)).unwrap();
     let left = |compensate: bool| {
         let criterion = Some("l2".into());
-        // 4 of 20 products go with the channel.
+        // 6 of 26 products go with the channel.
         let options =
-            PruneOptions { pattern: Pattern::Channel, criterion, compensate, ..PruneOptions::new(Goal::Macs(0.8)) };
+            PruneOptions { pattern: Pattern::Channel, criterion, compensate, ..PruneOptions::new(Goal::Macs(0.77)) };
         let mut small = model.clone();
         let data = Data { dataset: &dataset, runtime: tract() };
         let (plan, _) = prune::prune(&mut small, &options, Some(data), &Silent).unwrap();
@@ -38,6 +38,6 @@ fn a_product_makes_up_for_what_its_shortcut_lost() {
     let ((plain, _), (solved, plan)) = (left(false), left(true));
     println!("{plain:.1} dB, solved anew {solved:.1} dB");
     assert!(plan.contains("its product is scaled"), "{plan}");
-    // Of y = m + s, s has lost its part for good: m alone gives it back.
+    // Of y = m + s + k, s has lost its part for good: m alone gives it back.
     assert!(plain < 20.0 && solved > 60.0, "{plain:.1} dB, solved anew {solved:.1} dB\n{plan}");
 }

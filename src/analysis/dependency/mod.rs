@@ -27,6 +27,7 @@ use crate::ops::{self, ChannelRule, QuantRule};
 pub struct Group {
     /// The first node that makes its channels.
     pub name: String,
+    /// The axes that lose a position for each channel that goes.
     pub members: Vec<Member>,
     /// One for each channel: why it must stay.
     pub stays: Vec<Option<String>>,
@@ -35,8 +36,11 @@ pub struct Group {
 /// An axis of a value: which channel of the group each of its positions belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
+    /// Whose axis it is.
     pub value: ValueId,
+    /// Counted from the front.
     pub axis: usize,
+    /// One for each position.
     pub channels: Vec<usize>,
     /// Positions that it has at least, whatever goes.
     pub least: usize,
@@ -183,7 +187,9 @@ fn collect(model: &Model, mut points: Points) -> Vec<Group> {
 /// A contraction or recurrent layer with a constant weight, and the member of a group that is an axis of that weight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Reader {
+    /// The layer.
     pub node: NodeId,
+    /// Its weight.
     pub weight: ValueId,
     /// Which member of the group.
     pub member: usize,

@@ -18,9 +18,13 @@ use super::parts::{Graph, OpsetImport, Value};
 /// Where a node goes.
 #[derive(Debug, Clone, Copy)]
 pub enum Place {
+    /// Right before this node.
     Before(NodeId),
+    /// Right after this node.
     After(NodeId),
+    /// Behind all nodes of this graph.
     End(GraphId),
+    /// In front of all nodes of this graph.
     Start(GraphId),
 }
 

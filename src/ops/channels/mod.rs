@@ -26,7 +26,9 @@ use crate::ir::{Attr, Model, Node, Shape, Tensor};
 /// An input or output of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Port {
+    /// The input at this place.
     Input(usize),
+    /// The output at this place.
     Output(usize),
 }
 
@@ -36,8 +38,11 @@ pub type Axis = (Port, usize);
 /// Position i of `axis` and position `map(i)` of `with` go together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Coupling {
+    /// Each of whose positions goes with one of `with`.
     pub axis: Axis,
+    /// The axis of another input or output.
     pub with: Axis,
+    /// Which goes with which.
     pub map: Map,
 }
 
@@ -48,11 +53,17 @@ pub enum Map {
     Same,
     /// first + i
     From(usize),
-    /// i ÷ block mod turns: `block` of these to one of the other, which is gone through `turns` positions at a time.
-    Grid { block: usize, turns: usize },
+    /// i ÷ block mod turns
+    Grid {
+        /// So many of these belong to one of the other.
+        block: usize,
+        /// The other is gone through so many positions at a time.
+        turns: usize,
+    },
 }
 
 impl Map {
+    /// The position of the other axis that belongs to `i`.
     pub fn at(self, i: usize) -> usize {
         match self {
             Map::Same => i,
@@ -103,20 +114,28 @@ pub type Kept<'a> = dyn Fn(Axis) -> Option<Vec<bool>> + 'a;
 /// A change of a node that follows from channels that went.
 #[derive(Debug, Clone)]
 pub enum Change {
+    /// An attribute takes this value.
     Attr(&'static str, Attr),
+    /// An attribute is left out.
     NoAttr(&'static str),
+    /// A constant input becomes this.
     Input(usize, Tensor),
 }
 
 /// A node and the shapes of what it reads and makes, before anything goes.
 pub struct Operands<'a> {
+    /// The model that the node is in.
     pub model: &'a Model,
+    /// The node.
     pub node: &'a Node,
+    /// One for each input; `None` where it is left out or nothing is known.
     pub inputs: Vec<Option<Shape>>,
+    /// One for each output.
     pub outputs: Vec<Option<Shape>>,
 }
 
 impl Operands<'_> {
+    /// Sizes of an input or output, where they are known.
     pub fn shape(&self, port: Port) -> Option<&Shape> {
         match port {
             Port::Input(i) => self.inputs.get(i)?.as_ref(),
@@ -124,10 +143,12 @@ impl Operands<'_> {
         }
     }
 
+    /// How many axes it has.
     pub fn rank(&self, port: Port) -> Option<usize> {
         self.shape(port).map(Vec::len)
     }
 
+    /// The size of an axis, where it is known.
     pub fn size(&self, (port, axis): Axis) -> Option<usize> {
         usize::try_from(self.shape(port)?.get(axis)?.known()?).ok()
     }

@@ -16,7 +16,9 @@ use crate::ir::{DType, Dim, Model, Node, Shape, TensorType};
 
 /// A node and what is known of its inputs.
 pub struct Context<'a> {
+    /// The model that the node is in.
     pub model: &'a Model,
+    /// The node.
     pub node: &'a Node,
     /// One for each input; the default where it is left out or nothing is known.
     pub types: Vec<TensorType>,

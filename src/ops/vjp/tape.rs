@@ -26,15 +26,18 @@ pub struct Tape {
 #[derive(Clone, Copy)]
 pub struct Var<'t> {
     tape: &'t Tape,
+    /// In the model of the tape.
     pub id: ValueId,
 }
 
 impl Tape {
+    /// Nodes are added to `model`; `long` where many small nodes run faster than few large ones.
     pub fn new(mut model: Model, long: bool) -> Self {
         let prefix = GraphEdit::new(&mut model).fresh_prefix("gradient_");
         Tape { model: RefCell::new(model), prefix, made: Cell::new(0), long }
     }
 
+    /// A value of the model.
     pub fn var(&self, id: ValueId) -> Var<'_> {
         Var { tape: self, id }
     }
@@ -44,6 +47,7 @@ impl Tape {
         self.model.borrow()
     }
 
+    /// The model with all nodes that were added.
     pub fn into_model(self) -> Model {
         self.model.into_inner()
     }
@@ -63,6 +67,7 @@ impl Tape {
         self.model().tensor_type(id).known_shape().unwrap_or_default()
     }
 
+    /// A constant.
     pub fn constant(&self, tensor: Tensor) -> Var<'_> {
         self.make(|edit, value| edit.attach_initializer(edit.main(), value, tensor))
     }
@@ -77,6 +82,7 @@ impl Tape {
         Var { tape: self, id }
     }
 
+    /// A constant of one number.
     pub fn number(&self, value: f32) -> Var<'_> {
         self.constant(Tensor::scalar(value))
     }
@@ -122,14 +128,17 @@ impl Tape {
 }
 
 impl<'t> Var<'t> {
+    /// Its sizes; empty where they are not known.
     pub fn dims(&self) -> Vec<usize> {
         self.tape.dims(self.id)
     }
 
+    /// How many axes it has.
     pub fn rank(&self) -> usize {
         self.dims().len()
     }
 
+    /// How many elements it has.
     pub fn count(&self) -> usize {
         self.dims().iter().product()
     }
@@ -143,6 +152,7 @@ impl<'t> Var<'t> {
         self.tape.float(op_type, &[self, other], &[], &broadcast(&self.dims(), &other.dims()))
     }
 
+    /// To the power of `exponent`, element by element.
     pub fn pow(self, exponent: Self) -> Self {
         self.with("Pow", exponent)
     }
@@ -177,6 +187,7 @@ impl<'t> Var<'t> {
         self.compared("Equal", other)
     }
 
+    /// The same elements in another shape.
     pub fn reshape(self, dims: &[usize]) -> Self {
         if self.dims() == dims {
             return self;
@@ -204,6 +215,7 @@ impl<'t> Var<'t> {
         self.transpose(&perm)
     }
 
+    /// The product of matrices, the axes before the last two broadcast.
     pub fn matmul(self, other: Self) -> Self {
         let (a, b) = (self.dims(), other.dims());
         let (ra, rb) = (a.len(), b.len());
@@ -223,6 +235,7 @@ impl<'t> Var<'t> {
         self.tape.float("ReduceSum", &[self, list], &[("keepdims", Attr::Int(1))], &dims)
     }
 
+    /// The mean over `axes`, which stay with size 1.
     pub fn mean(self, axes: &[usize]) -> Self {
         let dims = self.dims();
         let count: usize = axes.iter().map(|a| dims[*a]).product();
@@ -239,6 +252,7 @@ impl<'t> Var<'t> {
         summed.reshape(dims)
     }
 
+    /// Repeated to this shape.
     pub fn expand(self, dims: &[usize]) -> Self {
         if self.dims() == dims {
             return self;

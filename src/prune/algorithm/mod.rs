@@ -12,7 +12,9 @@ use crate::names;
 /// What becomes of the weights.
 #[derive(Debug)]
 pub struct Algorithm {
+    /// As `--algorithm` takes it.
     pub name: &'static str,
+    /// One line for help.
     pub summary: &'static str,
     /// Whether the weights that stay are solved anew, which takes data; else biases alone make up for the means of what went, where there
     /// are data.

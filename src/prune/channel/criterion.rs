@@ -19,7 +19,9 @@ use crate::prune::{Data, Needs, PruneOptions, statistics, tensors};
 /// A criterion that channels have a name of their own for.
 #[derive(Debug)]
 pub struct ChannelCriterion {
+    /// As `--criterion` takes it.
     pub name: &'static str,
+    /// One line for help.
     pub summary: &'static str,
     by: By,
 }
@@ -27,8 +29,11 @@ pub struct ChannelCriterion {
 /// Where scores come from.
 #[derive(Debug, Clone, Copy)]
 pub enum By {
+    /// What the layers after the channels cannot give without them.
     Reconstruction,
+    /// How much the values of the channel vary.
     Variance,
+    /// A criterion of weights, added up over the channel.
     Weights(&'static Criterion),
 }
 

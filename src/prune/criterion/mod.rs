@@ -16,7 +16,9 @@ use crate::second_order::moments::Centred;
 /// Scores the weights of a tensor; the lowest go first.
 #[derive(Debug)]
 pub struct Criterion {
+    /// As `--criterion` takes it.
     pub name: &'static str,
+    /// One line for help.
     pub summary: &'static str,
     /// What of [`Statistics`] it looks at.
     pub needs: Needs,

@@ -15,7 +15,9 @@ use crate::quantize::{QParams, QType};
 /// A rule that rounds weights.
 #[derive(Debug)]
 pub struct Algorithm {
+    /// As `--algorithm` takes it.
     pub name: &'static str,
+    /// One line for help.
     pub summary: &'static str,
     /// Rounds the weights of one channel, which consists of kernels of so many.
     pub round: fn(&[f32], &QParams, usize) -> Vec<i32>,
@@ -28,6 +30,7 @@ pub struct Algorithm {
 /// When calibration data decide how weights are rounded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ByData {
+    /// Each weight is rounded by itself.
     Never,
     /// By GPTQ, where the outputs come nearer on batches that are held back.
     WherePays,

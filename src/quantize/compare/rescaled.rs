@@ -19,6 +19,7 @@ use crate::runtime::{Runtime, neighbours};
 pub struct Rescaled {
     /// In the words of the one who did it.
     done: &'static str,
+    /// Its name.
     pub value: String,
     /// Products that read it.
     pub products: usize,

@@ -43,6 +43,7 @@ pub type Known<'a> = &'a dyn Fn(&Model) -> Result<Vec<Option<Tensor>>>;
 /// A model made ready, with what to feed it and where the results are.
 #[derive(Debug)]
 pub struct Prepared {
+    /// As the runtime is given it.
     pub model: Model,
     /// Inputs that are left, in the graph's order.
     pub inputs: Vec<(String, TensorTypeConcrete)>,
