@@ -193,6 +193,18 @@ fn graphs_that_cannot_be_run_are_refused() {
     assert_eq!(bytes_refused(&bare.encode_to_vec()), "m.onnx: node \"y\" (Conv): takes 2 inputs or more, there are 1");
     let unversioned = ModelProto { opset_import: Vec::new(), ..bare };
     assert!(bytes_refused(&unversioned.encode_to_vec()).contains("it says no opset_import"));
+    let versions = |versions: &[(&str, i64)]| {
+        let import =
+            |(domain, version): &(&str, i64)| OperatorSetIdProto { domain: named(domain), version: Some(*version) };
+        let opset_import = versions.iter().map(import).collect();
+        ModelProto { opset_import, ..model(vec![node("Relu", &["x"], &["y"])], vec![]) }.encode_to_vec()
+    };
+    let said = bytes_refused(&versions(&[("", 17), ("ai.onnx.ml", 3), ("ai.onnx", 18)]));
+    assert_eq!(said, "m.onnx: imports the opset of domain \"ai.onnx\" twice, as version 17 and as 18");
+    // Said twice alike it is said once.
+    let merged = onnxpress::onnx::load_bytes(versions(&[("", 22), ("", 22), ("ai.onnx.ml", 3)]).into(), None).unwrap();
+    let imports: Vec<_> = merged.opset_imports().iter().map(|o| (o.domain.as_str(), o.version)).collect();
+    assert_eq!(imports, [("", 22), ("ai.onnx.ml", 3)]);
     let twice = model(vec![node("Relu", &["x"], &["y"]), node("Abs", &["x"], &["y"])], vec![]);
     assert_eq!(
         bytes_refused(&twice.encode_to_vec()),

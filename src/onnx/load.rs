@@ -74,10 +74,17 @@ impl Loader {
         edit.remove_opset("");
         for o in imports {
             let standard = o.domain == "ai.onnx";
-            if edit.opset(if standard { "" } else { &o.domain }).is_some() {
-                return Err(Error::input(format!("imports the opset of domain \"{}\" twice", o.domain)));
+            match edit.opset(if standard { "" } else { &o.domain }) {
+                // Some exporters write an import once more (skl2onnx 1.20).
+                Some(first) if first == o.version => {}
+                Some(first) => {
+                    let (domain, second) = (&o.domain, o.version);
+                    return Err(Error::input(format!(
+                        "imports the opset of domain \"{domain}\" twice, as version {first} and as {second}"
+                    )));
+                }
+                None => edit.set_opset(&o.domain, o.version),
             }
-            edit.set_opset(&o.domain, o.version);
         }
         self.graph(&mut edit, main, graph)?;
         for f in functions {
