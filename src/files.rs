@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 use zstd::stream::write::Encoder;
@@ -15,7 +15,36 @@ pub fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Writes a temporary file in the folder of `path`; it vanishes if it is not [`persist`]ed.
+/// Links from one to the next that a path may take, as many as Linux follows.
+const MOST_LINKS: usize = 40;
+
+/// The file that is written where an output is called `path`: what a symbolic link points to, which need not exist.
+///
+/// # Errors
+/// Usage where a folder, a device, a pipe or a socket is there, none of which a file may replace.
+pub fn destination(path: &Path) -> Result<PathBuf> {
+    // Follows links that are not written out, too, as those of open files in /proc.
+    if let Ok(there) = std::fs::metadata(path)
+        && !there.is_file()
+    {
+        let what = if there.is_dir() { "a folder" } else { "a device, a pipe or a socket" };
+        return Err(Error::usage(format!("is {what}, not a file to write")).in_file(path));
+    }
+    let mut at = path.to_path_buf();
+    for _ in 0..MOST_LINKS {
+        match std::fs::read_link(&at) {
+            Ok(target) => at = folder_of(&at).join(target),
+            // No link, or nothing yet.
+            Err(_) => return Ok(at),
+        }
+    }
+    Err(Error::usage("is a link to a link that never ends at a file").in_file(path))
+}
+
+/// Writes a temporary file in the folder of `path`, or of the file that it links to; it vanishes if it is not [`persist`]ed.
+///
+/// # Errors
+/// Those of [`destination`], and of writing.
 pub fn staged(path: &Path, fill: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Result<NamedTempFile> {
     let at = |e: std::io::Error| Error::io(path, e);
     let mut builder = tempfile::Builder::new();
@@ -25,7 +54,8 @@ pub fn staged(path: &Path, fill: impl FnOnce(&mut dyn Write) -> std::io::Result<
         // An ordinary file, as the user's umask leaves it.
         builder.permissions(std::fs::Permissions::from_mode(0o666));
     }
-    let temporary = builder.prefix(".onnxpress-").tempfile_in(folder_of(path)).map_err(at)?;
+    let written = destination(path)?;
+    let temporary = builder.prefix(".onnxpress-").tempfile_in(folder_of(&written)).map_err(at)?;
     filled(temporary.as_file(), fill).map_err(at)?;
     temporary.as_file().sync_all().map_err(at)?;
     Ok(temporary)
@@ -67,9 +97,13 @@ impl Write for Counted {
     }
 }
 
-/// Gives a [`staged`] file its name, in one step.
+/// Gives a [`staged`] file its name, in one step; a link of that name stays, and points to it.
+///
+/// # Errors
+/// Those of [`destination`], and of renaming.
 pub fn persist(temporary: NamedTempFile, path: &Path) -> Result<()> {
     let at = |e: std::io::Error| Error::io(path, e);
+    let path = &destination(path)?;
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
@@ -106,5 +140,46 @@ mod tests {
         std::fs::set_permissions(&ours, std::fs::Permissions::from_mode(0o640)).unwrap();
         write();
         assert_eq!(mode(&ours) & 0o777, 0o640);
+    }
+
+    #[test]
+    fn a_link_stays_and_what_it_points_to_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::create_dir(at("far")).unwrap();
+        std::os::unix::fs::symlink("far/real", at("near")).unwrap();
+        std::os::unix::fs::symlink(at("near"), at("nearer")).unwrap();
+        // The first time there is nothing yet where the link points to.
+        for text in ["one", "two"] {
+            let temporary = staged(&at("nearer"), |w| w.write_all(text.as_bytes())).unwrap();
+            assert_eq!(temporary.path().parent(), Some(&*at("far")));
+            persist(temporary, &at("nearer")).unwrap();
+            assert_eq!(std::fs::read_to_string(at("far/real")).unwrap(), text);
+        }
+        assert_eq!(std::fs::read_link(at("near")).unwrap(), Path::new("far/real"));
+        assert_eq!(std::fs::read_link(at("nearer")).unwrap(), at("near"));
+        assert_eq!(std::fs::read_dir(at("far")).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_is_no_file_is_refused_and_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::create_dir(at("folder")).unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(at("socket")).unwrap();
+        std::os::unix::fs::symlink("socket", at("link")).unwrap();
+        std::os::unix::fs::symlink("loop", at("loop")).unwrap();
+        for (name, why) in [
+            ("folder", "is a folder, not a file to write"),
+            ("socket", "is a device, a pipe or a socket, not a file to write"),
+            ("link", "is a device, a pipe or a socket, not a file to write"),
+            ("loop", "is a link to a link that never ends at a file"),
+        ] {
+            let error = staged(&at(name), |w| w.write_all(b"x")).unwrap_err();
+            assert_eq!(error.to_string(), format!("{}: {why}", at(name).display()));
+            assert_eq!(error.exit_code(), 2);
+        }
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 4);
+        assert!(!std::fs::metadata(at("socket")).unwrap().is_file());
     }
 }

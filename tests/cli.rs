@@ -292,3 +292,78 @@ fn training_is_asked_for_in_both_jobs() {
     assert!(report["prune"]["recovered"].is_null() && report["recovered"]["seconds"].is_number(), "{said}");
     assert!(report["recovered"]["after"].as_f64() < report["recovered"]["before"].as_f64(), "{said}");
 }
+
+#[test]
+#[cfg(unix)]
+fn an_output_is_a_file_or_none_yet() {
+    use std::os::unix::fs::FileTypeExt;
+
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path();
+    assert!(Command::new("mkfifo").arg(folder.join("pipe")).status().unwrap().success());
+    std::os::unix::fs::symlink("pipe", folder.join("link")).unwrap();
+    std::os::unix::fs::symlink("no/folder", folder.join("nowhere")).unwrap();
+    // The model is not looked at: it is refused before any work.
+    for command in [
+        &["simplify", "absent.onnx"][..],
+        &["quantize", "absent.onnx"],
+        &["prune", "absent.onnx", "--sparsity", "0.5"],
+        &["optimize", "absent.onnx", "--data", "random:2"],
+        &["calibrate", "absent.onnx", "--data", "random:2"],
+    ] {
+        for (output, why) in [
+            ("pipe", "pipe: is a device, a pipe or a socket, not a file to write"),
+            ("link", "link: is a device, a pipe or a socket, not a file to write"),
+            (".", ".: is a folder, not a file to write"),
+            ("nowhere", "nowhere: its folder does not exist"),
+            ("-", "an output is a file; standard output takes none (./- is a file of that name)"),
+        ] {
+            let done = run(folder, &[command, &["-o", output]].concat());
+            assert_eq!(String::from_utf8_lossy(&done.stderr), format!("error: {why}\n"), "{command:?}");
+            assert_eq!(done.status.code(), Some(2));
+        }
+    }
+    assert_eq!(std::fs::read_dir(folder).unwrap().count(), 3);
+    assert!(std::fs::metadata(folder.join("pipe")).unwrap().file_type().is_fifo());
+    assert_eq!(code(folder, &["simplify", &fixture("digits.onnx"), "-o", "./-", "--no-check"]), 0);
+    assert!(folder.join("-").is_file());
+}
+
+#[test]
+#[cfg(unix)]
+fn a_model_that_its_result_replaces_is_named_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path();
+    let fresh = || std::fs::copy(fixture("digits.onnx"), folder.join("m.onnx")).unwrap();
+    let before = fresh();
+    std::os::unix::fs::symlink("m.onnx", folder.join("link.onnx")).unwrap();
+    let warning = |args: &[&str]| {
+        let done = run(folder, args);
+        let said = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert_eq!(done.status.code(), Some(0), "{said}");
+        said.lines()
+            .filter(|l| l.contains("replaced"))
+            .map(|l| l.trim_start()["WARN ".len()..].into())
+            .collect::<Vec<String>>()
+    };
+    let weight_only = ["--format", "weight-only"];
+    for args in [
+        &["simplify", "m.onnx", "-o", "m.onnx", "--no-check"][..],
+        &["quantize", "m.onnx", "-o", "./m.onnx", "--format", "weight-only"],
+        &["prune", "m.onnx", "-o", "link.onnx", "--sparsity", "0.5"],
+        &["optimize", "m.onnx", "-o", "m.onnx", "--runtime", "tract", "--format", "weight-only"],
+    ] {
+        fresh();
+        assert_eq!(warning(args), ["m.onnx is replaced by its result"], "{args:?}");
+        assert_ne!(std::fs::read(folder.join("m.onnx")).unwrap(), std::fs::read(fixture("digits.onnx")).unwrap());
+        assert!(folder.join("link.onnx").is_symlink());
+    }
+    fresh();
+    // By a link to the model it is the same; another file, and a plan, replace nothing.
+    let by_link = [&["quantize", "link.onnx", "-o", "m.onnx"], &weight_only[..]].concat();
+    assert_eq!(warning(&by_link), ["link.onnx is replaced by its result"]);
+    fresh();
+    assert!(warning(&[&["quantize", "m.onnx", "-o", "other.onnx"], &weight_only[..]].concat()).is_empty());
+    assert!(warning(&[&["quantize", "m.onnx", "-o", "m.onnx", "--plan"], &weight_only[..]].concat()).is_empty());
+    assert_eq!(std::fs::metadata(folder.join("m.onnx")).unwrap().len(), before);
+}

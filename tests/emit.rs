@@ -77,6 +77,24 @@ fn a_foreign_data_file_is_left_alone() {
 }
 
 #[test]
+#[cfg(unix)]
+fn a_link_is_followed_and_the_data_lie_beside_the_model() {
+    let dir = tempfile::tempdir().unwrap();
+    let (link, far) = (dir.path().join("m.onnx"), dir.path().join("far"));
+    std::fs::create_dir(&far).unwrap();
+    std::os::unix::fs::symlink("far/real.onnx", &link).unwrap();
+    for fill in [1, 2] {
+        emit(&model(fill), &link).unwrap();
+        // Read by either name; the data of before are gone with it.
+        assert_eq!((first_byte(&link), first_byte(&far.join("real.onnx"))), (fill, fill));
+        let (near, far) = (names(dir.path()), names(&far));
+        assert_eq!(near, ["far", "m.onnx"]);
+        assert!(far.len() == 2 && far.iter().all(|n| n.starts_with("real.onnx")), "{far:?}");
+    }
+    assert_eq!(std::fs::read_link(&link).unwrap(), Path::new("far/real.onnx"));
+}
+
+#[test]
 fn data_alone_leaves_the_old_model_whole() {
     // What a kill between the two renames leaves: the new data beside the old model.
     let dir = tempfile::tempdir().unwrap();

@@ -9,7 +9,7 @@ use clap::Args;
 use crate::calibrate::{self, Calibrator};
 use crate::data::{DataOptions, Dataset, InputSpec};
 use crate::error::{Error, ErrorKind, Result};
-use crate::files::folder_of;
+use crate::files::{destination, folder_of};
 use crate::ir::Model;
 use crate::passes::SimplifyOptions;
 use crate::pipeline::{Data, RangeSource};
@@ -393,22 +393,26 @@ pub fn positive(text: &str) -> Result<usize, String> {
     text.parse::<usize>().ok().filter(|n| *n > 0).ok_or_else(|| "it is no whole number from 1 up".into())
 }
 
-/// Where the result goes, checked before any work is done; `None` with `--plan`, which writes nothing.
-pub fn output(path: Option<&PathBuf>, plan: bool) -> Result<Option<&Path>> {
+/// Where the result of `model` goes, checked before any work is done; `None` with `--plan`, which writes nothing.
+pub fn output<'a>(path: Option<&'a PathBuf>, plan: bool, model: &Path) -> Result<Option<&'a Path>> {
     if plan {
         return Ok(None);
     }
     let path = path.ok_or_else(|| Error::usage("--output is missing"))?;
     check_output(path)?;
+    let real = |p: &Path| p.canonicalize().ok();
+    if real(path).is_some_and(|output| real(model) == Some(output)) {
+        tracing::warn!("{} is replaced by its result", model.display());
+    }
     Ok(Some(path))
 }
 
-/// The output must not be a folder, and its folder must exist: said before any work is done.
+/// The output must be a file, or none yet, and its folder must exist: said before any work is done.
 pub fn check_output(path: &Path) -> Result<()> {
-    if path.is_dir() {
-        return Err(Error::usage("is a folder, not a file to write").in_file(path));
+    if path == Path::new("-") {
+        return Err(Error::usage("an output is a file; standard output takes none (./- is a file of that name)"));
     }
-    if !folder_of(path).is_dir() {
+    if !folder_of(&destination(path)?).is_dir() {
         return Err(Error::usage("its folder does not exist").in_file(path));
     }
     Ok(())

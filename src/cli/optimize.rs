@@ -90,7 +90,7 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
     args.quant.one_source(args.ranges.as_ref())?;
     let job = job(args)?;
     pipeline::trainable(job.recover, job.quantize.as_ref().map(|q| &q.options))?;
-    let Some(path) = output(args.output.as_ref(), args.plan)? else {
+    let Some(path) = output(args.output.as_ref(), args.plan, &args.model)? else {
         return plan(args, job, bars);
     };
     let job = Optimize {

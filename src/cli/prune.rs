@@ -187,7 +187,7 @@ impl PruneArgs {
 }
 
 pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
-    let path = output(args.output.as_ref(), args.plan)?;
+    let path = output(args.output.as_ref(), args.plan, &args.model)?;
     let Some(mut options) = args.prune.options(None, args.algorithm.as_ref())? else {
         return Err(Error::usage("give --sparsity, --threshold, a --target or an N:M --pattern"));
     };

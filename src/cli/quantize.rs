@@ -42,7 +42,7 @@ pub struct Args {
 }
 
 pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
-    let path = output(args.output.as_ref(), args.plan)?;
+    let path = output(args.output.as_ref(), args.plan, &args.model)?;
     let options = args.quant.options()?;
     let (mut model, _) = pipeline::load_simplified(&args.model, &args.quant.simplify()?)?;
     let data = args.data.data.as_ref().map(|spec| args.data.open(spec, &model)).transpose()?;

@@ -73,7 +73,7 @@ fn pair(text: &str) -> Result<(String, String), String> {
 }
 
 pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
-    let path = output(args.output.as_ref(), args.plan)?;
+    let path = output(args.output.as_ref(), args.plan, &args.model)?;
     let target = target::find(&args.target)?;
     let mut model = pipeline::load(&args.model)?;
     let wanted = Specialize {

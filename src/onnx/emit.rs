@@ -17,7 +17,7 @@ use super::tensor::{sparse_tensor_proto, tensor_proto};
 use super::write::{ExternalPlan, model_len, write_model};
 use super::{attribute, entries, replaced, text, types};
 use crate::error::{Error, Result};
-use crate::files::{filled, persist, staged};
+use crate::files::{destination, filled, persist, staged};
 use crate::ir::{Function, GraphId, Model, NodeId, OpsetImport, Origin, Storage, ValueId};
 
 /// Bytes below which a tensor stays in the message that is written for a reader in this process.
@@ -25,13 +25,15 @@ const SMALL: usize = 4096;
 /// A protobuf message must stay below 2 GiB.
 const MAX_MESSAGE: usize = i32::MAX as usize;
 
-/// Writes the model to `path`: to a temporary file beside it, synced, then renamed.
+/// Writes the model to `path`, or to the file that it links to: to a temporary file beside that, synced, then renamed.
 ///
 /// Where the model came with external data, or would exceed the 2 GiB of a protobuf message, the weights go to
 /// `<file name>.<checksum>.data` beside it. The name follows the content, so that no data file that a model relies on
 /// is ever written over: until the last rename the old model and its data are whole. Afterwards the data that only the
 /// replaced model used is removed.
 pub fn emit(model: &Model, path: &Path) -> Result<()> {
+    // Data lie beside the model, and are called after it.
+    let path = &destination(path)?;
     let p = model_proto(model);
     let mut plan = ExternalPlan::default();
     if model.external_data || p.encoded_len() > MAX_MESSAGE {

@@ -11,13 +11,14 @@ use crate::mapped::Mapped;
 
 /// The files beside a model that its tensors lie in, each mapped once.
 pub struct ExternalFiles {
-    folder: Option<PathBuf>,
+    folders: Vec<PathBuf>,
     maps: HashMap<String, Mapped>,
 }
 
 impl ExternalFiles {
-    pub fn new(folder: Option<&Path>) -> Self {
-        ExternalFiles { folder: folder.map(Path::to_path_buf), maps: HashMap::new() }
+    /// They are looked for in the first of `folders` that holds them.
+    pub fn new(folders: Vec<PathBuf>) -> Self {
+        ExternalFiles { folders, maps: HashMap::new() }
     }
 
     /// Those that a tensor was read from.
@@ -58,7 +59,8 @@ impl ExternalFiles {
         if let Some(map) = self.maps.get(location) {
             return Ok(map.bytes());
         }
-        let folder = self.folder.as_deref().ok_or_else(|| {
+        let holds = |folder: &&PathBuf| folder.join(location).exists();
+        let folder = self.folders.iter().find(holds).or(self.folders.first()).ok_or_else(|| {
             Error::input(format!("external data \"{location}\" cannot be read from a model without a folder"))
         })?;
         let map = Mapped::open(&inside(folder, location)?)?;

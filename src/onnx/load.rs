@@ -1,7 +1,7 @@
 //! File → [`Model`].
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use prost::Message;
@@ -22,18 +22,25 @@ use crate::mapped::Mapped;
 /// Loads a model and checks it. Weights stay in the mapped file (and in the files beside it).
 pub fn load(path: &Path) -> Result<Model> {
     let map = Mapped::open(path)?;
-    let mut model = load_bytes(map.bytes(), Some(folder_of(path))).map_err(|e| e.in_file(path))?;
+    // Data lie beside the name that is given, or beside the file that it links to.
+    let mut folders = vec![folder_of(path).to_path_buf()];
+    folders.extend(path.canonicalize().ok().map(|real| folder_of(&real).to_path_buf()));
+    let mut model = read(map.bytes(), folders).map_err(|e| e.in_file(path))?;
     model.files.push(map);
     Ok(model)
 }
 
 /// As [`load`], from memory; external data is looked for in `folder`.
 pub fn load_bytes(bytes: Bytes, folder: Option<&Path>) -> Result<Model> {
+    read(bytes, folder.into_iter().map(Path::to_path_buf).collect())
+}
+
+fn read(bytes: Bytes, folders: Vec<PathBuf>) -> Result<Model> {
     if bytes.is_empty() {
         return Err(Error::input("is empty, not an ONNX model"));
     }
     let p = ModelProto::decode(bytes).map_err(|e| Error::input(format!("is not an ONNX model: {e}")).caused_by(e))?;
-    let mut model = Loader { files: ExternalFiles::new(folder), scopes: Vec::new() }.model(p)?;
+    let mut model = Loader { files: ExternalFiles::new(folders), scopes: Vec::new() }.model(p)?;
     unshadow(&mut model);
     verify(&model)?;
     Ok(model)

@@ -144,7 +144,7 @@ mod tests {
     use super::*;
 
     fn round_trip(p: TensorProto) {
-        let t = tensor(p.clone(), &mut ExternalFiles::new(None)).unwrap();
+        let t = tensor(p.clone(), &mut ExternalFiles::new(Vec::new())).unwrap();
         assert_eq!(tensor_proto(&t, t.name.clone()), p);
     }
 
@@ -166,7 +166,7 @@ mod tests {
 
     #[test]
     fn lengths_and_codes_are_checked() {
-        let read = |p: TensorProto| tensor(p, &mut ExternalFiles::new(None)).unwrap_err().to_string();
+        let read = |p: TensorProto| tensor(p, &mut ExternalFiles::new(Vec::new())).unwrap_err().to_string();
         let p = TensorProto { name: Some("w".into()), data_type: Some(1), dims: vec![-4], ..Default::default() };
         assert_eq!(read(p.clone()), "tensor \"w\": dimension -4 is negative");
         let p = TensorProto { dims: vec![i64::MAX, i64::MAX], ..p };
