@@ -39,7 +39,7 @@ pub struct DataArgs {
     /// Seed of random data
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
-    /// Sizes of an input, as input=1,3,224,224; −1 where the declared size stands
+    /// Sizes of an input, as input=1,3,224,224; −1 where the declared size stands. One that the model names holds in all inputs
     #[arg(long, value_name = "NAME=DIMS", value_parser = shape)]
     pub shape: Vec<(String, Vec<i64>)>,
 }

@@ -2,6 +2,9 @@
 //!
 //! Floats are standard normal; integers are 0 or 1 (safe as indices), uint8 is 0 to 255 (pixels), and 1 everywhere in
 //! inputs that are called a mask. A sample's numbers depend on the seed, the input and the sample's number alone.
+//!
+//! A size that the model names is the same in all inputs: what is given for one of them, else the samples of the batch
+//! where it is the name of the first open first axis, else what suits the first other axis that has it.
 
 use std::collections::BTreeMap;
 
@@ -55,6 +58,13 @@ impl Random {
         });
         let declared_batch = shapes.iter().find_map(|s| s.first()?.known()).map_or(1, |n| n.max(1) as usize);
         let mut symbols = BTreeMap::new();
+        for dims in &shapes {
+            for (axis, dim) in dims.iter().enumerate().skip(1) {
+                if let Dim::Symbol(s) = dim {
+                    symbols.entry(s).or_insert_with(|| open_size(dims, axis));
+                }
+            }
+        }
         let mut made = Vec::new();
         for (input, dims) in inputs.iter().zip(&shapes) {
             let dtype = input.ty.dtype.unwrap_or(DType::F32);
@@ -67,10 +77,10 @@ impl Random {
             let state = any_free && !free(dims);
             let size = |(axis, dim): (usize, &Dim)| match dim {
                 d if d.known().is_some() => Size::Fixed(d.known().unwrap_or(1) as usize),
-                _ if axis == 0 => Size::Batch,
                 Dim::Symbol(s) if batch_symbol.as_ref() == Some(s) => Size::Batch,
-                Dim::Symbol(s) => *symbols.entry(s.clone()).or_insert(Size::Fixed(open_size(dims, axis))),
-                _ if state => Size::Batch,
+                // On a first axis alone it counts samples.
+                Dim::Symbol(s) => symbols.get(s).map_or(Size::Batch, |n| Size::Fixed(*n)),
+                _ if axis == 0 || state => Size::Batch,
                 _ => Size::Fixed(open_size(dims, axis)),
             };
             let dims = dims.iter().enumerate().map(size).collect();
@@ -78,9 +88,10 @@ impl Random {
         }
         let samples = options.limit.map_or(wanted, |l| l.min(wanted));
         // A state of known sizes goes with the batch it was made for: one, as good as always.
-        let is_state = |m: &Made| m.dims.len() > 1 && m.dims.iter().all(|d| matches!(d, Size::Fixed(_)));
+        let fixed = |m: &Made| m.dims.len() > 1 && m.dims.iter().all(|d| matches!(d, Size::Fixed(_)));
+        let mut states = made.iter().zip(&shapes).filter(|(m, dims)| !free(dims) && fixed(m));
         let batch = match any_free {
-            true if made.iter().any(is_state) => 1,
+            true if states.next().is_some() => 1,
             true => options.batch_size.clamp(1, samples),
             false => declared_batch,
         };
@@ -195,7 +206,34 @@ fn declared_shapes(options: &DataOptions, inputs: &[InputSpec]) -> Result<Vec<Ve
         }
         Ok(declared_dims.into_iter().zip(given).map(|(d, g)| if *g < 0 { d } else { Dim::Known(*g) }).collect())
     };
-    inputs.iter().map(shape_of).collect()
+    let mut shapes = inputs.iter().map(shape_of).collect::<Result<Vec<_>>>()?;
+    let sizes = given_sizes(inputs, &shapes)?;
+    for dim in shapes.iter_mut().flatten() {
+        if let Dim::Symbol(symbol) = dim
+            && let Some((n, _)) = sizes.get(symbol.as_str())
+        {
+            *dim = Dim::Known(*n);
+        }
+    }
+    Ok(shapes)
+}
+
+/// What the model's named sizes are where `shapes` has numbers for them, and the input that says so.
+fn given_sizes<'a>(inputs: &'a [InputSpec], shapes: &[Vec<Dim>]) -> Result<BTreeMap<&'a str, (i64, &'a str)>> {
+    let mut sizes = BTreeMap::new();
+    for (input, given) in inputs.iter().zip(shapes) {
+        for (dim, given) in input.ty.shape.iter().flatten().zip(given) {
+            let (Dim::Symbol(symbol), Some(n)) = (dim, given.known()) else { continue };
+            let (first, other) = *sizes.entry(symbol.as_str()).or_insert((n, input.name.as_str()));
+            if first != n {
+                let name = &input.name;
+                return Err(Error::usage(format!(
+                    "the model's size {symbol} is given as {first} for input \"{other}\" but as {n} for input \"{name}\""
+                )));
+            }
+        }
+    }
+    Ok(sizes)
 }
 
 /// A size for axis `axis` (not the first) that the model leaves open.

@@ -59,3 +59,44 @@ fn random_shapes_can_be_given() {
     assert!(usage(vec![("xx".into(), vec![1])], "random:3").contains("is it \"x\"?"));
     assert!(usage(vec![], "random:many").contains("as in random:8"));
 }
+
+#[test]
+fn a_named_size_is_the_same_in_all_inputs() {
+    let shapes_of = |inputs: &[onnxpress::data::InputSpec], given: &[(&str, &[i64])]| {
+        let shapes = given.iter().map(|(name, dims)| (name.to_string(), dims.to_vec())).collect();
+        let data = Dataset::open(&DataOptions { shapes, ..DataOptions::new("random:4") }, inputs)?;
+        Ok::<_, onnxpress::Error>(data.shapes(0)?.into_iter().map(|(_, shape)| shape).collect::<Vec<_>>())
+    };
+    let attention = [
+        input("atoms", DType::I64, &["1", "len"]),
+        input("distances", DType::I64, &["1", "len", "len"]),
+        input("roles", DType::I64, &["1", "len"]),
+    ];
+    let of = |n: usize| vec![vec![1, n], vec![1, n, n], vec![1, n]];
+    assert_eq!(shapes_of(&attention, &[]).unwrap(), of(128));
+    assert_eq!(shapes_of(&attention, &[("atoms", &[1, 32])]).unwrap(), of(32));
+    assert_eq!(shapes_of(&attention, &[("distances", &[-1, -1, 9]), ("roles", &[1, 9])]).unwrap(), of(9));
+    for (given, message) in [
+        (
+            &[("roles", &[1i64, 16][..]), ("atoms", &[1, 32])][..],
+            "the model's size len is given as 32 for input \"atoms\" but as 16 for input \"roles\"",
+        ),
+        (
+            &[("distances", &[1, 8, 9])],
+            "the model's size len is given as 8 for input \"distances\" but as 9 for input \"distances\"",
+        ),
+    ] {
+        let error = shapes_of(&attention, given).unwrap_err();
+        assert_eq!((error.to_string().as_str(), error.exit_code()), (message, 2));
+    }
+
+    // n beside the steps s, and on the first axis of the lengths.
+    let recurrent = [input("x", DType::F32, &["s", "n", "16"]), input("lengths", DType::I32, &["n"])];
+    assert_eq!(shapes_of(&recurrent, &[]).unwrap(), [vec![1, 128, 16], vec![128]]);
+    assert_eq!(shapes_of(&recurrent, &[("lengths", &[3])]).unwrap(), [vec![1, 3, 16], vec![3]]);
+    assert_eq!(shapes_of(&recurrent, &[("x", &[7, 3, 16])]).unwrap(), [vec![7, 3, 16], vec![3]]);
+    // Each on first axes alone: samples, whatever they are called.
+    let named_apart = [input("a", DType::F32, &["N", "2"]), input("b", DType::F32, &["M"])];
+    let options = DataOptions { batch_size: 3, ..DataOptions::new("random:6") };
+    assert_eq!(Dataset::open(&options, &named_apart).unwrap().batch(1).unwrap().inputs[1].1.shape(), [3]);
+}
