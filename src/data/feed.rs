@@ -50,14 +50,7 @@ impl Feeds {
                 feed.role = Role::Constant;
             }
         }
-        let mut counted = self.0.iter().filter_map(|f| Some((f.samples()?, &f.input.name)));
-        if let Some((m, first)) = counted.next()
-            && let Some((n, other)) = counted.find(|(n, _)| *n != m)
-        {
-            return Err(Error::input(format!(
-                "array \"{first}\" has {m} samples on its first axis, array \"{other}\" has {n}"
-            )));
-        }
+        self.agree()?;
         // Where every input has exactly its declared shape, they are one batch if they agree on its size, else one run.
         let mut sizes = self.0.iter().filter_map(|f| f.array.shape.first().copied());
         let common = sizes.next().filter(|n| sizes.all(|m| m == *n));
@@ -73,6 +66,43 @@ impl Feeds {
             0 => Err(Error::input("there are no samples: the first axis has size 0")),
             n => Ok(n),
         }
+    }
+
+    /// Whether the arrays say different numbers of samples and can still feed one run: nodes and edges of a graph.
+    pub fn is_one_run(&self) -> bool {
+        self.agree().is_err() && self.0.iter().all(Feed::feeds_one_run)
+    }
+
+    /// Decides that all arrays are fed whole, in one run.
+    pub fn settle_as_one_run(&mut self) -> Result<()> {
+        if let Some(feed) = self.0.iter().find(|f| !f.feeds_one_run()) {
+            let (name, declared) = (&feed.input.name, declared(&feed.input));
+            return Err(Error::input(format!(
+                "array \"{name}\" has {} samples for input {declared}, but the file is one run: no first axis is common to its arrays",
+                feed.array.shape[0]
+            )));
+        }
+        for feed in self.0.iter_mut().filter(|f| f.role != Role::PerRun) {
+            feed.role = Role::Constant;
+        }
+        self.check_symbols()
+    }
+
+    /// Arrays that count samples have the same number of them.
+    fn agree(&self) -> Result<()> {
+        // One row beside many samples is fed whole.
+        let most = self.0.iter().filter_map(Feed::samples).max();
+        let whole = |f: &&Feed| f.role == Role::Samples(None) && f.array.shape[0] == 1 && most > Some(1);
+        let counted = self.0.iter().filter(|f| !whole(f));
+        let mut counted = counted.filter_map(|f| Some((f.samples()?, &f.input.name)));
+        if let Some((m, first)) = counted.next()
+            && let Some((n, other)) = counted.find(|(n, _)| *n != m)
+        {
+            return Err(Error::input(format!(
+                "array \"{first}\" has {m} samples on its first axis, array \"{other}\" has {n}"
+            )));
+        }
+        Ok(())
     }
 
     /// The batch size, where the model or something fed whole decides it.
@@ -143,6 +173,15 @@ impl Feed {
         match self.role {
             Role::Samples(_) | Role::PerRun => self.array.shape.first().copied(),
             Role::Exact | Role::Constant => None,
+        }
+    }
+
+    /// Whether the whole array is what one run takes.
+    fn feeds_one_run(&self) -> bool {
+        match self.role {
+            Role::Samples(size) => size.is_none(),
+            Role::PerRun => self.array.shape[0] == 1,
+            Role::Exact | Role::Constant => true,
         }
     }
 

@@ -17,11 +17,13 @@ use crate::ir::DType;
 const LABELS: &str = "labels";
 
 /// How many samples go in a batch, where the model leaves that open.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wanted {
     AtMost(usize),
-    /// All that the file has.
+    /// All that the file has; one sample where its arrays do not agree on their number.
     Whole,
+    /// One sample, whatever its arrays agree on.
+    One,
 }
 
 /// One data file fitted to the model's inputs.
@@ -33,6 +35,8 @@ pub(super) struct Fit {
     batch: usize,
     /// Whether the model or something fed whole decides the batch size.
     fixed: bool,
+    /// Whether the arrays are one sample, fed whole.
+    pub one_run: bool,
 }
 
 impl Fit {
@@ -47,16 +51,25 @@ impl Fit {
         }
         container.report_unused(inputs, LABELS);
         let mut feeds = Feeds(feeds);
+        if wanted == Wanted::One || wanted == Wanted::Whole && feeds.is_one_run() {
+            feeds.settle_as_one_run().map_err(here)?;
+            if !inputs.iter().any(|i| i.name == LABELS) && container.optional(LABELS)?.is_some() {
+                return Err(here(Error::input(format!(
+                    "has array \"{LABELS}\", but its other arrays have no first axis in common: the file is one sample, fed without labels; leave them out"
+                ))));
+            }
+            return Ok(Fit { feeds, labels: None, samples: 1, batch: 1, fixed: false, one_run: true });
+        }
         let samples = feeds.settle().map_err(here)?;
         let declared = feeds.declared_batch().map_err(here)?;
         let batch = match (declared, wanted) {
             (Some(n), _) => n,
             (None, Wanted::AtMost(n)) => n.clamp(1, samples),
-            (None, Wanted::Whole) => samples,
+            (None, _) => samples,
         };
         let labels = if inputs.iter().any(|i| i.name == LABELS) { None } else { container.optional(LABELS)? };
         let labels = labels.map(|a| read_labels(&a, samples)).transpose()?.flatten();
-        let mut fit = Fit { feeds, labels, samples, batch, fixed: declared.is_some() };
+        let mut fit = Fit { feeds, labels, samples, batch, fixed: declared.is_some(), one_run: false };
         fit.drop_remainder(path)?;
         Ok(fit)
     }

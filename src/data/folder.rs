@@ -2,6 +2,8 @@
 //!
 //! All headers are checked on opening. Files are opened again when their batch is loaded, so that any number of them
 //! takes neither memory nor file handles. A file with more samples than a declared batch size is several batches.
+//!
+//! Where the arrays of a file have no first axis in common (nodes and edges of a graph) every file is one sample, fed whole.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -19,6 +21,7 @@ const KEPT_OPEN: usize = 4;
 pub(super) struct Folder {
     path: PathBuf,
     inputs: Vec<InputSpec>,
+    wanted: Wanted,
     files: Vec<Entry>,
     samples: usize,
     labels: bool,
@@ -35,10 +38,21 @@ struct Entry {
 }
 
 impl Folder {
-    pub fn open(path: &Path, files: Vec<PathBuf>, inputs: &[InputSpec], limit: Option<usize>) -> Result<Self> {
+    pub fn open(path: &Path, files: &[PathBuf], inputs: &[InputSpec], limit: Option<usize>) -> Result<Self> {
+        Self::fitted(path, files, inputs, limit, Wanted::Whole)
+    }
+
+    fn fitted(
+        path: &Path,
+        files: &[PathBuf],
+        inputs: &[InputSpec],
+        limit: Option<usize>,
+        wanted: Wanted,
+    ) -> Result<Self> {
         let mut folder = Folder {
             path: path.into(),
             inputs: inputs.to_vec(),
+            wanted,
             files: Vec::new(),
             samples: 0,
             labels: true,
@@ -50,11 +64,21 @@ impl Folder {
             if left == 0 {
                 break;
             }
-            let mut fit = folder.fit(&path)?;
+            let mut fit = folder.fit(path)?;
+            if fit.one_run && wanted != Wanted::One {
+                // Another file may have as many nodes as edges, and is no batch of samples for that.
+                return Self::fitted(&folder.path, files, inputs, limit, Wanted::One);
+            }
             fit.limit(left);
             folder.labels &= fit.labels.is_some();
             let (samples, batches) = (fit.samples, fit.batches());
-            folder.files.push(Entry { path, first_sample: folder.samples, first_batch, samples, batches });
+            folder.files.push(Entry {
+                path: path.clone(),
+                first_sample: folder.samples,
+                first_batch,
+                samples,
+                batches,
+            });
             folder.samples += samples;
             first_batch += batches;
         }
@@ -64,7 +88,7 @@ impl Folder {
     fn fit(&self, path: &Path) -> Result<Fit> {
         let container =
             Container::open(path).unwrap_or_else(|| Err(Error::internal("not a data file").in_file(path)))?;
-        Fit::new(&container, &self.inputs, Wanted::Whole)
+        Fit::new(&container, &self.inputs, self.wanted)
     }
 
     /// The file of batch `index`, which batch of it that is, and the file opened.

@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::container::ending;
+use super::container::{self, ending};
 use super::convert::{self, Origin};
 use super::feed::declared;
 use super::preprocess::Preprocess;
@@ -41,6 +41,8 @@ impl Images {
     /// `path` is a folder of images, or of class folders, or an image.
     pub fn open(path: &Path, options: &DataOptions, inputs: &[InputSpec]) -> Result<Self> {
         let here = |e: Error| e.in_file(path);
+        // What is not there need not be prepared.
+        let mut images = find(path, options.synsets.as_deref())?;
         let [input] = inputs else {
             let message = format!("images feed one input, the model has {}: use npz", inputs.len());
             return Err(here(Error::input(message)));
@@ -55,7 +57,6 @@ impl Images {
         axes.iter_mut().zip(dims).for_each(|(axis, dim)| *axis = dim.known().unwrap_or(-1));
         preprocess.settle(axes)?;
 
-        let mut images = find(path, options.synsets.as_deref())?;
         // One batch at least, as of other data.
         let limit = options.limit.map(|l| l.max(fixed.unwrap_or(1)));
         if let Some(limit) = limit.filter(|l| *l < images.len()) {
@@ -214,7 +215,8 @@ fn find(path: &Path, synsets: Option<&Path>) -> Result<Vec<(PathBuf, Option<i64>
         found.extend(images.into_iter().map(|image| (image, Some(label))));
     }
     if found.is_empty() {
-        return Err(Error::input(format!("there are no images ({})", ENDINGS.join(", "))).in_file(path));
+        let (data, images) = (container::ENDINGS.join(", "), ENDINGS.join(", "));
+        return Err(Error::input(format!("holds no data ({data}) and no images ({images})")).in_file(path));
     }
     Ok(found)
 }

@@ -63,7 +63,7 @@ fn open_folder(path: &Path, options: &DataOptions, inputs: &[InputSpec]) -> Resu
         (false, true) => Err(Error::input("the folder has both images and data files: which are meant?").in_file(path)),
         (false, false) => {
             warn_of_image_options(options);
-            Ok(Arc::new(Folder::open(path, data, inputs, options.limit)?))
+            Ok(Arc::new(Folder::open(path, &data, inputs, options.limit)?))
         }
         (true, _) => Ok(Arc::new(Images::open(path, options, inputs)?)),
     }

@@ -247,6 +247,85 @@ fn folder_of_npz_is_a_batch_each() {
     assert_eq!((batch.first_sample, batch.inputs[0].1.shape()), (4, &[1, 5][..]));
 }
 
+/// A file of `nodes` nodes and `edges` edges between them, and labels if there are any.
+fn graph_npz(path: &Path, nodes: usize, edges: usize, labels: usize) {
+    let mut npz = NpzWriter::new(fs::File::create(path).unwrap());
+    npz.add_array("feat", &Array2::from_elem((nodes, 3), nodes as f32)).unwrap();
+    npz.add_array("edge_feat", &Array2::from_elem((edges, 2), edges as f32)).unwrap();
+    npz.add_array("edge_index", &Array2::<i64>::zeros((2, edges))).unwrap();
+    npz.add_array("slots", &Array1::<f32>::zeros(1)).unwrap();
+    if labels > 0 {
+        npz.add_array("labels", &Array1::<i64>::zeros(labels)).unwrap();
+    }
+    npz.finish().unwrap();
+}
+
+#[test]
+fn a_file_without_a_common_first_axis_is_one_sample_of_its_folder() {
+    let folder = TempDir::new().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let inputs = [
+        input("feat", DType::F32, &["nodes", "3"]),
+        input("edge_feat", DType::F32, &["edges", "2"]),
+        input("edge_index", DType::I64, &["2", "edges"]),
+        input("slots", DType::F32, &["graphs"]),
+    ];
+    // As many nodes as edges, a node alone, and the usual.
+    for (name, nodes, edges) in [("a.npz", 2, 2), ("b.npz", 1, 0), ("c.npz", 10, 20)] {
+        graph_npz(&at(name), nodes, edges, 0);
+    }
+    let data = open(folder.path(), 4, &inputs).unwrap();
+    assert_eq!((data.len(), data.batch_count(), data.has_labels()), (3, 3, false));
+    for (index, (nodes, edges)) in [(2, 2), (1, 0), (10, 20)].into_iter().enumerate() {
+        let batch = data.batch(index).unwrap();
+        assert_eq!((batch.first_sample, batch.samples), (index, 1));
+        let shapes: Vec<_> = batch.inputs.iter().map(|(_, t)| t.shape().to_vec()).collect();
+        assert_eq!(shapes, [vec![nodes, 3], vec![edges, 2], vec![2, edges], vec![1]]);
+        assert_eq!(data.shapes(index).unwrap().into_iter().map(|(_, shape)| shape).collect::<Vec<_>>(), shapes);
+    }
+    assert_eq!(floats(&data, 2, "edge_feat"), [20.0; 40]);
+
+    // Alone such a file says no batches, and sizes of one name must agree.
+    let alone = "c.npz: array \"feat\" has 10 samples on its first axis, array \"edge_feat\" has 20";
+    assert_eq!(refusal(&at("c.npz"), &inputs), alone);
+    let in_folder = |inputs: &[InputSpec]| {
+        let text = open(folder.path(), 1, inputs).unwrap_err().to_string();
+        text.replace(&format!("{}/", folder.path().display()), "")
+    };
+    let same = [input("feat", DType::F32, &["n", "3"]), input("edge_feat", DType::F32, &["n", "2"])];
+    assert_eq!(in_folder(&same), "b.npz: the model's size n is 1 in array \"feat\" but 0 in array \"edge_feat\"");
+    // What a run takes is declared: more of it are samples.
+    fs::remove_file(at("b.npz")).unwrap();
+    let declared = [input("feat", DType::F32, &["1", "3"]), input("edge_feat", DType::F32, &["edges", "2"])];
+    assert_eq!(in_folder(&declared), alone);
+
+    for (name, labels) in [("b.npz", [0, 1]), ("a.npz", [2, 0])] {
+        graph_npz(&at("a.npz"), 2, 2, labels[0]);
+        graph_npz(&at("b.npz"), 2, 3, labels[1]);
+        let why =
+            "its other arrays have no first axis in common: the file is one sample, fed without labels; leave them out";
+        assert_eq!(in_folder(&inputs), format!("{name}: has array \"labels\", but {why}"));
+    }
+    fs::remove_file(at("a.npz")).unwrap();
+    graph_npz(&at("b.npz"), 2, 3, 0);
+    let one = Dataset::open(&DataOptions { limit: Some(1), ..options(folder.path(), 1) }, &inputs).unwrap();
+    assert_eq!((one.len(), one.batch_count()), (1, 1));
+}
+
+#[test]
+fn an_empty_folder_says_what_it_lacks() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("d");
+    fs::create_dir_all(path.join("class")).unwrap();
+    fs::write(path.join("notes.txt"), "no data").unwrap();
+    let (x, ids) = (input("x", DType::F32, &["N", "3", "8", "8"]), input("ids", DType::I64, &["N"]));
+    let both = [x.clone(), ids.clone()];
+    for inputs in [std::slice::from_ref(&x), std::slice::from_ref(&ids), &both] {
+        let message = "d: holds no data (npz, npy, safetensors) and no images (jpg, jpeg, png, webp, bmp)";
+        assert_eq!(refusal(&path, inputs), message);
+    }
+}
+
 #[test]
 fn what_does_not_fit_the_model_is_refused_on_opening() {
     let folder = TempDir::new().unwrap();
