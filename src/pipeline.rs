@@ -81,7 +81,10 @@ pub fn optimize(o: &Optimize, open: impl FnOnce(&Model) -> Result<Data>, progres
         (report.prune_plan, report.prune) = (Some(plan.told()), Some(done));
     }
     report.plan = decided.as_ref().map(|d| d.plan.clone());
+    let eased = decided.as_ref().and_then(|d| d.eased.clone());
     let finished = |report: &mut Report| -> Result<()> {
+        let plain = eased.as_ref().zip(report.plan.as_mut()).and_then(|(eased, plan)| eased.undone(plan));
+        let float = plain.unwrap_or(float);
         let trained = trained(o, teacher.as_ref(), float, calibration, report, progress)?;
         write(o, trained, report)?;
         // What is in the file need not be in memory while it is proven.

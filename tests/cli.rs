@@ -162,6 +162,19 @@ fn what_no_runtime_can_run_is_written_and_called_unproven() {
 }
 
 #[test]
+fn what_the_built_in_runtime_cannot_run_is_proven_in_another() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = "<ir_version: 8, opset_import: [\"\" : 17]> g (float[2,2] x) => (float d)
+        <float[2,2] w = {1,2,3,5}> { h = MatMul (x, w) d = Det (h) }";
+    onnx::emit(&text::parse(source).unwrap(), &dir.path().join("m.onnx")).unwrap();
+    let validate = ["validate", "m.onnx", "m.onnx", "--data", "random:2", "--no-latency"];
+    let prune = ["prune", "m.onnx", "-o", "p.onnx", "--sparsity", "0.5", "--data", "random:2"];
+    let wanted = if crate::common::onnxruntime().is_some() { 0 } else { 4 };
+    assert_eq!([&validate[..], &prune].map(|args| code(dir.path(), args)), [wanted; 2]);
+    assert_eq!(code(dir.path(), &[&validate[..], &["--runtime", "tract"]].concat()), 4);
+}
+
+#[test]
 fn nothing_is_coloured_when_piped() {
     let dir = tempfile::tempdir().unwrap();
     let (model, data) = (fixture("digits.onnx"), fixture("digits_calib.npz"));

@@ -2,14 +2,17 @@
 
 use std::process::Command;
 
+use onnxpress::calibrate;
+use onnxpress::data::{DataOptions, Dataset, InputSpec};
 use onnxpress::ir::{GraphEdit, Model, Tensor, text};
 use onnxpress::onnx;
 use onnxpress::passes::{SimplifyOptions, simplify};
+use onnxpress::pipeline::{RangeSource, decide};
 use onnxpress::progress::Silent;
-use onnxpress::quantize::{self, QuantOptions};
+use onnxpress::quantize::{self, Activations, QuantOptions, Weights};
 use onnxpress::runtime::{self, LoadOptions, Runtime, Shaped};
 
-use crate::common::{dataset, fixture, onnxruntime, tract};
+use crate::common::{applied, dataset, fixture, near, onnxruntime, tract};
 use crate::quantize::{load, open, statistics};
 
 #[test]
@@ -78,6 +81,27 @@ fn what_the_built_in_runtime_cannot_run_another_does_where_none_is_named() {
     }
     let made = load(auto).unwrap().run(&inputs).unwrap();
     assert!((made[0].1.to_f32().unwrap()[0] + 1.0).abs() < 1e-6, "{:?}", made[0].1);
+}
+
+#[test]
+fn a_transposed_product_is_loaded_in_float16() {
+    let Some(runtime) = onnxruntime() else { return };
+    let model = text::parse(
+        "<ir_version: 8, opset_import: [\"\" : 17]> g (float[3,2,4] x) => (float[2,3,2] y)
+         <float[4,2] w = {1,2,3,4,5,6,7,8}> { t = Transpose <perm = [1,0,2]> (x) y = MatMul (t, w) }",
+    )
+    .unwrap();
+    let data = Dataset::open(&DataOptions::new("random:4"), &InputSpec::of(&model)).unwrap();
+    let half = Activations::F16;
+    let options =
+        QuantOptions { activations: half, weights: Weights::F16, ..QuantOptions::for_target("onnxruntime").unwrap() };
+    let calibrator = calibrate::parse("min-max").unwrap();
+    let source = RangeSource::Data(&data, tract(), calibrator);
+    let decided = decide(&mut model.clone(), &options, Some(source), &Silent).unwrap();
+    let halved = applied(&model, &decided.plan);
+    let inputs = data.batch(0).unwrap().inputs;
+    let db = near(runtime, &model, &halved, &inputs);
+    assert!(db > 55.0, "{db}");
 }
 
 #[test]

@@ -56,6 +56,12 @@ fn equalized_models_compute_the_same_and_lose_less_with_one_scale() {
     println!("{done}");
     assert_eq!(done.values.iter().map(|(_, layers)| *layers).collect::<Vec<_>>(), [2, 3]);
     compare(&model, &equalized, 1e-5).unwrap();
+    // What holds other numbers has another name; nodes are called as before.
+    let made =
+        |m: &Model| m.all_nodes().iter().map(|n| m.name(m.node(*n).output(0).unwrap()).to_string()).collect::<Vec<_>>();
+    let labels = |m: &Model| m.all_nodes().iter().map(|n| m.node_label(*n).to_string()).collect::<Vec<_>>();
+    assert_eq!(labels(&equalized), labels(&model));
+    assert_eq!(made(&model).iter().filter(|v| made(&equalized).contains(v)).collect::<Vec<_>>(), ["y"]);
     let base = QuantOptions::for_target("onnxruntime").unwrap();
     let options =
         QuantOptions { activations: Activations::None, granularity: Granularity::Tensor, min_bytes: 0, ..base };

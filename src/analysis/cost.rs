@@ -107,6 +107,15 @@ mod tests {
     }
 
     #[test]
+    fn packed_weights_count_as_those_that_they_stand_for() {
+        let source = r#"<ir_version: 8, opset_import: ["" : 17, "com.microsoft" : 1]>
+            g (float[N, 32] x) => (float[N, 2] y) <uint8[2, 1, 16] w = {1}, float[2] s = {1, 2}>
+            { y = com.microsoft.MatMulNBits <K = 32, N = 2, bits = 4, block_size = 32> (x, w, s) }"#;
+        let source = source.replace("{1},", &format!("{{{}}},", ["1"; 32].join(",")));
+        assert_eq!(macs(&text::parse(&source).unwrap(), &[("x".into(), vec![3, 32])]), Some(192));
+    }
+
+    #[test]
     fn what_only_running_tells_is_named() {
         let source = r#"<ir_version: 8, opset_import: ["" : 17]>
             g (float[4] x) => (float[K, 2] y, float[2] z) <float[1, 2] v = {1, 2}, float[4, 2] w = {1, 2, 3, 4, 5, 6, 7, 8}> {

@@ -15,6 +15,7 @@ use crate::passes::SimplifyOptions;
 use crate::pipeline::{Data, RangeSource};
 use crate::quantize::{self, Activations, Format, Granularity, QuantOptions, Switch, Weights};
 use crate::recover::Recover;
+use crate::runtime::Runtime;
 use crate::validate::Gates;
 use crate::{names, runtime, target};
 
@@ -254,7 +255,27 @@ pub fn targets() -> String {
 }
 
 pub fn runtimes(what: &str) -> String {
-    one_of(what, runtime::RUNTIMES.iter().map(|r| r.name()))
+    let default = runtime::built_in().name();
+    format!(
+        "{} [default: {default}, or another where it cannot]",
+        one_of(what, runtime::RUNTIMES.iter().map(|r| r.name()))
+    )
+}
+
+/// What `work` makes in each runtime that is named; where none is, in the built-in one, or in the first that can.
+pub fn in_runtimes<T>(named: &[String], mut work: impl FnMut(&'static dyn Runtime) -> Result<T>) -> Result<Vec<T>> {
+    if !named.is_empty() {
+        return runtime::find_all(named)?.into_iter().map(work).collect();
+    }
+    let first = match work(runtime::built_in()) {
+        Err(e) if e.kind() == ErrorKind::Runtime => e,
+        done => return Ok(vec![done?]),
+    };
+    let mut others = runtime::RUNTIMES[1..].iter().copied().filter(|r| r.present().is_ok());
+    let done = others.find_map(|other| Some((other.name(), work(other).ok()?)));
+    let Some((name, done)) = done else { return Err(first) };
+    tracing::warn!("in {name} instead: {first}");
+    Ok(vec![done])
 }
 
 /// The same, and what runs data where none of them is named.

@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use super::Done;
-use super::args::{DataArgs, positive, runtimes};
+use super::args::{DataArgs, in_runtimes, positive, runtimes};
 use super::out::say;
 use crate::error::Result;
 use crate::pipeline;
 use crate::runtime::timing::ratios;
-use crate::runtime::{self, Ready, Rewrites, Runtime, load_as_it_stands};
+use crate::runtime::{Ready, Rewrites, Runtime, load_as_it_stands};
 use crate::validate::latency::{LatencyOptions, Timed, interleaved, quantile, summary};
 
 #[derive(clap::Args)]
@@ -18,7 +18,7 @@ pub struct Args {
     models: Vec<PathBuf>,
     #[command(flatten)]
     pub(super) data: DataArgs,
-    #[arg(long, value_name = "R", value_delimiter = ',', default_value = runtime::built_in().name(), help = runtimes("Runtimes that run them"))]
+    #[arg(long, value_name = "R", value_delimiter = ',', help = runtimes("Runtimes that run them"))]
     runtime: Vec<String>,
     /// Threads of one run
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = positive)]
@@ -26,9 +26,7 @@ pub struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<Done> {
-    for runtime in runtime::find_all(&args.runtime)? {
-        time(args, runtime)?;
-    }
+    in_runtimes(&args.runtime, |runtime| time(args, runtime))?;
     Ok(Done::Well)
 }
 

@@ -88,6 +88,7 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
         only: args.only.clone(),
         skip: args.skip.clone(),
         bit_exact: args.bit_exact,
+        keep_integers: true,
         target: Some(target),
     };
     let here = |e: Error| e.in_file(&args.model);
@@ -119,11 +120,8 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
     if let Some(tuned) = &tuned {
         say_tuned(tuned)?;
     }
-    for raised in &report.raised {
-        say!("  {raised}");
-    }
-    for left in &report.left_out {
-        say!("  {left}");
+    for note in report.notes() {
+        say!("  {note}");
     }
     for r in &report.refusals {
         say!("  {:<28} refused at \"{}\" ({}): {}", r.pass, r.node, r.op_type, r.reason);

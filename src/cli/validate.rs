@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::Done;
-use super::args::{DataArgs, GateArgs, positive, runtimes};
+use super::args::{DataArgs, GateArgs, in_runtimes, positive, runtimes};
 use super::bars::Bars;
 use super::out::{self, put, say};
 use crate::error::{Error, Result};
@@ -22,7 +22,7 @@ pub struct Args {
     pub(super) data: DataArgs,
     #[command(flatten)]
     gates: GateArgs,
-    #[arg(long, value_name = "R", value_delimiter = ',', default_value = runtime::built_in().name(), help = runtimes("Runtimes that run both"))]
+    #[arg(long, value_name = "R", value_delimiter = ',', help = runtimes("Runtimes that run both"))]
     runtime: Vec<String>,
     /// Threads of one run while timing
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = positive)]
@@ -46,7 +46,7 @@ struct Output<'a> {
 }
 
 pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
-    let runtimes = runtime::find_all(&args.runtime)?;
+    runtime::find_all(&args.runtime)?;
     if args.no_latency && args.gates.gates().min_speedup.is_some() {
         return Err(Error::usage("--min-speedup needs the timing that --no-latency leaves out"));
     }
@@ -60,13 +60,12 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
     let weigh = |model, path| size(model, path, Some(&batch));
     let sizes = (weigh(&original, &args.original), weigh(&rewritten, &args.rewritten));
     let gates = args.gates.gates();
-    let mut all = Vec::new();
-    for runtime in runtimes {
+    let all = in_runtimes(&args.runtime, |runtime| {
         let validation = validate(&original, &rewritten, &data, runtime, &options, bars)?;
         gates.measured(&validation)?;
         let missed = gates.missed(&validation);
-        all.push(Output { schema_version: report::SCHEMA_VERSION, sizes: &sizes, validation, missed });
-    }
+        Ok(Output { schema_version: report::SCHEMA_VERSION, sizes: &sizes, validation, missed })
+    })?;
     match args.format.as_str() {
         // One object for one runtime, a list for several.
         "json" if all.len() == 1 => say!("{}", report::json(&all[0])?),

@@ -62,7 +62,7 @@ pub fn gemm(s: &Shapes) -> Option<u64> {
     product(s.output.as_deref()?)?.checked_mul(*s.input(0)?.get(axis)?)
 }
 
-/// X `[T, B, I]` (or `[B, T, I]`), W `[directions, gates·H, I]`, R `[directions, gates·H, H]`.
+/// X `[T, B, I]` (or `[B, T, I]`), W `[directions, gates·H, I]`, R `[directions, gates·H, H]`; DynamicQuantizeLSTM has both transposed.
 pub fn recurrent(s: &Shapes) -> Option<u64> {
     let steps = product(s.input(0)?.get(..2)?)?;
     steps.checked_mul(product(s.input(1)?)?.checked_add(product(s.input(2)?)?)?)

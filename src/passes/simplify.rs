@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{PASSES, Pass, Refusal};
 use crate::error::{Error, Result};
-use crate::ir::{GraphEdit, Model};
+use crate::ir::{GraphEdit, Model, NodeId};
 use crate::names;
 use crate::target::Preset;
 
@@ -22,6 +22,8 @@ pub struct SimplifyOptions {
     pub skip: Vec<String>,
     /// Only passes that keep every bit of the outputs.
     pub bit_exact: bool,
+    /// The same where the model rounds to integers: what differs by rounding before that may be another integer behind it.
+    pub keep_integers: bool,
     /// Where the model will run: passes that are off in its preset are left out, unless they are in `only`. With no
     /// target those that are [targeted](field@Pass::targeted) are.
     pub target: Option<&'static Preset>,
@@ -30,7 +32,7 @@ pub struct SimplifyOptions {
 impl SimplifyOptions {
     /// Every pass that pays in `target`.
     pub fn for_target(target: &'static Preset) -> Self {
-        SimplifyOptions { target: Some(target), ..SimplifyOptions::default() }
+        SimplifyOptions { target: Some(target), keep_integers: true, ..SimplifyOptions::default() }
     }
 
     /// The same, for a model that is to be quantized then.
@@ -79,6 +81,20 @@ pub struct SimplifyReport {
     pub refusals: Vec<Refusal>,
     /// What the target does not want.
     pub left_out: Vec<LeftOut>,
+    /// A node that rounds to integers, for whose sake only rewrites ran that keep every bit.
+    pub rounds: Option<String>,
+}
+
+impl SimplifyReport {
+    /// What was not done, or cost something: the opset that was raised, passes that were left out.
+    pub fn notes(&self) -> Vec<String> {
+        let rounds = self
+            .rounds
+            .iter()
+            .map(|node| format!("only rewrites that keep every bit, since {node} rounds to integers"));
+        let left_out = self.left_out.iter().map(ToString::to_string);
+        rounds.chain(self.raised.iter().cloned()).chain(left_out).collect()
+    }
 }
 
 /// Rewrites `model` to a fixed point of the chosen passes. Outputs keep their names, types and, up to
@@ -87,8 +103,10 @@ pub struct SimplifyReport {
 /// # Errors
 /// A usage error for a pass that does not exist; an input error for a model that contradicts itself.
 pub fn simplify(model: &mut Model, options: &SimplifyOptions) -> Result<SimplifyReport> {
+    let rounds = if options.keep_integers && options.only.is_empty() { rounding(model) } else { None };
+    let options = &SimplifyOptions { bit_exact: options.bit_exact || rounds.is_some(), ..options.clone() };
     let passes = chosen(options)?;
-    let mut report = SimplifyReport { nodes_before: model.operator_count(), ..Default::default() };
+    let mut report = SimplifyReport { nodes_before: model.operator_count(), rounds, ..Default::default() };
     let mut counts = vec![0; passes.len()];
     let mut targeted = !passes.iter().any(|p| p.targeted);
     for _ in 0..MAX_ROUNDS {
@@ -117,6 +135,12 @@ pub fn simplify(model: &mut Model, options: &SimplifyOptions) -> Result<Simplify
     let applied = passes.iter().zip(counts).filter(|(_, n)| *n > 0);
     report.passes = applied.map(|(p, n)| (p.name.to_string(), n)).collect();
     Ok(report)
+}
+
+/// The first node that makes integers of computed numbers.
+fn rounding(model: &Model) -> Option<String> {
+    let rounds = |n: &&NodeId| model.node(**n).is_one_of(&["QuantizeLinear", "DynamicQuantizeLinear"]);
+    model.all_nodes().iter().find(rounds).map(|n| model.describe(*n))
 }
 
 fn chosen(options: &SimplifyOptions) -> Result<Vec<&'static Pass>> {
@@ -156,6 +180,20 @@ fn left_out(model: &Model, options: &SimplifyOptions) -> Result<Vec<LeftOut>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_rounded_then_keeps_every_bit() {
+        let source = r#"<ir_version: 8, opset_import: ["" : 17]> g (float[N, 2] x) => (uint8[N, 2] y, float s, uint8 z)
+            <float[2, 2] w = {1, 2, 3, 4}, float two = {2}> { d = Mul (x, two) m = MatMul (d, w) y, s, z = DynamicQuantizeLinear (m) }"#;
+        let left = |options: &SimplifyOptions| {
+            let mut model = crate::ir::text::parse(source).unwrap();
+            let report = simplify(&mut model, options).unwrap();
+            (report.nodes_after, report.rounds)
+        };
+        let named = "\"y\" (DynamicQuantizeLinear)".to_string();
+        assert_eq!(left(&SimplifyOptions { keep_integers: true, ..Default::default() }), (3, Some(named)));
+        assert_eq!(left(&SimplifyOptions::default()), (2, None));
+    }
 
     #[test]
     fn targets_choose_among_the_passes() {

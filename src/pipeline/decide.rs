@@ -37,6 +37,25 @@ pub struct Decided<'a> {
     notes: Vec<String>,
     timed: bool,
     fitted: Option<Fitted<'a>>,
+    pub(super) eased: Option<Eased>,
+}
+
+/// What was done to a model to make it easier to quantize: of no use where it is not.
+#[derive(Clone)]
+pub(super) struct Eased {
+    before: Model,
+    notes: Vec<String>,
+}
+
+impl Eased {
+    /// The model as it was before, where `plan` quantizes nothing of it; the plan says nothing of what was done then.
+    pub fn undone(&self, plan: &mut QuantPlan) -> Option<&Model> {
+        let useless = plan.quantized() == 0;
+        if useless {
+            plan.notes.retain(|note| !self.notes.contains(note));
+        }
+        useless.then_some(&self.before)
+    }
 }
 
 /// What a plan was fitted to.
@@ -121,8 +140,9 @@ pub fn decide<'a>(
     if let Some(RangeSource::File(path)) = source {
         return Err(Error::usage("--equalize on changes the values whose ranges it holds: give --data").in_file(path));
     }
+    let before = model.clone();
     let mut other = model.clone();
-    let equalized = quantize::equalize(&mut other);
+    let equalized = quantize::equalize(&mut other).to_string();
     let mut with = once(&mut other, options, source, progress)?;
     if options.equalize == Switch::Auto {
         let mut without = once(model, options, source, progress)?;
@@ -133,7 +153,10 @@ pub fn decide<'a>(
         }
         with.note(format!("the outputs come to {b:.1} dB, not equalized to {a:.1} dB"));
     }
-    with.note(equalized.to_string());
+    let mut notes = with.eased.take().map_or(Vec::new(), |eased| eased.notes);
+    notes.push(equalized.clone());
+    with.note(equalized);
+    with.eased = Some(Eased { before, notes });
     *model = other;
     Ok(with)
 }
@@ -145,6 +168,7 @@ fn once<'a>(
     source: Option<RangeSource<'a>>,
     progress: &dyn Progress,
 ) -> Result<Decided<'a>> {
+    let before = model.clone();
     let mut notes: Vec<String> = match &source {
         Some(RangeSource::Data(dataset, runtime, _)) if options.effective_format() == Format::WeightOnly => {
             let scaled = quantize::scale(model, options, (dataset, *runtime), progress)?;
@@ -158,6 +182,7 @@ fn once<'a>(
         }
         _ => Vec::new(),
     };
+    let eased = (!notes.is_empty()).then(|| Eased { before, notes: notes.clone() });
     let model = &*model;
     let mut options = options.clone();
     let values = quantize::values_to_observe(model, &options);
@@ -200,7 +225,7 @@ fn once<'a>(
         }
     };
     plan.notes.extend(notes.iter().cloned());
-    Ok(Decided { plan, options, notes, timed, fitted })
+    Ok(Decided { plan, options, notes, timed, fitted, eased })
 }
 
 /// The plan with the ranges of a file.
@@ -231,4 +256,34 @@ fn timed_in(options: &QuantOptions) -> Result<Option<&'static str>> {
         Switch::Auto if options.effective_format().name() == preset.format => preset.timed_in,
         _ => None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ir::text;
+
+    #[test]
+    fn what_was_eased_for_nothing_is_as_it_was() {
+        let source = "<ir_version: 8, opset_import: [\"\" : 17]> g (float[2,2] x) => (float[2,2] y)
+            <float[2,2] w = {1,2,3,5}> { y = MatMul (x, w) }";
+        let model = text::parse(source).unwrap();
+        let plan = |exclude: &[&str]| {
+            let exclude = exclude.iter().map(ToString::to_string).collect();
+            let form = Format::WeightOnly;
+            let options = QuantOptions {
+                format: form,
+                min_bytes: 0,
+                exclude,
+                ..QuantOptions::for_target("onnxruntime").unwrap()
+            };
+            let mut plan = quantize::plan(&model, None, &options).unwrap();
+            plan.notes = vec!["smoothed".into(), "timed".into()];
+            plan
+        };
+        let eased = Eased { before: model.clone(), notes: vec!["smoothed".into()] };
+        let (mut some, mut none) = (plan(&[]), plan(&["."]));
+        assert_eq!((eased.undone(&mut some).is_some(), some.notes.len()), (false, 2));
+        assert_eq!((eased.undone(&mut none).is_some(), none.notes), (true, vec!["timed".to_string()]));
+    }
 }

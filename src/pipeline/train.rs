@@ -81,11 +81,25 @@ pub struct Ground<'a> {
 }
 
 /// The decided plan trained, and where a promise does not hold of it, one with nodes in float, trained too. Weights that stay float are
-/// trained in `model`.
+/// trained in `model`, which becomes what it was before it was made easier to quantize where nothing of it is.
 ///
 /// # Errors
 /// Usage, where there are no data; what the runtime says of the model, or the data of themselves.
 pub fn finish(
+    model: &mut Model,
+    decided: &Decided,
+    wanted: (Option<Recover>, Option<Promise>),
+    ground: Ground,
+    progress: &dyn Progress,
+) -> Result<(QuantPlan, Option<RecoverReport>)> {
+    let (mut plan, report) = finished(model, decided, wanted, ground, progress)?;
+    if let Some(before) = decided.eased.as_ref().and_then(|eased| eased.undone(&mut plan)) {
+        *model = before.clone();
+    }
+    Ok((plan, report))
+}
+
+fn finished(
     model: &mut Model,
     decided: &Decided,
     (wanted, promise): (Option<Recover>, Option<Promise>),

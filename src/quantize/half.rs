@@ -64,6 +64,10 @@ pub(super) fn decide(model: &Model, ranges: Option<&Ranges>, id: NodeId) -> Opti
     if node.attr("to").is_some() || node.attr("dtype").is_some() {
         return Some(Err("it says itself what type it makes".into()));
     }
+    let untyped = node.inputs().iter().flatten().find(|v| model.tensor_type(**v).dtype.is_none());
+    if let Some(v) = untyped {
+        return Some(Err(format!("it reads \"{}\", whose type is not known", model.name(*v))));
+    }
     let values = read.iter().map(|(_, v)| *v).chain(made);
     let reasons = values.filter_map(|v| refusal(model, ranges, v));
     Some(reasons.take(1).next().map_or(Ok(Decision::Half), Err))
@@ -117,6 +121,9 @@ pub(super) fn apply(edit: &mut GraphEdit, plan: &QuantPlan) -> Result<()> {
             halves.insert(y, half);
         }
     }
+    for node in plan.nodes.iter().filter(|n| matches!(n.decision, Decision::Half)) {
+        multiplied_first(edit, node.id);
+    }
     // Who reads float16 needs none of them.
     for cast in casts {
         let unread = edit.node(cast).output(0).is_none_or(|y| edit.uses(y).is_empty() && !edit.is_output(y));
@@ -125,6 +132,30 @@ pub(super) fn apply(edit: &mut GraphEdit, plan: &QuantPlan) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Transposes the product of a matrix instead of what it is made of: Transpose(x)·W = Transpose(x·W) where the last axis stays. ONNX Runtime
+/// 1.32 crashes while it loads the one of axes 1, 0, 2 in float16.
+fn multiplied_first(edit: &mut GraphEdit, id: NodeId) {
+    let node = edit.node(id);
+    let matrix = node.is("MatMul") && edit.constant_input(id, 1).is_some_and(|w| w.rank() == 2);
+    let Some(before) = node.input(0).and_then(|x| edit.producer(x)).filter(|_| matrix) else { return };
+    let turned = edit.node(before);
+    let perm = turned.ints("perm").filter(|perm| turned.is("Transpose") && **perm == [1, 0, 2]);
+    let (Some(perm), Some(x)) = (perm.map(<[i64]>::to_vec), turned.input(0)) else { return };
+    let Some(y) = edit.detach_output(id, 0) else { return };
+    let product = edit.new_value_like(&format!("{}_product", edit.name(y)));
+    edit.set_input(id, 0, Some(x));
+    edit.attach_output(id, 0, product);
+    let name = format!("{}_Transpose", edit.name(y));
+    edit.insert(
+        Place::After(id),
+        NewNode::new("Transpose").name(name).input(product).attr("perm", perm).output_into(y),
+    );
+    let unread = edit.node(before).output(0).is_some_and(|v| edit.uses(v).is_empty() && !edit.is_output(v));
+    if unread {
+        edit.remove_node(before);
+    }
 }
 
 /// `v` in float16: a constant of its own, or behind a Cast.

@@ -211,7 +211,7 @@ impl Stream {
         Ok(())
     }
 
-    /// Divides channel c by `factors[c]`.
+    /// Divides channel c by `factors[c]`; the values, which are others then, get other names.
     pub fn divide(&self, edit: &mut GraphEdit, factors: &[f32]) {
         for writer in &self.writers {
             for (index, axis) in &writer.weights {
@@ -221,6 +221,7 @@ impl Stream {
         for reader in &self.readers {
             scaled(edit, (reader.node, reader.weight), |shape, i| factors[reader.channel(shape, i)]);
         }
+        self.values.iter().for_each(|v| edit.renew_value(*v));
     }
 }
 

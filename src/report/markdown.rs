@@ -40,6 +40,9 @@ pub fn markdown(sizes: &(Size, Size), v: &Validation, missed: &[Missed]) -> Stri
     for name in &v.missing {
         row(&format!("`{name}`"), String::new(), "missing".into(), String::new());
     }
+    for name in &v.no_tensors {
+        row(&format!("`{name}`"), String::new(), "no tensor".into(), String::new());
+    }
     if let Some(l) = &v.latency {
         let ms = |x: f64| format!("{x:.2} ms");
         let how = format!("{:.2}× ({:.2} … {:.2}) in {}", l.speedup, l.speedup_low, l.speedup_high, l.runtime);

@@ -84,9 +84,8 @@ pub fn simplified(s: &SimplifyReport) -> String {
     let passes: Vec<_> = s.passes.iter().map(|(name, n)| format!("{name} {n}")).collect();
     let passes = if passes.is_empty() { String::new() } else { format!(" ({})", passes.join(", ")) };
     let _ = writeln!(out, "  simplify: {} ─► {} nodes{passes}", s.nodes_before, s.nodes_after);
-    let raised = s.raised.iter().cloned();
-    for line in raised.chain(s.left_out.iter().map(ToString::to_string)) {
-        let _ = writeln!(out, "  {line}");
+    for note in s.notes() {
+        let _ = writeln!(out, "  {note}");
     }
     if !s.refusals.is_empty() {
         let _ = writeln!(out, "  {} rewrites refused (inspect shows why)", s.refusals.len());
@@ -222,6 +221,9 @@ pub fn comparison(v: &Validation, missed: &[Missed]) -> String {
     }
     if !v.missing.is_empty() {
         let _ = writeln!(out, "    missing   {}: an output of the original alone", v.missing.join(", "));
+    }
+    if !v.no_tensors.is_empty() {
+        let _ = writeln!(out, "    not compared   {}: no tensor", v.no_tensors.join(", "));
     }
     let worst = v.outputs.iter().filter(|o| o.float).min_by(|a, b| a.sqnr_db.total_cmp(&b.sqnr_db));
     if worst.is_none() && v.task.is_none() && !agreement.is_empty() {

@@ -19,6 +19,7 @@ mod lift;
 mod neighbours;
 #[cfg(feature = "onnxruntime")]
 mod onnxruntime;
+mod outputs;
 pub mod prepare;
 mod score;
 mod shaped;
@@ -32,6 +33,7 @@ pub use apart::{MASK, Pair, apart};
 pub use deciding::deciding_inputs;
 pub use kernels::Kernel;
 pub(crate) use neighbours::neighbours;
+pub(crate) use outputs::unreadable;
 pub use score::{EXACT_DB, Energies, Score};
 pub use shaped::Shaped;
 
@@ -195,7 +197,7 @@ impl LoadOptions {
 /// # Errors
 /// Runtime, for an input of which neither `options` nor the model tell the type, and for what cannot be inlined.
 pub fn prepared(model: &Model, options: &LoadOptions) -> Result<prepare::Prepared> {
-    prepare::prepare(model, options, &tract::known)
+    prepare::prepare(&*outputs::readable(model)?, options, &tract::known)
 }
 
 /// Something that runs models.

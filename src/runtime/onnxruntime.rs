@@ -42,7 +42,7 @@ impl Runtime for OnnxRuntime {
 
     fn load(&self, model: &Model, options: &LoadOptions) -> Result<Box<dyn Session>> {
         let environment = environment()?;
-        let mut model = model.clone();
+        let mut model = super::outputs::readable(model)?.into_owned();
         let results = with_taps(&mut model, &options.taps);
         let session = open(environment, &model, options, None).map_err(|e| refusal(&e))?;
         let inputs = session.inputs().iter().map(|i| i.name().to_owned()).collect();

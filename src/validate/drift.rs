@@ -18,7 +18,7 @@ use crate::runtime::{EXACT_DB, Runtime, Shaped, neighbours};
 /// An output this much worse than the worst input, in dB, was made worse by the node itself.
 const BORN_DB: f64 = 3.0;
 /// Bytes of values of one batch that are looked at together; a model with more of them runs once more for each such part.
-const ROOM: usize = 256 << 20;
+const ROOM: usize = 96 << 20;
 
 /// Drift of one node's output.
 #[derive(Debug, Clone, Serialize, JsonSchema)]

@@ -11,7 +11,7 @@ use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::ir::{Model, Tensor};
 use crate::progress::Progress;
-use crate::runtime::{Rewrites, Runtime, Shaped, load_as_it_stands};
+use crate::runtime::{Rewrites, Runtime, Shaped, load_as_it_stands, unreadable};
 
 /// What is compared, and how.
 #[derive(Debug, Clone)]
@@ -45,6 +45,8 @@ pub struct Validation {
     pub outputs: Vec<OutputDrift>,
     /// Outputs of the original that the rewritten model has not.
     pub missing: Vec<String>,
+    /// Outputs that are no tensors, and not compared.
+    pub no_tensors: Vec<String>,
     /// Accuracy, where there are labels.
     pub task: Option<TaskAccuracy>,
     /// Times of both, where they were timed.
@@ -117,6 +119,7 @@ pub fn validate(
         random_data: dataset.is_random(),
         outputs: accuracy.outputs(),
         missing,
+        no_tensors: unreadable(original).into_iter().map(|v| original.name(v).to_string()).collect(),
         task: accuracy.task(),
         latency,
         nodes,

@@ -89,6 +89,17 @@ impl<'m> GraphEdit<'m> {
         self.value_mut(value).name = name.to_string();
     }
 
+    /// Gives a value that holds other numbers from here on another name; a node that was called by the old one keeps it.
+    pub fn renew_value(&mut self, value: ValueId) {
+        let name = self.name(value).to_string();
+        let unnamed = self.producer(value).filter(|n| self.node(*n).name.is_empty() && self.node_label(*n) == name);
+        let fresh = self.fresh_name(&name);
+        self.rename_value(value, &fresh);
+        if let Some(node) = unnamed {
+            self.rename_node(node, &name);
+        }
+    }
+
     /// Gives a node this name.
     pub fn rename_node(&mut self, node: NodeId, name: &str) {
         self.node_mut(node).name = name.to_string();

@@ -13,6 +13,18 @@ pub fn matmul_integer(c: &Context) -> Option<Vec<TensorType>> {
     one(Some(DType::I32), Some(multiplied(c.shape(0)?, c.shape(1)?)?))
 }
 
+/// The same, times the scales, of which a's is input 2.
+pub fn matmul_integer_to_float(c: &Context) -> Option<Vec<TensorType>> {
+    one(c.dtype(2), Some(multiplied(c.shape(0)?, c.shape(1)?)?))
+}
+
+/// `[…, K] · [N, K]ᵀ`, the weight packed: the attribute says how many columns.
+pub fn matmul_n_bits(c: &Context) -> Option<Vec<TensorType>> {
+    let mut shape = c.shape(0)?.to_vec();
+    *shape.last_mut()? = Dim::Known(c.node.int_or("N", -1));
+    one(c.dtype(0), Some(shape))
+}
+
 /// a, its scale and zero point, b, its scale and zero point, those of the output.
 pub fn qlinear_matmul(c: &Context) -> Option<Vec<TensorType>> {
     one(c.dtype(7), Some(multiplied(c.shape(0)?, c.shape(3)?)?))

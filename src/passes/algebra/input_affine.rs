@@ -12,7 +12,7 @@
 //!
 //! Refuses a shift before a convolution that pads (zeros of the padding would not be shifted), before
 //! ConvTranspose and before MatMul, which has no bias; when the affine operator's output has another
-//! reader or is a graph output; the ½ of a decomposed GELU, which runtimes fuse; when a shared weight had to be copied at the file's expense; when a folded
+//! reader or is a graph output; factors that differ so much that integers of the weight would be two bits coarser; the ½ of a decomposed GELU, which runtimes fuse; when a shared weight had to be copied at the file's expense; when a folded
 //! number overflows.
 
 use super::affine::{Affine, keeps_shape};

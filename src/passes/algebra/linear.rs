@@ -18,6 +18,8 @@ use crate::ir::{GraphEdit, Model, Node, NodeId, Tensor, ValueId};
 use crate::passes::support::from_f64;
 
 pub(super) const LINEAR: &[&str] = &["Conv", "ConvTranspose", "Gemm", "MatMul"];
+/// So many times more may the squared error of integers be: two bits.
+const COARSER: f64 = 16.0;
 
 /// A node of [`LINEAR`] with its constants.
 pub(super) struct Linear {
@@ -223,6 +225,11 @@ impl Linear {
     }
 
     fn inside(&self, model: &Model, affine: &Affine) -> Result<Constants, String> {
+        let coarser = self.coarser(affine);
+        if coarser > COARSER {
+            let db = 10.0 * coarser.log10();
+            return Err(format!("the factors differ so much that integers of the weight would err {db:.0} dB more"));
+        }
         let mut bias = self.bias.clone();
         if !affine.is_scale_only() {
             let Some(bias) = &mut bias else { return Err("MatMul takes no bias".into()) };
@@ -233,6 +240,26 @@ impl Linear {
         }
         let weight = (!affine.is_shift_only()).then(|| self.scaled(|_, input| affine.scale_of(input))).transpose()?;
         self.constants(model, weight, bias)
+    }
+
+    /// How much more the error of integers of the weight is, one scale an output, once the input has no factors any more: inputs with them are
+    /// taken to be alike, as a normalization makes them, so that others are 1/s.
+    fn coarser(&self, affine: &Affine) -> f64 {
+        let Some(weight) = self.weight.to_f64().filter(|_| affine.scale.iter().any(|s| *s != affine.scale[0])) else {
+            return 1.0;
+        };
+        // Of each output: the largest weight and how many there are, and the same with the factors.
+        let mut sums = vec![[0f64; 4]; self.outputs];
+        self.layout.for_each(|element, output, input| {
+            let ([w, n, scaled, inverse], s) = (&mut sums[output], affine.scale_of(input));
+            *w = w.max(weight[element].abs());
+            *scaled = scaled.max((s * weight[element]).abs());
+            *n += 1.0;
+            // What is times zero is no error.
+            *inverse += if s == 0.0 { 0.0 } else { s.powi(-2) };
+        });
+        let [before, after] = [0, 2].map(|at| sums.iter().map(|of| of[at].powi(2) * of[at + 1]).sum::<f64>());
+        if before > 0.0 { after / before } else { 1.0 }
     }
 
     /// Folds α and β of a Gemm into the weight and bias.

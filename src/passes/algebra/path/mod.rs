@@ -13,7 +13,7 @@
 //! passes, and on which terms, is said in [`back`] and [`ahead`]; how per-channel numbers follow their axis in [`along`].
 //!
 //! Refuses factors that are zero, or change the magnitude by more than 2³⁰; half floats; new constants that overflow
-//! or fall below normal numbers; the ½ and the bias of a decomposed GELU; a shared weight that had to be copied at the file's expense; a value on the way that others read.
+//! or fall below normal numbers, or would make integers of a weight two bits coarser; the ½ and the bias of a decomposed GELU; a shared weight that had to be copied at the file's expense; a value on the way that others read.
 
 mod ahead;
 mod along;
@@ -109,11 +109,7 @@ fn move_away(edit: &mut GraphEdit, node: NodeId) -> Outcome {
 /// The constants are written, and the values that change with them are known by other names.
 fn set(edit: &mut GraphEdit, constants: Constants, values: &[ValueId]) {
     constants.set(edit);
-    for value in values {
-        let name = edit.name(*value).to_string();
-        let fresh = edit.fresh_name(&name);
-        edit.rename_value(*value, &fresh);
-    }
+    values.iter().for_each(|v| edit.renew_value(*v));
 }
 
 /// What `node` does to its input number `data`, which is not constant.
