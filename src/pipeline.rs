@@ -118,7 +118,7 @@ fn measurable(o: &Optimize, original: &Model, dataset: &Dataset) -> Result<()> {
         Err(e) if e.kind() == ErrorKind::Runtime => return Ok(()),
         made => made?,
     };
-    let mut same = Accuracy::default();
+    let mut same = Accuracy::of_outputs(original);
     same.add(&made, &made, batch.labels.as_deref());
     o.gates.measurable(same.task().as_ref(), &same.outputs())
 }

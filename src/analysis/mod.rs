@@ -1,6 +1,7 @@
 //! What is known of a model's values without running it.
 
 mod arity;
+mod classes;
 mod concrete;
 mod cost;
 pub mod dependency;
@@ -8,6 +9,7 @@ mod dequantized;
 mod infer;
 
 pub use arity::arity;
+pub use classes::without_classes;
 pub use concrete::value_bytes;
 pub use cost::{Costs, macs};
 pub use dequantized::dequantized;

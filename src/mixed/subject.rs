@@ -30,6 +30,8 @@ pub struct Subject<'a> {
     pub runtime: &'a dyn Runtime,
     /// Is told how far the runs are.
     pub progress: &'a dyn Progress,
+    /// The accuracy of no batch.
+    none: Accuracy,
     float: Shaped<'a>,
     kept: Vec<Option<Outputs>>,
 }
@@ -58,7 +60,7 @@ impl<'a> Subject<'a> {
         };
         let kept = (0..dataset.batch_count()).into_par_iter().map(run).collect::<Result<_>>()?;
         progress.finish();
-        Ok(Subject { model, dataset, runtime, progress, float, kept })
+        Ok(Subject { model, dataset, runtime, progress, none: Accuracy::of_outputs(model), float, kept })
     }
 
     /// Numbers of all batches.
@@ -88,13 +90,13 @@ impl<'a> Subject<'a> {
             let batch = self.dataset.batch(*index)?;
             let again = if self.kept[*index].is_none() { Some(self.float.run(&batch.inputs)?) } else { None };
             let original = self.kept[*index].as_ref().or(again.as_ref());
-            let mut own = Accuracy::default();
+            let mut own = self.none.clone();
             own.add(original.map_or(&[], Vec::as_slice), &session.run(&batch.inputs)?, batch.labels.as_deref());
             Ok(own)
         };
         let parts: Vec<Accuracy> = batches.par_iter().map(run).collect::<Result<_>>()?;
         // In the order of the batches, so that the same data give the same digits.
-        let mut all = Accuracy::default();
+        let mut all = self.none.clone();
         parts.into_iter().for_each(|part| all.merge(part));
         Ok(all)
     }

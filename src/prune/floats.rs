@@ -40,12 +40,12 @@ impl<'a> Floats<'a> {
     pub fn compared<T: Send>(
         &self,
         model: &Model,
-        compare: impl Fn(&Tensor, &Tensor) -> T + Sync,
+        compare: impl Fn(&str, &Tensor, &Tensor) -> T + Sync,
     ) -> Result<Vec<Vec<T>>> {
         let session = Shaped::new(self.data.runtime, model, &[]);
         let run = |(index, floats): &(usize, Vec<(String, Tensor)>)| {
             let made = session.run(&self.data.dataset.batch(*index)?.inputs)?;
-            Ok(floats.iter().zip(&made).map(|((_, float), (_, own))| compare(float, own)).collect())
+            Ok(floats.iter().zip(&made).map(|((name, float), (_, own))| compare(name, float, own)).collect())
         };
         self.batches.par_iter().map(run).collect()
     }

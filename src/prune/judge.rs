@@ -1,14 +1,21 @@
 //! How near the outputs of a pruned model come to those of the float one: errors ([`runtime::Score`]), and how often the arg-max of the last
 //! axis agrees.
 
+use std::collections::BTreeSet;
+
 use super::Data;
 use super::floats::Floats;
+use crate::analysis::without_classes;
 use crate::error::Result;
 use crate::ir::{Model, Tensor};
 use crate::runtime::{self, apart};
 
 /// What judges: the float outputs on a few batches.
-pub(super) struct Judge<'a>(Floats<'a>);
+pub(super) struct Judge<'a> {
+    floats: Floats<'a>,
+    /// Outputs whose largest number tells no class.
+    without_classes: BTreeSet<String>,
+}
 
 /// How near a model comes.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -37,7 +44,7 @@ impl<'a> Judge<'a> {
     /// # Errors
     /// What the data or the runtime refuse.
     pub fn new(model: &Model, data: Data<'a>, batches: &[usize]) -> Result<Self> {
-        Ok(Judge(Floats::new(model, data, batches)?))
+        Ok(Judge { floats: Floats::new(model, data, batches)?, without_classes: without_classes(model) })
     }
 
     /// How near the outputs of `model` come.
@@ -45,14 +52,15 @@ impl<'a> Judge<'a> {
     /// # Errors
     /// What the data or the runtime refuse.
     pub fn score(&self, model: &Model) -> Result<Score> {
-        Ok(Score::of(&self.0.compared(model, compared)?))
+        let classes = |name: &str| !self.without_classes.contains(name);
+        Ok(Score::of(&self.floats.compared(model, |name, a, b| compared(a, b, classes(name)))?))
     }
 }
 
-fn compared(a: &Tensor, b: &Tensor) -> Compared {
+fn compared(a: &Tensor, b: &Tensor, classes: bool) -> Compared {
     let (x, y) = a.to_f32().filter(|_| a.dtype().is_float()).zip(b.to_f32()).filter(|(x, y)| x.len() == y.len())?;
     let energies = apart(&x, &y);
-    let Some(classes) = a.shape().last().copied().filter(|c| *c > 1 && a.rank() > 1) else {
+    let Some(classes) = a.shape().last().copied().filter(|c| *c > 1 && a.rank() > 1 && classes) else {
         return Some((energies, (0, 0)));
     };
     let best = |row: &[f32]| row.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map(|(i, _)| i);

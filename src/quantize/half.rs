@@ -121,15 +121,15 @@ pub(super) fn apply(edit: &mut GraphEdit, plan: &QuantPlan) -> Result<()> {
             halves.insert(y, half);
         }
     }
-    for node in plan.nodes.iter().filter(|n| matches!(n.decision, Decision::Half)) {
-        multiplied_first(edit, node.id);
-    }
     // Who reads float16 needs none of them.
     for cast in casts {
         let unread = edit.node(cast).output(0).is_none_or(|y| edit.uses(y).is_empty() && !edit.is_output(y));
         if unread {
             edit.remove_node(cast);
         }
+    }
+    for node in plan.nodes.iter().filter(|n| matches!(n.decision, Decision::Half)) {
+        multiplied_first(edit, node.id);
     }
     Ok(())
 }

@@ -6,13 +6,17 @@
 //! SQNR = 10·log10(Σr² / Σ(r−q)²) dB        cosine = Σrq / √(Σr²·Σq²)
 //! ```
 //!
-//! Where the last axis holds classes, its arg-max is compared, and with labels the accuracy of both ([`super::paired`]).
+//! Where the last axis holds classes ([`without_classes`]), its arg-max is compared, and with labels the accuracy of both ([`super::paired`]).
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::paired::{Paired, Table};
-use crate::ir::Tensor;
+use crate::analysis::without_classes;
+use crate::ir::{Model, Tensor};
 use crate::runtime::{EXACT_DB, Pair};
 
 /// Sums over pairs of original and rewritten numbers.
@@ -155,7 +159,7 @@ struct Output {
 }
 
 impl Output {
-    fn add(&mut self, r: &Tensor, q: &Tensor, labels: Option<&[i64]>) {
+    fn add(&mut self, (r, q): (&Tensor, &Tensor), labels: Option<&[i64]>, classes: bool) {
         let (Some(rv), Some(qv)) = (r.to_f32(), q.to_f32()) else { return };
         let alike = r.shape() == q.shape();
         self.float = r.dtype().is_float();
@@ -169,7 +173,7 @@ impl Output {
             return;
         }
         let width = r.shape().last().copied().unwrap_or(1);
-        if width < 2 || r.rank() < 2 {
+        if width < 2 || r.rank() < 2 || !classes {
             return;
         }
         self.rows += (rv.len() / width) as u64;
@@ -218,15 +222,23 @@ impl Output {
 #[derive(Debug, Clone, Default)]
 pub struct Accuracy {
     outputs: Vec<Output>,
+    /// Outputs whose largest number tells no class.
+    without_classes: Arc<BTreeSet<String>>,
 }
 
 impl Accuracy {
+    /// Of no batch yet, of the outputs of this model.
+    pub fn of_outputs(model: &Model) -> Self {
+        Accuracy { without_classes: Arc::new(without_classes(model)), ..Accuracy::default() }
+    }
+
     /// Takes in the outputs of one batch. One of another shape than before is as far as can be; one that the rewritten model has not is
     /// passed over.
     pub fn add(&mut self, original: &[(String, Tensor)], rewritten: &[(String, Tensor)], labels: Option<&[i64]>) {
         for (name, r) in original {
             if let Some((_, q)) = rewritten.iter().find(|(n, _)| n == name) {
-                self.of(name).add(r, q, labels);
+                let classes = !self.without_classes.contains(name);
+                self.of(name).add((r, q), labels, classes);
             }
         }
     }

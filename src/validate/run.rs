@@ -78,15 +78,16 @@ pub fn validate(
 ) -> Result<Validation> {
     let missing = missing_outputs(original, rewritten)?;
     progress.start("validating", dataset.len() as u64);
+    let none = Accuracy::of_outputs(original);
     let run = |(a, b): (&Shaped, &Shaped), index: usize| -> Result<(Accuracy, usize)> {
         let batch = dataset.batch(index)?;
         let (ra, rb) = (a.run(&batch.inputs)?, b.run(&batch.inputs)?);
-        let mut own = Accuracy::default();
+        let mut own = none.clone();
         own.add(&ra, &rb, batch.labels.as_deref());
         progress.step(batch.samples as u64);
         Ok((own, batch.samples))
     };
-    let (mut accuracy, mut samples) = (Accuracy::default(), 0);
+    let (mut accuracy, mut samples) = (none.clone(), 0);
     // Sessions of one shape at a time: each holds all weights.
     for alike in dataset.alike(0..dataset.batch_count())? {
         let (a, b) = (Shaped::new(runtime, original, &[]), Shaped::new(runtime, rewritten, &[]));

@@ -50,7 +50,7 @@ pub fn measure(
         let mut gone: Vec<Vec<bool>> = groups.iter().map(|g| vec![false; g.stays.len()]).collect();
         orders[g].channels[..n].iter().for_each(|c| gone[g][*c] = true);
         shrink(&mut cut, groups, &gone)?;
-        points.entry(g).or_default().push((n, moved(&wanted.compared(&cut, error_and_energy)?)));
+        points.entry(g).or_default().push((n, moved(&wanted.compared(&cut, |_, a, b| error_and_energy(a, b))?)));
         ground.progress.step(1);
     }
     ground.progress.finish();
