@@ -84,6 +84,21 @@ fn what_the_built_in_runtime_cannot_run_another_does_where_none_is_named() {
 }
 
 #[test]
+fn a_sequence_inside_is_nothing_to_look_at() {
+    let Some(runtime) = onnxruntime() else { return };
+    let model = text::parse(
+        "<ir_version: 8, opset_import: [\"\" : 17]> g (float[2,3] x) => (float[1,3] y)
+         <int64 one = {1}> { s = SplitToSequence <axis = 0> (x) p = SequenceAt (s, one) y = Relu (p) }",
+    )
+    .unwrap();
+    let inputs = [("x".to_string(), Tensor::from_vec([2, 3], vec![1f32, 2.0, 3.0, 4.0, 5.0, 6.0]))];
+    let taps = ["s", "p"].map(String::from);
+    let made = Shaped::new(runtime, &model, &taps).run(&inputs).unwrap();
+    assert_eq!(made.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["y", "p"]);
+    assert_eq!(*made[1].1.to_f32().unwrap(), [4.0, 5.0, 6.0]);
+}
+
+#[test]
 fn a_transposed_product_is_loaded_in_float16() {
     let Some(runtime) = onnxruntime() else { return };
     let model = text::parse(

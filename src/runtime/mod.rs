@@ -237,7 +237,8 @@ pub trait Runtime: Sync {
 
 /// A loaded model. Runs may happen at the same time from several threads.
 pub trait Session: Send + Sync {
-    /// The model's outputs in its order, then the taps in the order asked for, each with its name.
+    /// The model's outputs in its order, then the taps in the order asked for, each with its name; a tap is absent where its branch is not
+    /// taken, or it is no tensor.
     fn run(&self, inputs: &[(String, Tensor)]) -> Result<Vec<(String, Tensor)>>;
 }
 

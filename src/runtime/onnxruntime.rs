@@ -43,6 +43,7 @@ impl Runtime for OnnxRuntime {
     fn load(&self, model: &Model, options: &LoadOptions) -> Result<Box<dyn Session>> {
         let environment = environment()?;
         let mut model = super::outputs::readable(model)?.into_owned();
+        let outputs = model.graph(model.main()).outputs().len();
         let results = with_taps(&mut model, &options.taps);
         let session = open(environment, &model, options, None).map_err(|e| refusal(&e))?;
         let inputs = session.inputs().iter().map(|i| i.name().to_owned()).collect();
@@ -51,7 +52,7 @@ impl Runtime for OnnxRuntime {
             let sessions = (1..most).map(|_| OnceLock::new()).collect();
             Spare { sessions, model, options: options.clone() }
         });
-        Ok(Box::new(Loaded { first: Mutex::new(session), spare, inputs, results }))
+        Ok(Box::new(Loaded { first: Mutex::new(session), spare, inputs, results, outputs }))
     }
 
     fn shares_sessions(&self) -> bool {
@@ -229,6 +230,8 @@ struct Loaded {
     spare: Option<Spare>,
     inputs: Vec<String>,
     results: Vec<Named>,
+    /// How many of the results are outputs; the others are taps.
+    outputs: usize,
 }
 
 impl Loaded {
@@ -259,15 +262,21 @@ impl Session for Loaded {
         let fed = fed.collect::<Result<Vec<_>>>()?;
         let mut session = self.session();
         let made = session.run(fed).map_err(|e| Error::runtime(one_line(&e)))?;
-        let result = |(name, output): &Named| {
+        let result = |(at, (name, output)): (usize, &Named)| {
             // ONNX Runtime would hand out the memory of what it was fed.
             if let Some((_, tensor)) = inputs.iter().find(|(given, _)| given == output) {
-                return Ok((name.clone(), tensor.clone()));
+                return Some(Ok((name.clone(), tensor.clone())));
             }
-            let value = made.get(output).ok_or_else(|| Error::internal(format!("no value for \"{name}\"")))?;
-            Ok((name.clone(), from_ort(value, name)?))
+            let Some(value) = made.get(output) else {
+                return Some(Err(Error::internal(format!("no value for \"{name}\""))));
+            };
+            match from_ort(value, name) {
+                // A sequence inside is nothing to look at.
+                Err(_) if at >= self.outputs => None,
+                read => Some(read.map(|tensor| (name.clone(), tensor))),
+            }
         };
-        self.results.iter().map(result).collect()
+        self.results.iter().enumerate().filter_map(result).collect()
     }
 }
 

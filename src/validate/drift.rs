@@ -3,7 +3,7 @@
 //! Both models run on the same samples with every value tapped that both have by name. A node whose
 //! output is clearly worse than the worst of its inputs bore the error; otherwise it inherited it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -63,11 +63,10 @@ pub fn drift(
             let batch = dataset.batch(index)?;
             seen += batch.samples;
             let (ra, rb) = (a.run(&batch.inputs)?, b.run(&batch.inputs)?);
-            let taps = |r: usize| r.saturating_sub(names.len());
-            for ((name, r), (_, q)) in ra[taps(ra.len())..].iter().zip(&rb[taps(rb.len())..]) {
-                if !r.dtype().is_float() || r.shape() != q.shape() {
-                    continue;
-                }
+            let [ra, rb] = [&ra, &rb].map(|made| made.iter().map(|(n, t)| (n.as_str(), t)).collect::<HashMap<_, _>>());
+            for name in &names {
+                let alike = ra.get(name.as_str()).zip(rb.get(name.as_str())).filter(|(r, q)| r.shape() == q.shape());
+                let Some((r, q)) = alike.filter(|(r, _)| r.dtype().is_float()) else { continue };
                 if let (Some(r), Some(q)) = (r.to_f32(), q.to_f32()) {
                     sums.entry(name.clone()).or_default().add(&r, &q);
                 }
