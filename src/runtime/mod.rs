@@ -197,7 +197,7 @@ impl LoadOptions {
 /// # Errors
 /// Runtime, for an input of which neither `options` nor the model tell the type, and for what cannot be inlined.
 pub fn prepared(model: &Model, options: &LoadOptions) -> Result<prepare::Prepared> {
-    prepare::prepare(&*outputs::readable(model)?, options, &tract::known)
+    prepare::prepare(model, options, &tract::known)
 }
 
 /// Something that runs models.

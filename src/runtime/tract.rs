@@ -14,7 +14,6 @@ use tract_onnx::prelude::{
 use tract_onnx::tract_hir::tract_core::prelude::{DatumType, TypedModel, TypedNode};
 
 use super::convert::{from_tract, to_tract};
-use super::outputs::readable;
 use super::prepare::{Prepared, Source, prepare};
 use super::weights::{put_back, set_aside};
 use super::{Kernel, LoadOptions, Runtime, Session};
@@ -58,7 +57,7 @@ impl Runtime for Tract {
 
 /// The prepared copy, and what tract makes of it.
 fn optimized(model: &Model, options: &LoadOptions) -> Result<(Prepared, TypedModel)> {
-    let mut prepared = prepare(&*readable(model)?, options, &known)?;
+    let mut prepared = prepare(model, options, &known)?;
     let aside = set_aside(&mut prepared.model);
     let bytes = crate::onnx::to_bytes(&prepared.model)?;
     let typed = guarded(|| read(bytes, aside)).map_err(|e| refusal(&e, &prepared.model))?;

@@ -2,8 +2,8 @@
 //!
 //! Every step is ours and leaves the outputs as they are:
 //!
-//! 1. functions are inlined, sparse initializers stored dense, repeated names of nodes made unique, weights of types that tract
-//!    does not read widened;
+//! 1. outputs that are no tensors go, functions are inlined, sparse initializers stored dense, repeated names of nodes made unique,
+//!    weights of types that tract does not read widened;
 //! 2. input types become concrete, other declared shapes are dropped: exporters leave symbols in them
 //!    which contradict the data, and runtimes infer shapes themselves;
 //! 3. the opset is raised to 13, from where on no operator needs an attribute that may be missing;
@@ -30,6 +30,7 @@ mod types;
 
 pub use results::Source;
 
+use super::outputs::readable;
 use super::{LoadOptions, Rewrites, TensorTypeConcrete};
 use crate::error::Result;
 use crate::ir::{GraphEdit, Model, Tensor};
@@ -53,7 +54,7 @@ pub struct Prepared {
 
 /// Prepares a copy of `model` for runs as `options` describes them.
 pub fn prepare(model: &Model, options: &LoadOptions, known: Known) -> Result<Prepared> {
-    let mut copy = model.clone();
+    let mut copy = readable(model)?.into_owned();
     let mut edit = GraphEdit::new(&mut copy);
     inline_functions(&mut edit)?;
     dense::densify(&mut edit)?;
