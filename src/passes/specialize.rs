@@ -56,7 +56,16 @@ pub fn specialize(model: &mut Model, wanted: &Specialize) -> Result<()> {
         edit.remove_unread_nodes(main);
         edit.drop_unread_inputs(main);
     }
+    let outputs = edit.graph(main).outputs().to_vec();
+    let declared: Vec<_> =
+        outputs.into_iter().filter_map(|v| Some((v, edit.value(v).declared()?.as_tensor()?))).collect();
     drop_shapes(&mut edit);
+    for (output, declared) in declared {
+        // What has a name may have a size by now.
+        let open = |d: Dim| d.known().map_or(Dim::Unknown, Dim::Known);
+        let shape = declared.shape.map(|dims| dims.into_iter().map(open).collect());
+        edit.set_declared(output, declared.dtype.map(|dtype| Type::tensor(&TensorType { dtype: Some(dtype), shape })));
+    }
     for (name, sizes) in &wanted.shapes {
         let input = input(&edit, name)?;
         let ty = sized(&edit.tensor_type(input), name, sizes)?;

@@ -155,7 +155,7 @@ fn needed_opset(plan: &QuantPlan) -> Result<(i64, String)> {
     let packed = storage::is_packed(options, preset) && !plan.passing;
     let of_weight = |n: &NodePlan| match &n.decision {
         Decision::Quantize { weight, .. } if weight.block.is_some() && !preset.n_bits && !plan.passing => {
-            Some((NARROW_OPSET, "blocks of weights need".into()))
+            Some((weight.dtype.opset().max(NARROW_OPSET), "blocks of weights need".into()))
         }
         Decision::Quantize { weight, .. } if packed || !weight.dtype.is_narrow() => {
             Some((weight.dtype.opset(), format!("weights of {} bits need", weight.dtype.bits())))

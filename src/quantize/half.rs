@@ -7,7 +7,8 @@
 //!
 //! What stays is found in calibration ranges, not in a list of operators: float16 ends at 65,504, and a value may be [`ROOM`] times as
 //! large as any that was seen. A constant that is a number in float32 and zero in float16 (the ε of a norm) keeps its node, too. Nodes with
-//! subgraphs and those that say their type themselves stay; nodes that stay read and give float32.
+//! subgraphs and those that say their type themselves stay, and those of which integers are made: a number near a border would fall on its
+//! other side. Nodes that stay read and give float32.
 
 use std::collections::BTreeMap;
 
@@ -17,11 +18,16 @@ use super::params::PER_AXIS_OPSET;
 use super::plan::{Decision, QuantPlan};
 use crate::calibrate::Ranges;
 use crate::error::{Error, Result};
-use crate::ir::{DType, GraphEdit, Model, NewNode, NodeId, Place, Tensor, ValueId};
+use crate::ir::{DType, GraphEdit, Model, NewNode, NodeId, Place, Tensor, Use, ValueId};
 use crate::ops;
 
 const LARGEST: f32 = f16::MAX.to_f32_const();
 const ROOM: f32 = 2.0;
+/// Operators through which a number is followed to where an integer is made of it, and how many of them one after the other.
+const ELEMENTWISE: &[&str] = &[
+    "Add", "Sub", "Mul", "Div", "Pow", "Sqrt", "Log", "Exp", "Neg", "Abs", "Min", "Max", "Clip", "Where", "Mod", "Sign",
+];
+const DEPTH: usize = 8;
 
 /// Names of the values whose ranges decide.
 pub(super) fn values_to_observe(model: &Model) -> Vec<String> {
@@ -64,6 +70,9 @@ pub(super) fn decide(model: &Model, ranges: Option<&Ranges>, id: NodeId) -> Opti
     if node.attr("to").is_some() || node.attr("dtype").is_some() {
         return Some(Err("it says itself what type it makes".into()));
     }
+    if let Some(rounds) = made.iter().find_map(|v| rounded(model, *v, DEPTH)) {
+        return Some(Err(format!("{} makes integers of it", model.describe(rounds))));
+    }
     let untyped = node.inputs().iter().flatten().find(|v| model.tensor_type(**v).dtype.is_none());
     if let Some(v) = untyped {
         return Some(Err(format!("it reads \"{}\", whose type is not known", model.name(*v))));
@@ -71,6 +80,26 @@ pub(super) fn decide(model: &Model, ranges: Option<&Ranges>, id: NodeId) -> Opti
     let values = read.iter().map(|(_, v)| *v).chain(made);
     let reasons = values.filter_map(|v| refusal(model, ranges, v));
     Some(reasons.take(1).next().map_or(Ok(Decision::Half), Err))
+}
+
+/// The node that makes integers of what elementwise operators make of `v`, within so many steps.
+fn rounded(model: &Model, v: ValueId, steps: usize) -> Option<NodeId> {
+    let nodes = model.uses(v).iter().filter_map(|u| match u {
+        Use::Node { node, .. } => Some(*node),
+        Use::Output { .. } => None,
+    });
+    nodes.into_iter().find_map(|id| {
+        let node = model.node(id);
+        let integers = node
+            .output(0)
+            .and_then(|y| model.tensor_type(y).dtype)
+            .is_some_and(|d| !d.is_float() && ![DType::Bool, DType::String].contains(&d));
+        if node.is_one_of(&["Floor", "Ceil", "Round"]) || node.is("Cast") && integers {
+            return Some(id);
+        }
+        let passes = node.is_one_of(ELEMENTWISE) && steps > 0;
+        node.output(0).filter(|_| passes).and_then(|y| rounded(model, y, steps - 1))
+    })
 }
 
 fn refusal(model: &Model, ranges: Option<&Ranges>, v: ValueId) -> Option<String> {

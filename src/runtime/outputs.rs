@@ -37,6 +37,14 @@ pub(super) fn readable(model: &Model) -> Result<Cow<'_, Model>> {
     Ok(Cow::Owned(model))
 }
 
+/// Those of `taps` that went with them.
+pub(super) fn lost<'t>(model: &Model, left: &Model, taps: &'t [String]) -> Vec<&'t String> {
+    let has = |m: &Model, name: &str| {
+        m.all_nodes().iter().any(|n| m.node(*n).outputs().iter().flatten().any(|v| m.name(*v) == name))
+    };
+    taps.iter().filter(|tap| has(model, tap) && !has(left, tap)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -50,5 +58,7 @@ mod tests {
         let left = readable(&model).unwrap();
         let names: Vec<&str> = left.graph(left.main()).outputs().iter().map(|v| left.name(*v)).collect();
         assert_eq!((names, left.all_nodes().len()), (vec!["y"], 1));
+        let taps = ["y", "z", "w"].map(String::from);
+        assert_eq!(lost(&model, &left, &taps), ["z"], "what there never was is a mistake");
     }
 }

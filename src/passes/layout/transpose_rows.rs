@@ -41,6 +41,9 @@ fn fold(edit: &mut GraphEdit, rows: NodeId) -> Outcome {
     }
     let x = edit.node(transpose).input(0);
     edit.set_input(rows, 0, x);
+    if let Some(y) = edit.node(rows).output(0) {
+        edit.renew_value(y);
+    }
     if edit.node(transpose).output(0).is_some_and(|v| edit.uses(v).is_empty()) {
         edit.remove_node(transpose);
     }

@@ -17,7 +17,7 @@ use super::products::{BATCHES, Seen, bytes, groups_of, product, sample, side_by_
 use super::rescaled::{Found, Method, Rescaled, rescale};
 use super::rounding::{Weights, with_weights};
 use super::{Alike, Layer, ROOM};
-use crate::data::{Dataset, HELD_TO_CHOOSE, spread};
+use crate::data::{Dataset, HELD_TO_CHOOSE, Split, spread};
 use crate::error::Result;
 use crate::ir::Model;
 use crate::progress::Progress;
@@ -47,7 +47,7 @@ pub fn scale(
     }
     let planned = plan(model, None, options)?;
     let method =
-        Method { doing: "scaling weights", done: "awq scaled", suffix: "scaled", least: PAYS, batches: fitted(data.0) };
+        Method { doing: "scaling weights", done: "awq scaled", suffix: "scaled", least: PAYS, batches: whole(data.0) };
     rescale(model, &planned, &method, data, progress, |model, group, seen| Products::of(model, group, seen)?.best())
 }
 
@@ -64,7 +64,7 @@ pub(super) fn round(
     let algorithm = algorithm::find(&plan.options.algorithm)?;
     let mut rounded = Weights::new();
     for run in neighbours(groups_of(model, plan), bytes, ROOM) {
-        let seen = sample(model, &run, &fitted(data.0), data, ("rounding weights", progress))?;
+        let seen = sample(model, &run, &whole(data.0), data, ("rounding weights", progress))?;
         let of = |(group, seen): (&Alike, &Seen)| -> Vec<_> {
             let found = |layer: &Layer| Some((layer.node, Arc::new(nearer(model, layer, seen, algorithm)?)));
             group.iter().filter_map(found).collect()
@@ -74,9 +74,10 @@ pub(super) fn round(
     Ok((with_weights(plan, &rounded), rounded.len()))
 }
 
-/// Batches that are not held back.
-fn fitted(dataset: &Dataset) -> Vec<usize> {
-    spread(&dataset.split(HELD_TO_CHOOSE).fit, BATCHES)
+/// Batches that are not held back: fitted to, and judged on.
+fn whole(dataset: &Dataset) -> Split {
+    let fit = spread(&dataset.split(HELD_TO_CHOOSE).fit, BATCHES);
+    Split { judge: fit.clone(), fit }
 }
 
 /// The weight of `layer` with whole ranges or clipped ones: what multiplies `seen` with the smaller error.

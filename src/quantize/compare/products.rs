@@ -15,7 +15,7 @@ use faer::{Accum, MatMut, MatRef, Par};
 
 use super::pieces::Original;
 use super::{Alike, Layer, contractions};
-use crate::data::Dataset;
+use crate::data::{Dataset, Split};
 use crate::error::Result;
 use crate::ir::{GraphEdit, Model, NewNode, Place, Tensor, ValueId};
 use crate::progress::Progress;
@@ -40,49 +40,63 @@ pub(super) fn bytes(group: &Alike) -> usize {
     ROWS * group[0].contraction.depth * size_of::<f32>()
 }
 
-/// Of an activation: some rows, with that of the largest value of every batch among them, and the largest magnitude of each channel in all.
+/// Of an activation.
 pub(super) struct Seen {
+    /// Some rows of the batches that judge, with that of the largest value of every batch among them.
     pub rows: Vec<f32>,
+    /// The largest magnitude of each channel in the batches that are fitted to.
+    pub fitted: Vec<f32>,
+    /// The same in all batches.
     pub largest: Vec<f32>,
 }
 
 impl Seen {
-    fn add(&mut self, c: &Contraction, x: &Tensor, most: usize) {
-        let Some((values, (rows, _))) = x.to_f32().zip(c.rows(x, most)) else { return };
-        self.rows.extend(rows);
+    fn new(depth: usize) -> Self {
+        Seen { rows: Vec::new(), fitted: vec![0.0; depth], largest: vec![0.0; depth] }
+    }
+
+    /// Takes in a batch that is fitted to, or of which so many rows judge.
+    fn add(&mut self, c: &Contraction, x: &Tensor, (is_fitted, judging): (bool, Option<usize>)) {
+        let Some(values) = x.to_f32() else { return };
         let mut extreme = (0f32, 0);
         for (i, row) in values.chunks_exact(c.depth).enumerate() {
-            for (most, v) in self.largest.iter_mut().zip(row) {
-                *most = most.max(v.abs());
+            for (k, v) in row.iter().enumerate() {
+                self.largest[k] = self.largest[k].max(v.abs());
+                if is_fitted {
+                    self.fitted[k] = self.fitted[k].max(v.abs());
+                }
                 if v.abs() > extreme.0 {
                     extreme = (v.abs(), i);
                 }
             }
         }
+        let Some((rows, _)) = judging.and_then(|most| c.rows(x, most)) else { return };
+        self.rows.extend(rows);
         // Of no rows none is the largest.
         self.rows.extend(values.chunks_exact(c.depth).nth(extreme.1).unwrap_or_default());
     }
 }
 
-/// What is seen of each group's activation in all batches.
+/// What is seen of each group's activation.
 pub(super) fn sample(
     model: &Model,
     run: &[Alike],
-    batches: &[usize],
+    split: &Split,
     (dataset, runtime): (&Dataset, &dyn Runtime),
     (what, progress): (&str, &dyn Progress),
 ) -> Result<Vec<Seen>> {
     let names: Vec<String> = run.iter().map(|g| model.name(g[0].contraction.input).to_string()).collect();
     let original = Original::new(model, &names.iter().collect::<BTreeSet<_>>());
     let session = original.session(runtime);
-    let mut seen: Vec<Seen> =
-        run.iter().map(|g| Seen { rows: Vec::new(), largest: vec![0.0; g[0].contraction.depth] }).collect();
+    let mut seen: Vec<Seen> = run.iter().map(|g| Seen::new(g[0].contraction.depth)).collect();
+    let batches: BTreeSet<&usize> = split.fit.iter().chain(&split.judge).collect();
     progress.start(what, batches.len() as u64);
     for index in batches {
+        let judging = split.judge.contains(index).then(|| ROWS.div_ceil(split.judge.len()));
         let floats = original.values(&session, &dataset.batch(*index)?.inputs)?;
         for ((seen, group), name) in seen.iter_mut().zip(run).zip(&names) {
             if let Some(x) = floats.get(name) {
-                seen.add(&group[0].contraction, x, ROWS.div_ceil(batches.len()));
+                seen.add(&group[0].contraction, x, (split.fit.contains(index), judging));
             }
         }
         progress.step(1);

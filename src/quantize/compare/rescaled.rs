@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::products::{Seen, bytes, divide, groups_of, sample};
 use super::{Alike, ROOM};
-use crate::data::Dataset;
+use crate::data::{Dataset, Split};
 use crate::error::Result;
 use crate::ir::{GraphEdit, Model};
 use crate::progress::Progress;
@@ -57,7 +57,7 @@ pub(super) struct Method {
     /// What the error must fall by, in dB.
     pub least: f64,
     /// Batches that are looked at.
-    pub batches: Vec<usize>,
+    pub batches: Split,
 }
 
 /// Divides the activations of the products of `plan` by what `best` finds for each, where that gains enough.

@@ -7,8 +7,8 @@
 //! ```
 //!
 //! One scale serves all channels of an activation: a few large ones leave few levels to the others, while each column of a weight has
-//! a scale of its own. α is searched for every activation, by the error of its products when both sides are quantized, on a sample of
-//! rows. The multiplication is folded into what makes x where that is exact ([`super::products`]), else it stays in the graph; it must
+//! a scale of its own. α is searched for every activation, by the error of its products when both sides are quantized, on rows of batches
+//! that did not set the factors. The multiplication is folded into what makes x where that is exact ([`super::products`]), else it stays in the graph; it must
 //! pay: [`PAYS`] dB, or any where the user insists.
 //!
 //! In float the model computes the same, up to rounding. Convolutions are left alone: their channels are scaled for free elsewhere.
@@ -18,7 +18,7 @@ use super::press::{power, press, squared_distance};
 use super::products::{BATCHES, Seen, product, side_by_side};
 use super::rescaled::{Found, Method, Rescaled, rescale};
 use crate::calibrate::Range;
-use crate::data::Dataset;
+use crate::data::{Dataset, HELD_TO_CHOOSE, Split};
 use crate::error::Result;
 use crate::ir::Model;
 use crate::progress::Progress;
@@ -50,7 +50,7 @@ pub fn smooth(
         done: "smoothed",
         suffix: "smoothed",
         least: if options.smooth == Switch::On { 0.0 } else { PAYS },
-        batches: data.0.some(BATCHES),
+        batches: Split::of(&data.0.some(BATCHES), HELD_TO_CHOOSE),
     };
     let plan = assumed(model, options)?;
     rescale(model, &plan, &method, data, progress, |model, group, seen| Search::of(model, options, group, seen)?.best())
@@ -79,17 +79,18 @@ impl<'a> Search<'a> {
     fn best(&self) -> Option<Found> {
         let plain = self.error(&vec![1.0; self.depth])?;
         let tried = STRENGTHS.iter().filter_map(|strength| {
-            let factors = self.factors(*strength);
-            let gain_db = 10.0 * (plain / self.error(&factors)?.max(f64::MIN_POSITIVE)).log10();
-            Some(Found { factors, strength: *strength, gain_db })
+            // By what did not set the factors: a channel that was small there by chance would be cut off where it is not.
+            let error = self.error(&self.factors(*strength, &self.seen.fitted))?;
+            let gain_db = 10.0 * (plain / error.max(f64::MIN_POSITIVE)).log10();
+            Some(Found { factors: self.factors(*strength, &self.seen.largest), strength: *strength, gain_db })
         });
         tried.max_by(|a, b| a.gain_db.total_cmp(&b.gain_db))
     }
 
-    fn factors(&self, strength: f64) -> Vec<f32> {
+    fn factors(&self, strength: f64, largest: &[f32]) -> Vec<f32> {
         let columns = self.weight.len() / self.depth;
         let scale = |k: usize| {
-            let x = f64::from(self.seen.largest[k]);
+            let x = f64::from(largest[k]);
             let w = f64::from(self.weight[k * columns..(k + 1) * columns].iter().fold(0f32, |m, v| m.max(v.abs())));
             let s = x.powf(strength) / w.powf(1.0 - strength);
             if s.is_finite() && s > 1e-6 { s as f32 } else { 1.0 }

@@ -30,7 +30,7 @@ mod types;
 
 pub use results::Source;
 
-use super::outputs::readable;
+use super::outputs::{lost, readable, unreadable};
 use super::{LoadOptions, Rewrites, TensorTypeConcrete};
 use crate::error::Result;
 use crate::ir::{GraphEdit, Model, Tensor};
@@ -55,6 +55,8 @@ pub struct Prepared {
 /// Prepares a copy of `model` for runs as `options` describes them.
 pub fn prepare(model: &Model, options: &LoadOptions, known: Known) -> Result<Prepared> {
     let mut copy = readable(model)?.into_owned();
+    let lost = if unreadable(model).is_empty() { Vec::new() } else { lost(model, &copy, &options.taps) };
+    let taps: Vec<String> = options.taps.iter().filter(|tap| !lost.contains(tap)).cloned().collect();
     let mut edit = GraphEdit::new(&mut copy);
     inline_functions(&mut edit)?;
     dense::densify(&mut edit)?;
@@ -67,7 +69,7 @@ pub fn prepare(model: &Model, options: &LoadOptions, known: Known) -> Result<Pre
     if let Err(refused) = opset::raise(&mut edit, 13) {
         tracing::debug!("{refused}");
     }
-    let results = results::Results::place(&mut edit, &options.taps)?;
+    let results = results::Results::place(&mut edit, &taps)?;
     decide::inline_decided(&mut edit, known)?;
     let results = results.finish(&mut edit);
     lstm::spell_out(&mut edit);
