@@ -1,6 +1,7 @@
 //! Training what pruning left: nearer to the float model from wherever it begins, zeros and shapes kept, the same every time.
 
-use onnxpress::ir::Model;
+use onnxpress::data::{DataOptions, Dataset, InputSpec};
+use onnxpress::ir::{Model, text};
 use onnxpress::passes::{SimplifyOptions, simplify};
 use onnxpress::progress::Silent;
 use onnxpress::prune::{self, Data, Goal, Pattern, PruneOptions, PruneReport};
@@ -47,6 +48,30 @@ fn what_was_solved_anew_comes_nearer_still() {
     assert_eq!(weights(&trained), weights(&again));
     let zero = |model: &Model| weights(model).concat().iter().filter(|w| **w == 0.0).count();
     assert!(zero(&trained).abs_diff(zero(&solved)) <= 40, "biases alone may leave zero");
+}
+
+#[test]
+fn what_has_no_gradient_stays_and_the_others_are_trained() {
+    let square = |salt: usize| {
+        let number = |i: usize| format!("{:.3}", ((i * 7919 + salt) % 1009) as f32 / 504.5 - 1.0);
+        (0..64).map(number).collect::<Vec<_>>().join(",")
+    };
+    let source = format!(
+        "<ir_version: 8, opset_import: [\"\" : 17]> g (float[N,8] x) => (float[N,8] y)
+         <float[8,8] v = {{{}}}, float[8,8] w = {{{}}}> {{ a = MatMul (x, v) odd = Trilu (a) y = MatMul (odd, w) }}",
+        square(1),
+        square(500)
+    );
+    let model = text::parse(&source).unwrap();
+    let options = DataOptions { batch_size: 8, ..DataOptions::new("random:96") };
+    let dataset = Dataset::open(&options, &InputSpec::of(&model)).unwrap();
+    let mut small = model.clone();
+    let options = recovering(PruneOptions::new(Goal::Sparsity(0.5)), 20);
+    let data = Data { dataset: &dataset, runtime: tract() };
+    let recovered = prune::prune(&mut small, &options, Some(data), &Silent).unwrap().1.recovered.unwrap();
+    assert_eq!(recovered.tensors, 1, "{recovered}");
+    assert!(recovered.refused.iter().any(|why| why.starts_with("v is not trained")), "{:?}", recovered.refused);
+    assert!(recovered.after <= recovered.before);
 }
 
 #[test]

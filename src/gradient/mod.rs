@@ -86,6 +86,9 @@ pub fn differentiate(
             None => Err("the main graph has no such value when its shapes are fixed".into()),
         })
         .collect();
+    // What has no gradient does not change, and is not fed.
+    let changes = |value: &ValueId| values.iter().zip(&of).any(|(v, g)| *v == Some(*value) && g.is_ok());
+    let kept: Vec<_> = constants.into_iter().filter(|(v, _)| weights == Weights::Constant || !changes(v)).collect();
     let mut model = tape.into_model();
     let mut edit = GraphEdit::new(&mut model);
     let main = edit.main();
@@ -96,10 +99,8 @@ pub fn differentiate(
     };
     let loss = list(built.value);
     let of = wanted.iter().cloned().zip(of.into_iter().map(|g| g.map(&mut list))).collect();
-    if weights == Weights::Constant {
-        for (value, tensor) in constants {
-            edit.freeze_input(main, value, tensor);
-        }
+    for (value, tensor) in kept {
+        edit.freeze_input(main, value, tensor);
     }
     edit.remove_unread_nodes(main);
     edit.remove_unread_initializers(main);

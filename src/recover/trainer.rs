@@ -47,7 +47,9 @@ impl<'a> Trainer<'a> {
         let weights = Weights::Fed { long: runtime.name() != RUNTIMES[0].name() };
         let tapped = taps.added(student);
         let gradient = differentiate(&tapped, &load, &squared(&taps.scales), names, weights)?;
-        let outputs = differentiate(student, &load, &squared(&taps.scales[..taps.outputs]), names, weights)?;
+        let trained: Vec<String> =
+            gradient.of.iter().filter(|(_, g)| g.is_ok()).map(|(name, _)| name.clone()).collect();
+        let outputs = differentiate(student, &load, &squared(&taps.scales[..taps.outputs]), &trained, weights)?;
         let alone = loss_alone(&outputs);
         let lane = |_: usize| -> Result<Lane> {
             Ok(Lane {
