@@ -271,11 +271,16 @@ pub fn in_runtimes<T>(named: &[String], mut work: impl FnMut(&'static dyn Runtim
         Err(e) if e.kind() == ErrorKind::Runtime => e,
         done => return Ok(vec![done?]),
     };
-    let mut others = runtime::RUNTIMES[1..].iter().copied().filter(|r| r.present().is_ok());
-    let done = others.find_map(|other| Some((other.name(), work(other).ok()?)));
-    let Some((name, done)) = done else { return Err(first) };
-    tracing::warn!("in {name} instead: {first}");
-    Ok(vec![done])
+    for other in runtime::others() {
+        match work(other) {
+            Err(e) if e.kind() == ErrorKind::Runtime => {}
+            done => {
+                tracing::warn!("in {} instead: {first}", other.name());
+                return Ok(vec![done?]);
+            }
+        }
+    }
+    Err(first)
 }
 
 /// The same, and what runs data where none of them is named.

@@ -101,8 +101,8 @@ fn show(i: &Inspection) -> Result<()> {
     for r in &i.simplify.refusals {
         say!("  {:<28} refused at \"{}\" ({}): {}", r.pass, r.node, r.op_type, r.reason);
     }
-    for left in &i.simplify.left_out {
-        say!("  {left}");
+    for note in i.simplify.notes() {
+        say!("  {note}");
     }
     say!("\nquantize for {}", i.plan.options.target);
     if i.needs_data {

@@ -165,9 +165,7 @@ fn check_all(data: Option<&str>, count: usize, original: &Model, model: &Model) 
         }
         data => data?,
     };
-    let batch = data.batch(0)?.inputs;
-    let shapes: Vec<_> = batch.iter().map(|(name, t)| (name.clone(), t.shape().to_vec())).collect();
-    let bytes: usize = value_bytes(original, &shapes).values().max().copied().unwrap_or(0);
+    let bytes = value_bytes(original, &data.shapes(0)?).into_values().max().unwrap_or(0);
     if data.is_random() && bytes > LARGEST_UNASKED {
         let gigabytes = bytes as f64 / 1e9;
         say!("not checked: on made-up inputs a value takes {gigabytes:.1} GB (--shape or --data gives smaller ones)");

@@ -56,7 +56,8 @@ impl Session for Either {
     }
 }
 
-fn others() -> impl Iterator<Item = &'static dyn Runtime> {
+/// Those that are present besides the built-in one.
+pub fn others() -> impl Iterator<Item = &'static dyn Runtime> {
     RUNTIMES[1..].iter().copied().filter(|r| r.present().is_ok())
 }
 

@@ -1,6 +1,7 @@
 //! The outputs of a model that can be read: its tensors.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use crate::error::{Error, Result};
 use crate::ir::shape::TypeKind;
@@ -37,12 +38,13 @@ pub(super) fn readable(model: &Model) -> Result<Cow<'_, Model>> {
     Ok(Cow::Owned(model))
 }
 
-/// Those of `taps` that went with them.
-pub(super) fn lost<'t>(model: &Model, left: &Model, taps: &'t [String]) -> Vec<&'t String> {
-    let has = |m: &Model, name: &str| {
-        m.all_nodes().iter().any(|n| m.node(*n).outputs().iter().flatten().any(|v| m.name(*v) == name))
-    };
-    taps.iter().filter(|tap| has(model, tap) && !has(left, tap)).collect()
+/// `taps` without those that went with them, from `model` to what is `left`.
+pub(super) fn still_there(model: &Model, left: &Model, taps: &[String]) -> Vec<String> {
+    fn made(m: &Model) -> HashSet<&str> {
+        m.all_nodes().into_iter().flat_map(|n| m.node(n).outputs().iter().flatten()).map(|v| m.name(*v)).collect()
+    }
+    let (had, has) = (made(model), made(left));
+    taps.iter().filter(|tap| !had.contains(tap.as_str()) || has.contains(tap.as_str())).cloned().collect()
 }
 
 #[cfg(test)]
@@ -59,6 +61,6 @@ mod tests {
         let names: Vec<&str> = left.graph(left.main()).outputs().iter().map(|v| left.name(*v)).collect();
         assert_eq!((names, left.all_nodes().len()), (vec!["y"], 1));
         let taps = ["y", "z", "w"].map(String::from);
-        assert_eq!(lost(&model, &left, &taps), ["z"], "what there never was is a mistake");
+        assert_eq!(still_there(&model, &left, &taps), ["y", "w"], "what there never was is a mistake");
     }
 }

@@ -53,7 +53,7 @@ pub fn drift(
     let theirs: BTreeSet<String> = made(rewritten).into_iter().collect();
     let shared = made(original).into_iter().filter(|name| theirs.contains(name)).collect();
     let mut sums: BTreeMap<String, Sums> = BTreeMap::new();
-    for names in in_room(original, dataset, shared)? {
+    for names in in_room(original, dataset, shared) {
         let (a, b) = (Shaped::new(runtime, original, &names), Shaped::new(runtime, rewritten, &names));
         let mut seen = 0;
         for index in 0..dataset.batch_count() {
@@ -77,14 +77,10 @@ pub fn drift(
 }
 
 /// The values in groups that are held together.
-fn in_room(model: &Model, dataset: &Dataset, values: Vec<String>) -> Result<Vec<Vec<String>>> {
+fn in_room(model: &Model, dataset: &Dataset, values: Vec<String>) -> Vec<Vec<String>> {
     // Batches are of about one size.
-    let shapes = match dataset.batch_count() {
-        0 => Vec::new(),
-        _ => dataset.batch(0)?.inputs.into_iter().map(|(name, t)| (name, t.shape().to_vec())).collect(),
-    };
-    let bytes = value_bytes(model, &shapes);
-    Ok(neighbours(values, |name| bytes.get(name).copied().unwrap_or(0), ROOM))
+    let bytes = value_bytes(model, &dataset.shapes(0).unwrap_or_default());
+    neighbours(values, |name| bytes.get(name).copied().unwrap_or(0), ROOM)
 }
 
 fn judge(model: &Model, db: &BTreeMap<&str, f64>) -> Vec<NodeDrift> {

@@ -30,7 +30,7 @@ mod types;
 
 pub use results::Source;
 
-use super::outputs::{lost, readable, unreadable};
+use super::outputs::{readable, still_there};
 use super::{LoadOptions, Rewrites, TensorTypeConcrete};
 use crate::error::Result;
 use crate::ir::{GraphEdit, Model, Tensor};
@@ -55,8 +55,7 @@ pub struct Prepared {
 /// Prepares a copy of `model` for runs as `options` describes them.
 pub fn prepare(model: &Model, options: &LoadOptions, known: Known) -> Result<Prepared> {
     let mut copy = readable(model)?.into_owned();
-    let lost = if unreadable(model).is_empty() { Vec::new() } else { lost(model, &copy, &options.taps) };
-    let taps: Vec<String> = options.taps.iter().filter(|tap| !lost.contains(tap)).cloned().collect();
+    let taps = still_there(model, &copy, &options.taps);
     let mut edit = GraphEdit::new(&mut copy);
     inline_functions(&mut edit)?;
     dense::densify(&mut edit)?;
