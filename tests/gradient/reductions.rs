@@ -19,6 +19,8 @@ proptest! {
         };
         // A scalar is no output of a loss: it gets an axis.
         let body = format!("s = Constant<value_ints = [-1]>() {} y = Reshape(h, s)", body.replace("y =", "h ="));
-        check(&one("float[2,3,4] x", "float[] y", &body), Fill::Apart, seed)?;
+        // Around zero a norm is a cone: two small values bend more than the step of the difference allows.
+        let fill = if op == "ReduceL2" { Fill::Positive } else { Fill::Apart };
+        check(&one("float[2,3,4] x", "float[] y", &body), fill, seed)?;
     }
 }
