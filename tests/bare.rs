@@ -57,6 +57,10 @@ macro_rules! pairs {
                     let bytes: Vec<u8> = view.as_slice::<bool>().ok()?.iter().map(|b| u8::from(*b)).collect();
                     Tensor::from_bytes(DType::Bool, shape, bytes).ok()
                 }
+                DatumType::F16 => {
+                    let values = view.as_slice::<half::f16>().ok()?.iter().map(|v| v.to_f64());
+                    Tensor::from_floats(DType::F16, shape, values)
+                }
                 _ => None,
             }
         }

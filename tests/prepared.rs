@@ -3,12 +3,12 @@
 
 use std::path::Path;
 
-use onnxpress::ir::{DType, Tensor};
+use onnxpress::ir::{DType, Tensor, text};
 use onnxpress::onnx;
-use onnxpress::runtime::{self, Shaped};
+use onnxpress::runtime::{self, LoadOptions, Rewrites, Shaped};
 use serde_json::Value;
 
-use crate::common::shared;
+use crate::common::{shared, tract};
 
 const REFERENCE: &str = include_str!("reference/prepared.json");
 
@@ -57,6 +57,24 @@ fn sparse_weights_and_repeated_node_names_run() {
     for model in [&dense, &sparse] {
         let made = Shaped::new(runtime::find("tract").unwrap(), model, &[]).run(&inputs).unwrap();
         assert_eq!(*made[0].1.to_f32().unwrap(), [-3.0, 2.0, -4.0, 0.0]);
+    }
+}
+
+#[test]
+fn a_gemm_in_float16_runs() {
+    // 1, 2, 3, 4 and 0.5, -1 by their bits.
+    let source = "<ir_version: 8, opset_import: [\"\" : 17]> g (float[1,2] x) => (float[1,2] y, float[1,2] z)
+        <float16[2,2] w = {15360,16384,16896,17408}, float16[2] b = {14336,48128}>
+        { h = Cast <to = 10> (x) g = Gemm <transB = 1, alpha = 2.0, beta = 4.0> (h, w, b) y = Cast <to = 1> (g)
+          p = Gemm (h, w) z = Cast <to = 1> (p) }";
+    let model = text::parse(source).unwrap();
+    let x = ("x".to_string(), Tensor::from_vec([1, 2], vec![1f32, -1.0]));
+    for rewrites in [Rewrites::All, Rewrites::Runtime] {
+        let options = LoadOptions { rewrites, ..LoadOptions::for_inputs(std::slice::from_ref(&x)) };
+        let made = tract().load(&model, &options).unwrap().run(std::slice::from_ref(&x)).unwrap();
+        // 2·(1 − 2) + 4·0.5, 2·(3 − 4) − 4; 1 − 3, 2 − 4.
+        assert_eq!(made[0].1.to_f64().unwrap(), [0.0, -6.0]);
+        assert_eq!(made[1].1.to_f64().unwrap(), [-2.0, -2.0]);
     }
 }
 

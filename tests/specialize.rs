@@ -60,3 +60,20 @@ fn outputs_that_are_no_tensors_keep_their_types() {
     assert!(declared.is_some());
     assert_eq!(model.value(output).declared().cloned(), declared);
 }
+
+#[test]
+fn a_size_by_name_is_that_of_every_input() {
+    let source = "<ir_version: 8, opset_import: [\"\" : 17]>
+        g (int64[N,T] ids, int64[N,T] mask, float[T,3] other) => (int64[N,T] y) { y = Add (ids, mask) }";
+    let shapes = |wanted: &[(&str, &[i64])]| {
+        let mut model = text::parse(source).unwrap();
+        let shapes = wanted.iter().map(|(name, sizes)| (name.to_string(), sizes.to_vec())).collect();
+        specialize(&mut model, &Specialize { shapes, ..Specialize::default() }).unwrap();
+        declare_outputs(&mut model);
+        let main = model.graph(model.main());
+        main.inputs().iter().chain(main.outputs()).map(|v| model.tensor_type(*v).to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(shapes(&[("ids", &[-1, 64])]), ["int64[N,64]", "int64[N,64]", "float[64,3]", "int64[N,64]"]);
+    // Of two sizes under one name neither is taken for a third.
+    assert_eq!(shapes(&[("ids", &[2, 64]), ("other", &[7, 3])])[..3], ["int64[2,64]", "int64[2,T]", "float[7,3]"]);
+}

@@ -155,3 +155,17 @@ fn short_floats_refuse_weights_of_no_shape_that_they_could_have() {
         assert!(plan.to_string().contains("its weight has shape [2048]"), "{plan}");
     }
 }
+
+#[test]
+fn a_weight_that_floats_read_too_is_not_stored_twice() {
+    let w = weights(64 * 64, -1.0, 1.0);
+    let text = |last: &str| {
+        format!("g (float[1,64] x) => (float[1,64] y) <float[64,64] w = {{{w}}}> {{ a = MatMul (x, w) [last] {last} }}")
+    };
+    let options = alone("onnxruntime", Weights::S8, Granularity::Channel);
+    let plan = |last: &str| quantize::plan(&parse(17, &text(last)), None, &options).unwrap();
+    let scaled = plan("y = Gemm <alpha = 0.5> (a, w)");
+    assert_eq!(scaled.quantized(), 0);
+    assert!(scaled.to_string().contains("\"last\" (Gemm) reads its weight, too"), "{scaled}");
+    assert_eq!(plan("y = Gemm (a, w)").quantized(), 2);
+}

@@ -13,6 +13,7 @@ mod data;
 mod emit;
 mod every_model;
 mod fixtures;
+mod float16;
 mod golden;
 mod gradient;
 #[allow(dead_code, reason = "the benches take the rest of it")]

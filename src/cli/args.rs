@@ -206,7 +206,11 @@ impl QuantArgs {
 
     /// The rewrites that the target wants before quantization.
     pub fn simplify(&self) -> Result<SimplifyOptions> {
-        Ok(SimplifyOptions::before_quantization(target::find(&self.target)?))
+        let options = SimplifyOptions::before_quantization(target::find(&self.target)?);
+        Ok(match self.options()?.effective_format() {
+            Format::WeightOnly | Format::Half => options,
+            _ => options.in_float32(),
+        })
     }
 
     /// Refuses a calibrator beside ranges that are there already.
@@ -262,25 +266,29 @@ pub fn runtimes(what: &str) -> String {
     )
 }
 
-/// What `work` makes in each runtime that is named; where none is, in the built-in one, or in the first that can.
-pub fn in_runtimes<T>(named: &[String], mut work: impl FnMut(&'static dyn Runtime) -> Result<T>) -> Result<Vec<T>> {
+/// What `work` makes in each runtime that is named; where none is, in the first that can run the model.
+pub fn in_runtimes<T>(
+    named: &[String],
+    model: &Model,
+    mut work: impl FnMut(&'static dyn Runtime) -> Result<T>,
+) -> Result<Vec<T>> {
     if !named.is_empty() {
         return runtime::find_all(named)?.into_iter().map(work).collect();
     }
-    let first = match work(runtime::built_in()) {
-        Err(e) if e.kind() == ErrorKind::Runtime => e,
-        done => return Ok(vec![done?]),
-    };
-    for other in runtime::others() {
-        match work(other) {
-            Err(e) if e.kind() == ErrorKind::Runtime => {}
+    let mut first = None;
+    for runtime in runtime::in_order(model) {
+        match work(runtime) {
+            Err(e) if e.kind() == ErrorKind::Runtime => first = first.or(Some(e)),
             done => {
-                tracing::warn!("in {} instead: {first}", other.name());
+                let why = first.map_or("float16 is slow in the built-in one".into(), |e| e.to_string());
+                if runtime.name() != runtime::built_in().name() {
+                    tracing::warn!("in {} instead: {why}", runtime.name());
+                }
                 return Ok(vec![done?]);
             }
         }
     }
-    Err(first)
+    Err(first.unwrap_or_else(|| Error::runtime("there is no runtime")))
 }
 
 /// The same, and what runs data where none of them is named.

@@ -26,7 +26,9 @@ pub struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<Done> {
-    in_runtimes(&args.runtime, |runtime| time(args, runtime))?;
+    // There is one: the command line asks for it.
+    let first = pipeline::load(&args.models[0])?;
+    in_runtimes(&args.runtime, &first, |runtime| time(args, runtime))?;
     Ok(Done::Well)
 }
 

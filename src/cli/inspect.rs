@@ -45,7 +45,7 @@ struct Inspection {
 pub(super) fn run(args: &Args) -> Result<Done> {
     let model = pipeline::load(&args.model)?;
     let mut clean = model.clone();
-    let wanted = SimplifyOptions::for_target(target::find(&args.target)?);
+    let wanted = SimplifyOptions::for_target(target::find(&args.target)?).in_float32();
     let simplify = passes::simplify(&mut clean, &wanted).map_err(|e| e.in_file(&args.model))?;
     let options = QuantOptions::for_target(&args.target)?;
     let plan = quantize::outline(&clean, &options)?;

@@ -12,7 +12,7 @@ use crate::passes::SimplifyOptions;
 use crate::pipeline::{self, Job, Optimize};
 use crate::prune::{self, ALGORITHMS, CHANNEL_CRITERIA, CRITERIA, Data, Goal, Pattern, PruneOptions, Scope, Threshold};
 use crate::report;
-use crate::runtime::{self, RUNTIMES};
+use crate::runtime;
 use crate::target;
 use crate::validate::{Gates, ValidateOptions};
 
@@ -193,8 +193,9 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
     };
     options.exclude.clone_from(&args.exclude);
     options.seed = args.data.seed;
+    let order = runtime::in_order(&pipeline::load(&args.model)?);
     // Each runtime has a target of its name.
-    let proves = args.runtime.as_deref().unwrap_or(runtime::built_in().name());
+    let proves = args.runtime.as_deref().unwrap_or(order[0].name());
     if let Ok(target) = target::find(proves) {
         options.block = target.channels;
     }
@@ -210,7 +211,11 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
     let Some(path) = path else {
         return plan(args, &options, &simplify, bars);
     };
-    let others = RUNTIMES.iter().copied().filter(|r| r.name() != runtime.name() && r.present().is_ok());
+    // The built-in one comes last where it is too slow to be shown beside.
+    let built_in = runtime::built_in().name();
+    let shown =
+        |r: &&dyn runtime::Runtime| r.name() != runtime.name() && (r.name() != built_in || order[0].name() == built_in);
+    let others = order.iter().copied().filter(|r| shown(r));
     let job = Optimize {
         output: path,
         job: Job {

@@ -44,7 +44,8 @@ pub struct Args {
 pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
     let path = output(args.output.as_ref(), args.plan, &args.model)?;
     let options = args.quant.options()?;
-    let (mut model, _) = pipeline::load_simplified(&args.model, &args.quant.simplify()?)?;
+    let clean = args.quant.simplify()?;
+    let (mut model, mut cleaned) = pipeline::load_simplified(&args.model, &clean)?;
     let data = args.data.data.as_ref().map(|spec| args.data.open(spec, &model)).transpose()?;
     let source = range_source(args.ranges.as_ref(), data.as_ref(), &args.runtime, &args.quant)?;
     if let Some(wanted) = args.recover.recover {
@@ -71,6 +72,9 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
         return Ok(Done::Well);
     };
     let applied = quantize::apply(&mut model, &plan)?;
+    if let Some(floats) = clean.for_floats().filter(|_| cleaned.for_integers && plan.quantized() == 0) {
+        (model, cleaned) = pipeline::load_simplified(&args.model, &floats)?;
+    }
     // As it came: the result may take its place.
     let original = timed.map(|_| pipeline::load(&args.model)).transpose()?;
     onnx::emit(&model, path)?;
@@ -80,7 +84,7 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
     for (node, reason) in plan.kept() {
         say!("  keep {} ({}): {reason}", node.node, node.op_type);
     }
-    for line in plan.notes.iter().chain(&applied.opset) {
+    for line in plan.notes.iter().chain(&cleaned.changed).chain(&applied.opset) {
         say!("  {line}");
     }
     if let Some(recovered) = recovered {

@@ -91,6 +91,7 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
     let options = SimplifyOptions {
         only: args.only.clone(),
         skip: args.skip.clone(),
+        also: Vec::new(),
         bit_exact: args.bit_exact,
         keep_integers: true,
         target: Some(target),

@@ -60,7 +60,7 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
     let weigh = |model, path| size(model, path, Some(&batch));
     let sizes = (weigh(&original, &args.original), weigh(&rewritten, &args.rewritten));
     let gates = args.gates.gates();
-    let all = in_runtimes(&args.runtime, |runtime| {
+    let all = in_runtimes(&args.runtime, &original, |runtime| {
         let validation = validate(&original, &rewritten, &data, runtime, &options, bars)?;
         gates.measured(&validation)?;
         let missed = gates.missed(&validation);

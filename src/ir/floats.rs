@@ -21,6 +21,16 @@ impl Tensor {
         };
         Tensor::from_bytes(dtype, shape, bytes).ok()
     }
+
+    /// The same numbers in another type of floats, rounded to it; `None` as [`Tensor::from_floats`], or where it holds no numbers.
+    pub fn as_floats(&self, dtype: DType) -> Option<Tensor> {
+        if self.dtype() == dtype {
+            return Some(self.clone());
+        }
+        let mut floats = Tensor::from_floats(dtype, self.shape(), self.to_f64()?.into_iter())?;
+        (floats.storage, floats.name, floats.doc) = (self.storage.clone(), self.name.clone(), self.doc.clone());
+        Some(floats)
+    }
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@
 //! - `tidy`: what is dead, duplicate, constant or without effect
 //! - `algebra`: affine and linear operators folded into each other
 //! - `fuse`: operators that say in several nodes what one can say
-//! - `layout`: chains of reshapes, transposes, casts, joins
+//! - `layout`: chains of reshapes, transposes, casts, joins; the type of all values
 //! - [`opset`]: the version of the standard's operators, raised when something needs it
 
 mod algebra;
@@ -30,6 +30,10 @@ pub(crate) use specialize::drop_shapes;
 pub use specialize::{Specialize, declare_outputs, specialize};
 pub(crate) use tidy::merge_initializers::Seen;
 
+/// The passes that are asked for before weights become integers, and before integers are computed with.
+const FOLD_WEIGHT_CASTS: &str = tidy::fold_weight_casts::PASS.name;
+const WIDEN_FLOAT16: &str = layout::widen_float16::PASS.name;
+
 /// Every pass, in the order in which a round runs them; rounds repeat until nothing changes.
 ///
 /// First what opens the graph (functions, constants), then what needs single readers, and last what makes
@@ -40,6 +44,8 @@ pub static PASSES: &[Pass] = &[
     tidy::freeze_inputs::PASS,
     tidy::hoist_constants::PASS,
     tidy::fold_constants::PASS,
+    tidy::fold_weight_casts::PASS,
+    layout::widen_float16::PASS,
     inline::branches::PASS,
     inline::invariants::PASS,
     inline::loops::PASS,

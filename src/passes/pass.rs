@@ -42,6 +42,8 @@ pub struct Pass {
     pub targeted: bool,
     /// Whether it is for float alone: what it writes cuts chains of integers.
     pub float_alone: bool,
+    /// Whether it runs only where it is asked for by name.
+    pub on_demand: bool,
 }
 
 impl Pass {
@@ -50,7 +52,7 @@ impl Pass {
         summary: &'static str,
         run: fn(&mut GraphEdit) -> Result<PassReport>,
     ) -> Self {
-        Pass { name, summary, run, exact: false, family: None, targeted: false, float_alone: false }
+        Pass { name, summary, run, exact: false, family: None, targeted: false, float_alone: false, on_demand: false }
     }
 
     pub(super) const fn exact(mut self) -> Self {
@@ -65,6 +67,11 @@ impl Pass {
 
     pub(super) const fn targeted(mut self) -> Self {
         self.targeted = true;
+        self
+    }
+
+    pub(super) const fn on_demand(mut self) -> Self {
+        self.on_demand = true;
         self
     }
 
@@ -95,8 +102,8 @@ pub struct PassReport {
     pub applied: usize,
     /// What it found and left alone.
     pub refusals: Vec<Refusal>,
-    /// Why and how the opset was raised for it.
-    pub raised: Option<String>,
+    /// What changed with it beside nodes, and why: the opset, the type of all values.
+    pub note: Option<String>,
 }
 
 impl PassReport {
@@ -149,7 +156,7 @@ pub(super) fn for_each_from(
     matches: impl Fn(&Model, NodeId) -> bool,
     rewrite: impl FnMut(&mut GraphEdit, NodeId) -> Result<Outcome>,
 ) -> Result<PassReport> {
-    let mut raised = None;
+    let mut note = None;
     if edit.onnx_opset() < since {
         let candidates = edit.all_nodes();
         let Some(first) = candidates.iter().find(|n| edit.node(**n).is_one_of(op_types) && matches(edit, **n)) else {
@@ -157,12 +164,12 @@ pub(super) fn for_each_from(
         };
         let (node, op_type) = (edit.node_label(*first).to_string(), edit.node(*first).op_type.clone());
         match opset::raise(edit, since) {
-            Ok(how) => raised = Some(how.because(format!("{pass} needs an operator of opset {since}")).to_string()),
+            Ok(how) => note = Some(how.because(format!("{pass} needs an operator of opset {since}")).to_string()),
             Err(refused) => {
                 let refusal = Refusal { pass, node, op_type, reason: refused.to_string() };
                 return Ok(PassReport { refusals: vec![refusal], ..PassReport::default() });
             }
         }
     }
-    Ok(PassReport { raised, ..for_each(edit, pass, op_types, rewrite)? })
+    Ok(PassReport { note, ..for_each(edit, pass, op_types, rewrite)? })
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::{PASSES, Pass, Refusal};
+use super::{FOLD_WEIGHT_CASTS, PASSES, Pass, Refusal, WIDEN_FLOAT16};
 use crate::error::{Error, Result};
 use crate::ir::{GraphEdit, Model, NodeId};
 use crate::names;
@@ -20,6 +20,8 @@ pub struct SimplifyOptions {
     pub only: Vec<String>,
     /// Not these passes.
     pub skip: Vec<String>,
+    /// These, too, of those that run [on demand](field@Pass::on_demand).
+    pub also: Vec<String>,
     /// Only passes that keep every bit of the outputs.
     pub bit_exact: bool,
     /// The same where the model rounds to integers: what differs by rounding before that may be another integer behind it.
@@ -38,10 +40,27 @@ impl SimplifyOptions {
     /// The same, for a model that is to be quantized then.
     pub fn before_quantization(target: &'static Preset) -> Self {
         let skip = PASSES.iter().filter(|p| p.float_alone).map(|p| p.name.to_string()).collect();
-        SimplifyOptions { skip, ..SimplifyOptions::for_target(target) }
+        let also = vec![FOLD_WEIGHT_CASTS.to_string()];
+        SimplifyOptions { skip, also, ..SimplifyOptions::for_target(target) }
+    }
+
+    /// With all that is float16 in float32, where a weight is.
+    #[must_use]
+    pub fn in_float32(mut self) -> Self {
+        self.also.push(WIDEN_FLOAT16.to_string());
+        self
+    }
+
+    /// As this one, without what is only done for the sake of integers; `None` where that was nothing.
+    #[must_use]
+    pub fn for_floats(&self) -> Option<Self> {
+        (!self.also.is_empty()).then(|| SimplifyOptions { also: Vec::new(), ..self.clone() })
     }
 
     fn is_off(&self, pass: &Pass) -> bool {
+        if pass.on_demand {
+            return !self.also.iter().any(|name| name == pass.name);
+        }
         let choice = self.target.and_then(|t| t.passes.iter().find(|choice| choice.pass == pass.name));
         choice.map_or(pass.targeted, |choice| !choice.on)
     }
@@ -75,25 +94,28 @@ pub struct SimplifyReport {
     pub nodes_after: usize,
     /// How often each pass was applied, in the order of [`PASSES`]; those that were not are left out.
     pub passes: Vec<(String, usize)>,
-    /// Why and how the opset was raised.
-    pub raised: Vec<String>,
+    /// What changed beside nodes, and why: the opset, the type of all values.
+    pub changed: Vec<String>,
     /// What the last round found and left alone.
     pub refusals: Vec<Refusal>,
     /// What the target does not want.
     pub left_out: Vec<LeftOut>,
+    /// Whether passes ran that are only for the sake of integers.
+    #[serde(skip)]
+    pub for_integers: bool,
     /// A node that rounds to integers, for whose sake only rewrites ran that keep every bit.
     pub rounds: Option<String>,
 }
 
 impl SimplifyReport {
-    /// What was not done, or cost something: the opset that was raised, passes that were left out.
+    /// What was not done, or changed more than nodes: the opset that was raised, passes that were left out.
     pub fn notes(&self) -> Vec<String> {
         let rounds = self
             .rounds
             .iter()
             .map(|node| format!("only rewrites that keep every bit, since {node} rounds to integers"));
         let left_out = self.left_out.iter().map(ToString::to_string);
-        rounds.chain(self.raised.iter().cloned()).chain(left_out).collect()
+        rounds.chain(self.changed.iter().cloned()).chain(left_out).collect()
     }
 }
 
@@ -123,7 +145,7 @@ pub fn simplify(model: &mut Model, options: &SimplifyOptions) -> Result<Simplify
             *count += done.applied;
             changed |= done.applied > 0;
             report.refusals.extend(done.refusals);
-            report.raised.extend(done.raised);
+            report.changed.extend(done.note);
         }
         if !changed && targeted {
             break;
@@ -132,8 +154,9 @@ pub fn simplify(model: &mut Model, options: &SimplifyOptions) -> Result<Simplify
     }
     report.nodes_after = model.operator_count();
     report.left_out = left_out(model, options)?;
-    let applied = passes.iter().zip(counts).filter(|(_, n)| *n > 0);
-    report.passes = applied.map(|(p, n)| (p.name.to_string(), n)).collect();
+    let applied = passes.iter().zip(&counts).filter(|(_, n)| **n > 0);
+    report.for_integers = passes.iter().zip(&counts).any(|(p, n)| p.on_demand && *n > 0);
+    report.passes = applied.map(|(p, n)| (p.name.to_string(), *n)).collect();
     Ok(report)
 }
 
@@ -144,7 +167,7 @@ fn rounding(model: &Model) -> Option<String> {
 }
 
 fn chosen(options: &SimplifyOptions) -> Result<Vec<&'static Pass>> {
-    for name in options.only.iter().chain(&options.skip) {
+    for name in options.only.iter().chain(&options.skip).chain(&options.also) {
         if !PASSES.iter().any(|p| p.name == name) {
             let nearest = names::nearest(name, PASSES.iter().map(|p| p.name)).unwrap_or_default();
             return Err(Error::usage(format!("there is no pass \"{name}\"; the nearest is \"{nearest}\"")));

@@ -1,7 +1,7 @@
 //! Fixes what a deployment knows beforehand, before anything is simplified: sizes and values of inputs, and the part wanted.
 //!
 //! ```text
-//! --shape input=1,512        input: float[N,T]      ─►  input: float[1,512]
+//! --shape input=1,512        input: float[N,T]      ─►  input: float[1,512]        and T of other inputs is 512, too
 //! --freeze sr=16000          input sr: int64        ─►  initializer sr = 16000
 //! --outputs h                … ─► h ─► … ─► y       ─►  … ─► h
 //! --inputs h                 x ─► … ─► h ─► … ─► y  ─►  h ─► … ─► y
@@ -9,6 +9,8 @@
 //!
 //! Shapes that the file declares inside may hold symbols of the sizes that are fixed now: they are dropped, and found again
 //! by inference. What follows from constants (shapes, decided branches) is then folded by the passes.
+
+use std::collections::BTreeMap;
 
 use crate::error::{Error, Result};
 use crate::ir::tensor::element_count;
@@ -66,11 +68,21 @@ pub fn specialize(model: &mut Model, wanted: &Specialize) -> Result<()> {
         let shape = declared.shape.map(|dims| dims.into_iter().map(open).collect());
         edit.set_declared(output, declared.dtype.map(|dtype| Type::tensor(&TensorType { dtype: Some(dtype), shape })));
     }
+    let mut named = BTreeMap::new();
     for (name, sizes) in &wanted.shapes {
         let input = input(&edit, name)?;
-        let ty = sized(&edit.tensor_type(input), name, sizes)?;
+        let declared = edit.tensor_type(input);
+        let ty = sized(&declared, name, sizes)?;
+        let both = declared.shape.iter().flatten().zip(ty.shape.iter().flatten());
+        for (was, is) in both {
+            let (Dim::Symbol(name), Some(size)) = (was, is.known()) else { continue };
+            // Of two sizes that are said outright neither is that of others.
+            let same = |n: &mut Option<i64>| *n = n.filter(|n| *n == size);
+            named.entry(name.clone()).and_modify(same).or_insert(Some(size));
+        }
         edit.set_declared(input, Some(Type::tensor(&ty)));
     }
+    spread(&mut edit, &named);
     for (name, text) in &wanted.freeze {
         let input = input(&edit, name)?;
         let value = value(&edit.tensor_type(input), name, text)?;
@@ -156,6 +168,20 @@ fn sized(declared: &TensorType, name: &str, sizes: &[i64]) -> Result<TensorType>
     };
     let dims = shape.iter().zip(sizes).map(dim).collect::<Result<Vec<_>>>()?;
     Ok(TensorType { shape: Some(dims), ..declared.clone() })
+}
+
+/// Gives the inputs the sizes that go by these names.
+fn spread(edit: &mut GraphEdit, named: &BTreeMap<String, Option<i64>>) {
+    let size = |dim: Dim| match &dim {
+        Dim::Symbol(name) => named.get(name).copied().flatten().map_or(dim, Dim::Known),
+        _ => dim,
+    };
+    for v in edit.graph(edit.main()).inputs().to_vec() {
+        let ty = edit.tensor_type(v);
+        let Some(shape) = ty.shape.filter(|_| !named.is_empty()) else { continue };
+        let ty = TensorType { shape: Some(shape.into_iter().map(size).collect()), ..ty };
+        edit.set_declared(v, Some(Type::tensor(&ty)));
+    }
 }
 
 /// The tensor that `text` says, of the type of the input.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::params::{NARROW_OPSET, PER_AXIS_OPSET};
+use super::params::{NARROW_OPSET, PER_AXIS_OPSET, storable};
 use super::plan::{ActivationPlan, Decision, NodePlan, QuantPlan, Rounded, WeightPlan};
 use super::sharing::Sharing;
 use super::storage::{self, Form, Stored};
@@ -15,7 +15,7 @@ use super::{
     weight_only,
 };
 use crate::error::{Error, Result};
-use crate::ir::{GraphEdit, Model, NodeId, Tensor, ValueId};
+use crate::ir::{DType, GraphEdit, Model, NodeId, Tensor, ValueId};
 use crate::ops::{self, QuantRule};
 use crate::passes::{Seen, opset};
 
@@ -24,6 +24,7 @@ const PER_AXIS_IR: i64 = 7;
 const NARROW_IR: i64 = 10;
 /// The first opset with floats of 8 bits, and the first version of files that have them.
 const FLOAT8_OPSET: i64 = 19;
+const FLOAT16_SCALE_OPSET: i64 = 19;
 const FLOAT8_IR: i64 = 9;
 /// The first opset with integer operators.
 const INTEGER_OPSET: i64 = 10;
@@ -126,7 +127,7 @@ fn write(edit: &mut GraphEdit, plan: &QuantPlan, node: &NodePlan, written: &mut 
 
 /// Raises the opset and the version of the file to what the plan writes; how, where the opset was older.
 fn raise_versions(edit: &mut GraphEdit, plan: &QuantPlan) -> Result<Option<String>> {
-    let (needs, why) = needed_opset(plan)?;
+    let (needs, why) = needed_opset(edit, plan)?;
     let older = edit.onnx_opset() < needs;
     let why = format!("{why} operators of opset {needs}");
     let raised = older.then(|| opset::raise(edit, needs).map(|raised| raised.because(why).to_string())).transpose()?;
@@ -142,7 +143,7 @@ fn raise_versions(edit: &mut GraphEdit, plan: &QuantPlan) -> Result<Option<Strin
 }
 
 /// The opset of what the plan writes, and whose it is.
-fn needed_opset(plan: &QuantPlan) -> Result<(i64, String)> {
+fn needed_opset(model: &Model, plan: &QuantPlan) -> Result<(i64, String)> {
     let options = &plan.options;
     let format = options.effective_format();
     let form = match format {
@@ -153,12 +154,21 @@ fn needed_opset(plan: &QuantPlan) -> Result<(i64, String)> {
     let preset = options.preset()?;
     // What passes becomes floats before anything reads it.
     let packed = storage::is_packed(options, preset) && !plan.passing;
+    let blocks = |w: &WeightPlan| w.block.is_some() && !preset.n_bits && !plan.passing;
+    let half_scales = |n: &NodePlan, w: &WeightPlan| {
+        let own_operator = preset.n_bits && w.block.is_some();
+        let form = Form::of(plan, model.node(n.id), w, false);
+        w.floats != DType::F32 && !own_operator && form.is_ok_and(|form| form == Form::Plain)
+    };
     let of_weight = |n: &NodePlan| match &n.decision {
-        Decision::Quantize { weight, .. } if weight.block.is_some() && !preset.n_bits && !plan.passing => {
+        Decision::Quantize { weight, .. } if blocks(weight) => {
             Some((weight.dtype.opset().max(NARROW_OPSET), "blocks of weights need".into()))
         }
-        Decision::Quantize { weight, .. } if packed || !weight.dtype.is_narrow() => {
+        Decision::Quantize { weight, .. } if weight.dtype.is_narrow() && packed => {
             Some((weight.dtype.opset(), format!("weights of {} bits need", weight.dtype.bits())))
+        }
+        Decision::Quantize { weight, .. } if half_scales(n, weight) => {
+            Some((FLOAT16_SCALE_OPSET, "scales in float16 need".into()))
         }
         Decision::Recurrent { weights, .. } if packed => {
             weights.first().map(|w| (w.dtype.opset(), format!("weights of {} bits need", w.dtype.bits())))
@@ -200,7 +210,12 @@ pub(super) fn shift_bias(edit: &mut GraphEdit, id: NodeId, index: usize, shift: 
     let corrected = |v| format!("{}_corrected", edit.name(v));
     let hint = present.map_or_else(|| format!("{}_bias", edit.node_label(id)), corrected);
     let graph = edit.node(id).graph();
-    let value = edit.add_initializer(graph, &hint, Tensor::from_vec([shifted.len()], shifted));
+    let shifted = Tensor::from_vec([shifted.len()], shifted);
+    // In the type of what it is added to.
+    let beside = [present, edit.node(id).input(1)].into_iter().flatten();
+    let floats = beside.filter_map(|v| edit.tensor_type(v).dtype).find(|d| d.is_float());
+    let value = floats.and_then(|floats| shifted.as_floats(floats)).unwrap_or(shifted);
+    let value = edit.add_initializer(graph, &hint, value);
     edit.set_input(id, index, Some(value));
 }
 
@@ -231,6 +246,7 @@ pub(super) fn quantized_weight(
         pairs::cut(&mut q, tensor.shape(), axis);
         quantized.values = w.dtype.tensor(tensor.shape(), &q);
     }
+    quantized.scale = quantized.scale.as_floats(w.floats).ok_or_else(lost)?;
     let packed = storage::is_packed(&plan.options, plan.options.preset()?);
     Ok(if packed { quantized } else { storage::wide(quantized) })
 }
@@ -251,6 +267,7 @@ pub(super) fn planned_scales(
     if let Some(axis) = w.pairs {
         pairs::make_room(&mut scales, values, shape, axis);
     }
+    scales.iter_mut().for_each(|s| *s = storable(*s, w.floats));
     Ok(scales)
 }
 

@@ -19,12 +19,16 @@ use super::plan::{ActivationPlan, Decision, NodePlan, QuantPlan, WeightPlan};
 use super::{forms, half, n_bits, named, pairs, recurrent, short_floats, weights};
 use crate::calibrate::{Range, Ranges};
 use crate::error::Result;
-use crate::ir::{Model, Node, NodeId, Tensor, Use, ValueId};
+use crate::ir::{DType, Model, Node, NodeId, Tensor, Use, ValueId};
 use crate::ops::{self, QuantRule};
 use crate::target::{Depthwise, OpPlacement, Output, Preset};
 
 /// Where Q/DQ goes around an operator that the user wants and the preset does not know.
 const NAMED_BY_USER: OpPlacement = OpPlacement { op_type: "", output: Output::Always, min_depth: 0 };
+
+/// Of a weight that is float16 already.
+const HALVES: &str =
+    "its weight is float16: integers are computed with between float32 values, --format weight-only stores them";
 
 /// Names of the values whose ranges [`plan`] asks for.
 pub fn values_to_observe(model: &Model, options: &QuantOptions) -> Vec<String> {
@@ -98,10 +102,35 @@ pub fn plan(model: &Model, ranges: Option<&Ranges>, options: &QuantOptions) -> R
         let node = model.node_label(id).to_string();
         plan.nodes.push(NodePlan { node, op_type: model.node(id).op_type.clone(), decision, id });
     }
+    if options.effective_format() == Format::WeightOnly {
+        leave_shared(model, &mut plan.nodes);
+    }
     // In graph order, so that a scale is there before what rearranges its values.
     plan.activations = activations.into_values().collect();
     plan.notes.extend(pairs::note(&plan, preset));
     Ok(plan)
+}
+
+/// Leaves the weights that also a node reads which keeps floats: they would be stored twice.
+fn leave_shared(model: &Model, nodes: &mut [NodePlan]) {
+    let read = |n: &NodePlan| -> Vec<ValueId> {
+        let rule = ops::of(model.node(n.id)).map(|op| op.quant);
+        let inputs = rule.filter(|_| n.is_quantized()).map(|rule| rule.weights()).unwrap_or_default();
+        inputs.into_iter().filter_map(|i| model.node(n.id).input(i)).collect()
+    };
+    let smaller: BTreeMap<NodeId, Vec<ValueId>> = nodes.iter().map(|n| (n.id, read(n))).collect();
+    let keeps = |v: &ValueId| {
+        model.uses(*v).iter().find_map(|u| match u {
+            Use::Node { node, .. } => (!smaller.get(node).is_some_and(|all| all.contains(v))).then_some(*node),
+            Use::Output { .. } => None,
+        })
+    };
+    for node in nodes {
+        if let Some(other) = smaller[&node.id].iter().find_map(keeps) {
+            let reason = format!("{} reads its weight, too, and keeps it as it is", model.describe(other));
+            node.decision = Decision::Keep { reason };
+        }
+    }
 }
 
 /// Whether `v` becomes a weight or a table by nothing but constant factors and terms.
@@ -170,6 +199,7 @@ impl Decider<'_> {
         let inside = node.graph() != self.model.main();
         match self.options.effective_format() {
             Format::WeightOnly => self.stored(&c, node),
+            _ if c.tensor.dtype() != DType::F32 => Err(HALVES.into()),
             // Where no range was observed, or integers are not computed with, size is gained alone.
             Format::Qdq if inside => self.computed(id, &c, activations).or_else(|_| self.stored(&c, node)),
             Format::Qoperator if inside => self.stored(&c, node),
@@ -303,6 +333,7 @@ impl Decider<'_> {
             zero_points: floats && dtype.is_asymmetric(),
             enlarged: 0,
             pairs: self.pairs_of(c).filter(|_| !floats && !stacked),
+            floats: c.tensor.dtype(),
             rounded: None,
         };
         weight.channels = weight.sharing().groups(c.tensor.shape()).count();
@@ -361,5 +392,5 @@ impl Decider<'_> {
 
 fn is_finite(tensor: &Tensor) -> bool {
     let finite = |values: &[f32]| values.iter().all(|v| v.is_finite());
-    tensor.as_slice::<f32>().is_none_or(|values| values.par_chunks(1 << 16).all(finite))
+    tensor.to_f32().is_none_or(|values| values.par_chunks(1 << 16).all(finite))
 }

@@ -7,7 +7,7 @@
 use rayon::prelude::*;
 
 use super::algorithm::Algorithm;
-use super::params::{QParams, QType};
+use super::params::{QParams, QType, storable};
 use super::plan::WeightPlan;
 use super::sharing::Groups;
 use super::weights::{self, QuantizedWeight};
@@ -28,7 +28,8 @@ pub(super) fn params(
 ) -> Vec<QParams> {
     let of = |g: &usize| {
         let of_group = |all: &[f32]| groups.members(*g).filter_map(|i| all.get(i).copied()).collect::<Vec<_>>();
-        (algorithm.fit)(&of_group(w), &of_group(importance), plan.dtype, plan.zero_points)
+        let params = (algorithm.fit)(&of_group(w), &of_group(importance), plan.dtype, plan.zero_points);
+        QParams { scale: storable(params.scale, plan.floats), ..params }
     };
     which.par_iter().with_min_len(TASK).map(of).collect()
 }
@@ -50,7 +51,8 @@ pub(super) fn floats(w: &[f32], shape: &[usize], plan: &WeightPlan, algorithm: &
     let (values, params) = levels(w, shape, plan, None, algorithm);
     let groups = plan.sharing().groups(shape);
     let floats = values.iter().enumerate().map(|(i, q)| params[groups.of(i)].dequantize(*q)).collect();
-    Tensor::from_vec(shape, floats)
+    let floats = Tensor::from_vec(shape, floats);
+    floats.as_floats(plan.floats).unwrap_or(floats)
 }
 
 fn levels(

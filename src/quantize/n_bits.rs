@@ -55,7 +55,8 @@ pub(super) fn node(edit: &mut GraphEdit, node: &NodePlan, w: &WeightPlan, q: &Qu
     let graph = edit.node(id).graph();
     let name = &w.name;
     let values = edit.add_initializer(graph, &format!("{name}_quantized"), values);
-    let scales = edit.add_initializer(graph, &format!("{name}_scale"), Tensor::from_vec([n * blocks], scales));
+    let scales = Tensor::from_vec([n * blocks], scales).as_floats(w.floats).ok_or_else(lost)?;
+    let scales = edit.add_initializer(graph, &format!("{name}_scale"), scales);
     let x = edit.node(id).input(0).ok_or_else(lost)?;
     let mut inputs = vec![Some(x), Some(values), Some(scales)];
     if let Some(zeros) = zeros {

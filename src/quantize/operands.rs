@@ -43,8 +43,8 @@ pub(super) fn contraction(model: &Model, id: NodeId) -> Result<Contraction<'_>, 
     if model.constant(x).is_some() {
         return Err("its input is constant".into());
     }
-    if tensor.dtype() != DType::F32 {
-        return Err(format!("its weight is {}, not float32", tensor.dtype()));
+    if !matches!(tensor.dtype(), DType::F32 | DType::F16) {
+        return Err(format!("its weight is {}, not float32 or float16", tensor.dtype()));
     }
     if tensor.rank() < 2 || tensor.is_empty() {
         return Err(format!("its weight has shape {:?}", tensor.shape()));
@@ -61,7 +61,7 @@ pub(super) fn contraction(model: &Model, id: NodeId) -> Result<Contraction<'_>, 
         Some(b) => {
             let b = model.constant(b).ok_or("its bias is computed at run time")?;
             let channels = tensor.shape()[axis];
-            if b.len() != channels || b.shape().last() != Some(&channels) || b.dtype() != DType::F32 {
+            if b.len() != channels || b.shape().last() != Some(&channels) || b.dtype() != tensor.dtype() {
                 return Err(format!("its bias has shape {:?}, not one element per channel", b.shape()));
             }
             if b.to_f32().is_some_and(|b| b.iter().any(|b| !b.is_finite())) {

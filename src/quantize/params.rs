@@ -9,6 +9,7 @@
 //!
 //! Refuses ranges that are not finite. A range of width zero gets scale 1: all its values are zero.
 
+use half::f16;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -240,6 +241,14 @@ fn finite(range: Range) -> Result<(f64, f64), String> {
 fn usable(scale: f64) -> Option<f32> {
     let scale = scale as f32;
     scale.is_normal().then_some(scale)
+}
+
+/// A scale as floats of this type hold it: what is rounded by it is rounded by no other.
+pub(super) fn storable(scale: f32, floats: DType) -> f32 {
+    match floats {
+        DType::F16 => f16::from_f32(scale).max(f16::MIN_POSITIVE_SUBNORMAL).to_f32(),
+        _ => scale,
+    }
 }
 
 #[cfg(test)]

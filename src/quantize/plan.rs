@@ -46,6 +46,11 @@ pub struct NodePlan {
 }
 
 impl NodePlan {
+    /// Whether its weights or values become anything else than the floats that they are.
+    pub(super) fn is_quantized(&self) -> bool {
+        !matches!(self.decision, Decision::Keep { .. })
+    }
+
     /// The error where the model is no longer the one that was planned for.
     pub(super) fn lost(&self) -> Error {
         Error::internal(format!("node \"{}\" lost an operand", self.node))
@@ -133,6 +138,9 @@ pub struct WeightPlan {
     pub enlarged: usize,
     /// The channel axis, where the products of neighbours are kept within 16 bits.
     pub pairs: Option<usize>,
+    /// What its integers stand for, and the type of its scales: float32 or float16.
+    #[serde(skip)]
+    pub(super) floats: DType,
     /// What it is rounded to by data; without, the algorithm of the options rounds it.
     #[serde(skip)]
     pub(super) rounded: Option<Arc<Rounded>>,
@@ -151,13 +159,14 @@ impl Rounded {
         let groups = plan.sharing().groups(self.values.shape());
         let q = self.values.to_i64().unwrap_or_default();
         let floats = q.iter().enumerate().map(|(i, q)| self.params[groups.of(i)].dequantize(*q as i32)).collect();
-        Tensor::from_vec(self.values.shape(), floats)
+        let floats = Tensor::from_vec(self.values.shape(), floats);
+        floats.as_floats(plan.floats).unwrap_or(floats)
     }
 }
 
 impl WeightPlan {
     /// A table of two axes in blocks of `size` along `axis`, zero in the middle.
-    pub(super) fn blocks(name: &str, dtype: QType, axis: usize, size: usize) -> Self {
+    pub(super) fn blocks(name: &str, (dtype, floats): (QType, DType), axis: usize, size: usize) -> Self {
         let name = name.to_string();
         WeightPlan {
             name,
@@ -168,6 +177,7 @@ impl WeightPlan {
             zero_points: false,
             enlarged: 0,
             pairs: None,
+            floats,
             rounded: None,
         }
     }
@@ -217,7 +227,7 @@ impl Decision {
 impl QuantPlan {
     /// How many nodes compute in integers, or store theirs.
     pub fn quantized(&self) -> usize {
-        self.nodes.iter().filter(|n| !matches!(n.decision, Decision::Keep { .. })).count()
+        self.nodes.iter().filter(|n| n.is_quantized()).count()
     }
 
     /// Names of the nodes that are to multiply integers, which is up to the runtime: neither those whose weights alone are stored so nor those

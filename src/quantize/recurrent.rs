@@ -22,7 +22,7 @@ use super::storage::{self, Form, Stored};
 use super::weights::{self, QuantizedWeight};
 use super::{apply, grouped, write};
 use crate::error::{Error, Result};
-use crate::ir::{GraphEdit, Model, Node, NodeId, Place, Tensor, ValueId};
+use crate::ir::{DType, GraphEdit, Model, Node, NodeId, Place, Tensor, ValueId};
 use crate::ops;
 use crate::target::Preset;
 
@@ -46,8 +46,10 @@ pub(super) fn decide(
         if tensor.rank() != 3 || tensor.is_empty() {
             return Err(format!("its weight has shape {:?}", tensor.shape()));
         }
-        let floats =
-            tensor.as_slice::<f32>().ok_or_else(|| format!("its weight is {}, not float32", tensor.dtype()))?;
+        let floats = tensor.as_slice::<f32>().ok_or_else(|| match tensor.dtype() {
+            DType::F16 => "its weight is float16; --format dynamic computes in float32, and takes it".to_string(),
+            other => format!("its weight is {other}, not float32"),
+        })?;
         if !floats.iter().all(|w| w.is_finite()) {
             return Err("its weight holds NaN or infinity".into());
         }
@@ -78,6 +80,7 @@ pub(super) fn decide(
         zero_points: !dynamic && dtype.is_asymmetric(),
         enlarged: 0,
         pairs: None,
+        floats: DType::F32,
         rounded: None,
     };
     Ok(Decision::Recurrent { weights: tensors.into_iter().map(plan).collect(), dynamic })

@@ -289,7 +289,7 @@ fn scaled(edit: &mut GraphEdit, (node, index): (NodeId, usize), factor: impl Fn(
 /// The constant of floats that a node reads there; a shared one only where it is no contraction's weight.
 fn own(model: &Model, id: NodeId, index: usize) -> Result<&Tensor, String> {
     let tensor = model.constant_input(id, index).filter(|t| t.as_slice::<f32>().is_some());
-    let tensor = tensor.ok_or_else(|| format!("{} has weights that are no constant floats", model.describe(id)))?;
+    let tensor = tensor.ok_or_else(|| format!("{} has weights that are no constant float32", model.describe(id)))?;
     let shared = model.node(id).input(index).is_some_and(|v| model.uses(v).len() > 1);
     match shared && tensor.rank() > 1 {
         true => Err(format!("{} shares its weight", model.describe(id))),

@@ -53,7 +53,8 @@ impl Form {
         Ok(match input {
             _ if plan.passing || multiplied => Form::Plain,
             true if packed => Form::Cast,
-            false if !as_it_is && preset.folds_cast => Form::Folded,
+            // Not every runtime has DequantizeLinear in float16, and it is younger than the rest of the form.
+            false if !as_it_is && (preset.folds_cast || w.floats != DType::F32) => Form::Folded,
             _ => Form::Plain,
         })
     }
@@ -81,9 +82,8 @@ impl Stored {
         let name = &plan.name;
         let zero_point = match (&w.zero_point, form) {
             (Some(z), Form::Folded) => {
-                let values = z.to_f32().unwrap_or_default().into_owned();
-                let moves = values.iter().any(|z| *z != 0.0);
-                moves.then(|| broadcast(&Tensor::from_vec(z.shape(), values))).transpose()?
+                let moves = z.to_f32().is_some_and(|z| z.iter().any(|z| *z != 0.0));
+                z.as_floats(plan.floats).filter(|_| moves).map(|z| broadcast(&z)).transpose()?
             }
             // A zero point is of the type of the values.
             (Some(z), Form::Cast) => Some(widened(z).unwrap_or_else(|| z.clone())),
@@ -121,12 +121,12 @@ impl Stored {
                 dequantize(edit, place, (values, scale, zero_point), name, plan.axis, plan.block)
             }
             Form::Folded => {
-                let mut floats = cast(edit, DType::F32);
+                let mut floats = cast(edit, plan.floats);
                 for (op, other) in [("Sub", zero_point), ("Mul", Some(scale))] {
                     let Some(other) = other else { continue };
                     let node = NewNode::new(op).name(format!("{name}_{op}")).inputs([Some(floats), Some(other)]);
                     let place = after(edit, floats);
-                    floats = made(edit, place, node.output(format!("{name}_floats"), typed(DType::F32, &shape)));
+                    floats = made(edit, place, node.output(format!("{name}_floats"), typed(plan.floats, &shape)));
                 }
                 floats
             }

@@ -13,6 +13,7 @@
 
 use std::collections::BTreeMap;
 
+use super::params::storable;
 use super::plan::{NodePlan, WeightPlan};
 use super::weights::QuantizedWeight;
 use super::{QType, algorithm, apply, grouped, weights, write};
@@ -68,8 +69,8 @@ pub(super) fn node(
             let mut per_row = vec![1; rank];
             per_row[0] = scales.len();
             let values = Tensor::from_bytes(DType::I8, tensor.shape(), bytes)?;
+            let scales = Tensor::from_vec(per_row, scales).as_floats(tensor.dtype()).ok_or_else(lost)?;
             let values = edit.add_initializer(graph, &format!("{name}_quantized"), values);
-            let scales = Tensor::from_vec(per_row, scales);
             let both = (values, edit.add_initializer(graph, &format!("{name}_scale"), scales));
             stored.insert(table, both);
             both
@@ -91,7 +92,8 @@ fn in_blocks(edit: &mut GraphEdit, node: &NodePlan, (dtype, size): (QType, usize
         Some(both) => *both,
         None => {
             let tensor = edit.constant(table).ok_or_else(lost)?;
-            let plan = WeightPlan::blocks(&name, dtype, 1, size);
+            let floats = tensor.dtype();
+            let plan = WeightPlan::blocks(&name, (dtype, floats), 1, size);
             let (mut bytes, mut scales) = (Vec::new(), Vec::<f32>::new());
             for strip in strips(tensor) {
                 let strip = strip?;
@@ -110,6 +112,7 @@ fn in_blocks(edit: &mut GraphEdit, node: &NodePlan, (dtype, size): (QType, usize
             let bytes = Tensor::from_bytes(DType::U8, [rows, columns / 2], bytes)?;
             let values = edit.add_initializer(graph, &format!("{name}_quantized"), bytes);
             let scales = Tensor::from_vec([rows, columns.div_ceil(size)], scales);
+            let scales = scales.as_floats(floats).ok_or_else(lost)?;
             let both = (values, edit.add_initializer(graph, &format!("{name}_scale"), scales));
             stored.insert(table, both);
             both
@@ -142,7 +145,8 @@ fn strips(table: &Tensor) -> impl Iterator<Item = Result<Tensor>> {
 /// To the nearest level: what is read is a row, not a sum over it.
 fn quantized(tensor: &Tensor, axis: Option<usize>) -> Option<QuantizedWeight> {
     let values = tensor.to_f32()?;
-    let (scales, _) = weights::scales(&values, tensor.shape(), axis, None);
+    let (mut scales, _) = weights::scales(&values, tensor.shape(), axis, None);
+    scales.iter_mut().for_each(|s| *s = storable(*s, tensor.dtype()));
     Some(weights::quantize(&values, tensor.shape(), axis, scales, QType::S8, algorithm::NEAREST))
 }
 
@@ -150,7 +154,8 @@ fn quantized(tensor: &Tensor, axis: Option<usize>) -> Option<QuantizedWeight> {
 fn floats(edit: &mut GraphEdit, id: NodeId, scales: ValueId, (ints, y): (ValueId, ValueId)) {
     let name = edit.name(y).to_string();
     let indices = edit.node(id).input(1);
-    let cast = NewNode::cast(ints, DType::F32).name(format!("{name}_Cast"));
+    let floats = edit.tensor_type(scales).dtype.unwrap_or(DType::F32);
+    let cast = NewNode::cast(ints, floats).name(format!("{name}_Cast"));
     let floats = edit.insert(Place::After(id), cast.output(format!("{name}_floats"), None));
     let gather = NewNode::new("Gather").name(format!("{name}_scales")).attr("axis", 0i64);
     let gather = gather.inputs([Some(scales), indices]).output(format!("{name}_scale"), None);

@@ -34,7 +34,8 @@ pub fn dequantize(
     axis: Option<usize>,
     block: Option<usize>,
 ) -> ValueId {
-    let ty = TensorType { dtype: Some(DType::F32), shape: edit.tensor_type(q).shape };
+    // Floats are of the type of their scale.
+    let ty = TensorType { dtype: edit.tensor_type(s).dtype, shape: edit.tensor_type(q).shape };
     let mut node = NewNode::new("DequantizeLinear").name(format!("{name}_DequantizeLinear")).input(q).input(s);
     node = node.inputs(z.map(Some)).output(format!("{name}_dequantized"), Some(ty));
     if let Some(axis) = axis {

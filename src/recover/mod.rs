@@ -165,6 +165,9 @@ pub fn recover_within(
         }
     });
     if parameters.is_empty() {
+        if refused.is_empty() {
+            refused.push("no node of the main graph multiplies with constant weights".into());
+        }
         return Err(Error::usage(format!("nothing can be trained: {}", refused.join("; "))));
     }
     let (before, mut best) = (trainer.loss(&parameters)?, 0);

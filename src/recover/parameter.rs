@@ -9,7 +9,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::ir::{DType, Model, Tensor, ValueId};
+use crate::ir::{Model, Tensor, ValueId};
 use crate::ops::{self, QuantRule};
 
 /// The numbers that a model can hold of a parameter.
@@ -65,9 +65,14 @@ pub(super) fn parameters<'a>(model: &Model, bounds: &'a Bounds) -> (Vec<Paramete
         let Some(QuantRule::Weighted { weight, bias, .. }) = ops::of(node).map(|op| op.quant) else { continue };
         for (input, is_weight) in [(Some(weight), true), (bias, false)] {
             let Some(value) = input.and_then(|i| node.input(i)) else { continue };
-            let Some(tensor) = model.constant(value).filter(|t| t.dtype() == DType::F32) else { continue };
-            let Some(numbers) = tensor.as_slice::<f32>().filter(|_| seen.insert(value)) else { continue };
+            let Some(tensor) = model.constant(value).filter(|t| t.dtype().is_float() && seen.insert(value)) else {
+                continue;
+            };
             let name = model.name(value).to_string();
+            let Some(numbers) = tensor.as_slice::<f32>() else {
+                refused.push(format!("{name} is not trained: it is {}, training computes in float32", tensor.dtype()));
+                continue;
+            };
             let (grid, numbers) = match bounds.get(&value) {
                 None => (None, numbers.into_owned()),
                 Some(Bound::Grid { grid, begin }) => (Some(&**grid), begin.clone()),

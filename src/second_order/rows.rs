@@ -5,6 +5,8 @@
 //! x̂ ─► Ŵ·x̂ (+ ŝ)     changed model      what the other operands of residual sums have lost by then
 //! ```
 
+use std::collections::BTreeSet;
+
 use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, MatRef, Par};
 use rayon::prelude::*;
@@ -139,6 +141,11 @@ pub fn measure(
     let bytes = parts * first.groups * first.depth * first.depth * size_of::<f64>() * step.len();
     let lanes = (SUMS / bytes.max(1)).clamp(1, LANES).min(walk.batches()).max(1);
     let most = sample.a_batch(first.depth, walk.batches());
+    let wanted = step.iter().filter_map(|s| s.wanted.as_ref());
+    let read: BTreeSet<ValueId> = wanted
+        .flat_map(|w| w.beside.iter().copied().chain([w.contraction.input]))
+        .chain(step.iter().map(|s| s.layer.contraction.input))
+        .collect();
     let lane = |lane: usize| -> Result<Vec<Vec<Vec<Moments>>>> {
         let mut sums: Vec<Vec<Vec<Moments>>> = step.iter().map(of).collect();
         let mut gathered: Vec<Gathered> = (0..parts).map(|_| Gathered::new(step.len())).collect();
@@ -148,7 +155,7 @@ pub fn measure(
         // Fixed parts of the data, added up in a fixed order: the same on any number of threads.
         for i in lane * walk.batches() / lanes..(lane + 1) * walk.batches() / lanes {
             let part = part(i);
-            gathered[part].take(walk.values(i, model)?, step, most)?;
+            gathered[part].take(walk.values(i, model, &read)?, step, most)?;
             if gathered[part].count >= GATHERED {
                 add(&mut gathered[part], part, &mut sums);
             }

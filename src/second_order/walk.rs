@@ -145,31 +145,26 @@ impl<'a> Walk<'a> {
         let dataset = self.dataset;
         let inputs = |batch: &usize| Ok(dataset.batch(*batch)?.inputs);
         for (shelf, model) in self.shelves.iter_mut().zip(versions) {
-            let next = Shelf::new(self.batches.len())?;
+            let next = shelf.next(&waiting)?;
             let Some(first) = self.batches.first() else { continue };
-            let had = shelf.get(0)?;
-            let step = Step::new(model, &self.waiting, &waiting, &had);
-            let fed = step.fed(&had, || inputs(first))?;
+            let step = Step::new(model, &self.waiting, &waiting, &shelf.types());
+            let read = step.inputs.iter().map(|(v, _)| *v).collect();
+            let fed = step.fed(&shelf.get(0, &read)?, || inputs(first))?;
             let small =
                 |(_, t): &&(String, Tensor)| !t.dtype().is_float() && t.len() <= SMALL && t.dtype() != DType::String;
             let constants = fed.iter().filter(small).map(|(name, _)| name.clone()).collect();
             let session = Shaped::new(self.runtime, &step.model, &[]).deciding_by(constants);
             let run = |(i, batch): (usize, &usize)| -> Result<()> {
-                let had = shelf.get(i)?;
-                let made = match step.made.is_empty() {
-                    true => Vec::new(),
-                    false => session.run(&step.fed(&had, || inputs(batch))?)?,
-                };
+                let made = session.run(&step.fed(&shelf.get(i, &read)?, || inputs(batch))?)?;
                 let mut made: HashMap<String, Tensor> = made.into_iter().collect();
-                let kept = had.into_iter().filter(|(v, _)| waiting.contains(v));
                 let new = step.made.iter().map(|(v, name)| {
                     let missing = || Error::runtime(format!("value \"{name}\" was not made"));
                     Ok((*v, made.remove(name).ok_or_else(missing)?))
                 });
-                let all: Result<BTreeMap<ValueId, Tensor>> = kept.map(Ok).chain(new).collect();
-                next.put(i, &all?)
+                next.put(i, new.collect::<Result<_>>()?)
             };
-            self.batches.par_iter().enumerate().try_for_each(run)?;
+            let nothing = step.made.is_empty();
+            self.batches.par_iter().enumerate().filter(|_| !nothing).try_for_each(run)?;
             drop(session);
             *shelf = next;
         }
@@ -177,15 +172,16 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// What waits of batch `i` in each version, the inputs of the model among it.
+    /// Those of `wanted` that wait of batch `i` in each version, or are inputs of the model.
     ///
     /// # Errors
     /// What the data refuse, and io.
-    pub fn values(&self, i: usize, model: &Model) -> Result<Vec<Values>> {
-        let own: Vec<ValueId> = model.user_inputs().into_iter().filter(|v| self.waiting.contains(v)).collect();
+    pub fn values(&self, i: usize, model: &Model, wanted: &BTreeSet<ValueId>) -> Result<Vec<Values>> {
+        let waits = |v: &ValueId| wanted.contains(v) && self.waiting.contains(v);
+        let own: Vec<ValueId> = model.user_inputs().into_iter().filter(waits).collect();
         let inputs = if own.is_empty() { Vec::new() } else { self.dataset.batch(self.batches[i])?.inputs };
         let of = |shelf: &Shelf| -> Result<Values> {
-            let mut values = shelf.get(i)?;
+            let mut values = shelf.get(i, wanted)?;
             for v in own.iter().copied() {
                 let fed = inputs.iter().find(|(name, _)| name == model.name(v));
                 values.extend(fed.map(|(_, t)| (v, t.clone())));
@@ -206,9 +202,14 @@ struct Step {
 }
 
 impl Step {
-    /// `had` are values of one batch: the model may not say of what type they are. Sizes that a cut says outright are no longer computed:
+    /// `types` of values that waited: the model may not say them. Sizes that a cut says outright are no longer computed:
     /// values that this version has lost are none of its own.
-    fn new(model: &Model, have: &BTreeSet<ValueId>, want: &BTreeSet<ValueId>, had: &Values) -> Self {
+    fn new(
+        model: &Model,
+        have: &BTreeSet<ValueId>,
+        want: &BTreeSet<ValueId>,
+        types: &BTreeMap<ValueId, DType>,
+    ) -> Self {
         let mut copy = model.clone();
         let mut edit = GraphEdit::new(&mut copy);
         let main = edit.main();
@@ -217,7 +218,7 @@ impl Step {
         for v in have.iter().filter(|v| model.is_live_value(**v) && !own.contains(v)) {
             let name = edit.fresh_name(&format!("{}_waiting", model.name(*v)));
             let ty = edit.tensor_type(*v);
-            let dtype = ty.dtype.or(had.get(v).map(Tensor::dtype));
+            let dtype = ty.dtype.or(types.get(v).copied());
             let input = edit.new_value(&name, Some(Type::tensor(&TensorType { dtype, shape: ty.shape })));
             for u in edit.uses(*v).to_vec() {
                 if let Use::Node { node, input: index } = u {

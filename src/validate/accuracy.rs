@@ -82,8 +82,11 @@ impl Sums {
         }
     }
 
-    /// Cosine of the angle between both, 1 where they are alike.
+    /// Cosine of the angle between both, 1 where they are alike, 0 where a finite number became none.
     pub fn cosine(&self) -> f64 {
+        if self.broken > 0 {
+            return 0.0;
+        }
         let norm = (self.rr * self.qq).sqrt();
         if norm > 0.0 {
             self.rq / norm
@@ -314,7 +317,7 @@ mod tests {
         assert!((s.cosine() - 27.0 / (5.0 * 29.25f64.sqrt())).abs() < 1e-12);
         let mut s = Sums::default();
         s.add(&[1.0], &[f32::NAN]);
-        assert_eq!(s.sqnr_db(), -EXACT_DB);
+        assert_eq!((s.sqnr_db(), s.cosine()), (-EXACT_DB, 0.0));
         let mut s = Sums::default();
         s.add(&[f32::NAN, f32::NEG_INFINITY, 1.0], &[0.5, f32::NEG_INFINITY, 1.0]);
         assert_eq!(s.sqnr_db(), EXACT_DB, "what was no number need be none");

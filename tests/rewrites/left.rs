@@ -2,7 +2,7 @@
 
 use onnxpress::error::Result;
 use onnxpress::ir::text::{self, PrintOptions};
-use onnxpress::ir::{Model, verify};
+use onnxpress::ir::{DType, Model, verify};
 use onnxpress::passes::{SimplifyOptions, SimplifyReport, simplify};
 
 fn only(pass: &str, source: &str) -> (Model, Result<SimplifyReport>) {
@@ -128,4 +128,22 @@ fn a_computed_shape_that_stays_says_why() {
             ("copied", copied),
         ]
     );
+}
+
+#[test]
+fn float16_stays_where_an_operator_may_need_it() {
+    let left = |nodes: &str| {
+        let source = format!(
+            r#"<ir_version: 8, opset_import: ["" : 17, "own" : 1]> g (float16[N,2] x, bool c) => (float16[N,2] y)
+               <float16[2,2] w = {{15360,49152,16896,14336}}> {{ h = MatMul (x, w) {nodes} }}"#
+        );
+        let (model, report) = only("widen-float16", &source);
+        assert!(
+            model.graph(model.main()).initializers().iter().all(|v| model.tensor_type(*v).dtype == Some(DType::F16))
+        );
+        report.unwrap().refusals.into_iter().map(|r| format!("{}: {}", r.node, r.reason)).collect::<Vec<_>>()
+    };
+    assert_eq!(left("[mine] y = own.Mine (h)"), ["mine: Mine is not known here, and has float16"]);
+    let handed = "[choose] y = If (c) <then_branch = t () => (x) { }, else_branch = e () => (r) { r = Neg (h) }>";
+    assert_eq!(left(handed), ["h: a subgraph hands on \"x\" as it is"]);
 }

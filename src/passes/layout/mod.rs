@@ -1,4 +1,4 @@
-//! Chains of operators that move or retype elements become one.
+//! Chains of operators that move or retype elements become one, and what changes the type of all.
 
 pub(super) mod broadcast_expand;
 pub(super) mod cast_chain;
@@ -16,3 +16,4 @@ pub(super) mod transpose_gemm;
 pub(super) mod transpose_rows;
 pub(super) mod unit_transpose;
 pub(super) mod unsqueeze_chain;
+pub(super) mod widen_float16;

@@ -12,7 +12,7 @@ use super::target::counts;
 use super::{ChannelPlan, Cut, Ground, GroupPlan, cut, prepare, rows, sensitivity};
 use crate::analysis::dependency::{self, Group, Reader};
 use crate::error::{Error, ErrorKind, Result};
-use crate::ir::{Model, NodeId};
+use crate::ir::{DType, Model, NodeId};
 use crate::ops::{self, QuantRule};
 use crate::progress::Progress;
 use crate::prune::exclude::Exclude;
@@ -131,10 +131,14 @@ fn why_uncounted(model: &Model, budget: &Budget) -> Option<String> {
 
 /// Why the model keeps all channels.
 fn why_none(model: &Model, groups: &[Group], refused: &[Option<String>]) -> String {
+    let half = |g: &Group| {
+        let half = g.members.iter().any(|m| model.constant(m.value).is_some_and(|t| t.dtype() == DType::F16));
+        half.then(|| "what is left of float16 weights is not solved again: prune the model in float32".to_string())
+    };
     let told: Vec<String> = groups
         .iter()
         .zip(refused)
-        .filter_map(|(g, why)| Some(format!("those of {}: {}", g.name, why.as_ref()?)))
+        .filter_map(|(g, why)| Some(format!("those of {}: {}", g.name, why.clone().or_else(|| half(g))?)))
         .take(TOLD)
         .collect();
     if !told.is_empty() {

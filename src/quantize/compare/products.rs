@@ -17,7 +17,7 @@ use super::pieces::Original;
 use super::{Alike, Layer, contractions};
 use crate::data::{Dataset, Split};
 use crate::error::Result;
-use crate::ir::{GraphEdit, Model, NewNode, Place, Tensor, ValueId};
+use crate::ir::{DType, GraphEdit, Model, NewNode, Place, Tensor, ValueId};
 use crate::progress::Progress;
 use crate::quantize::plan::QuantPlan;
 use crate::quantize::rescale::Stream;
@@ -141,8 +141,11 @@ pub(super) fn divide(edit: &mut GraphEdit, group: &Alike, factors: &[f32], calle
     }
     let graph = edit.node(group[0].node).graph();
     let name = format!("{}_{called}", edit.name(x));
-    let inverse = factors.iter().map(|s| 1.0 / s).collect();
-    let factor = edit.add_initializer(graph, &format!("{name}_factor"), Tensor::from_vec([factors.len()], inverse));
+    let inverse = Tensor::from_vec([factors.len()], factors.iter().map(|s| 1.0 / s).collect());
+    // In the type of what it divides.
+    let floats = edit.constant(group[0].contraction.weight).map_or(DType::F32, Tensor::dtype);
+    let factor = inverse.as_floats(floats).unwrap_or(inverse);
+    let factor = edit.add_initializer(graph, &format!("{name}_factor"), factor);
     let mul = NewNode::new("Mul").name(format!("{name}_Mul")).input(x).input(factor);
     let divided = made(edit, Place::Before(group[0].node), mul.output(name, None));
     for Layer { node, contraction: c, .. } in group {
@@ -153,8 +156,9 @@ pub(super) fn divide(edit: &mut GraphEdit, group: &Alike, factors: &[f32], calle
         for (k, factor) in factors.iter().enumerate() {
             (0..c.outputs).for_each(|o| values[c.element(o, k)] *= factor);
         }
+        let Some(values) = Tensor::from_vec(tensor.shape(), values).as_floats(tensor.dtype()) else { continue };
         let scaled = format!("{}_{called}", edit.name(c.weight));
-        let scaled = edit.add_initializer(graph, &scaled, Tensor::from_vec(tensor.shape(), values));
+        let scaled = edit.add_initializer(graph, &scaled, values);
         edit.set_input(*node, weight, Some(scaled));
         edit.set_input(*node, index, Some(divided));
         // Else every session would load it too.

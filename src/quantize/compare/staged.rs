@@ -141,9 +141,10 @@ fn bytes(alike: &Alike) -> usize {
 /// How near version number `version` comes to the first, on these batches.
 fn score(walk: &Walk, model: &Model, version: usize, judge: &[usize]) -> Result<Score> {
     let outputs = model.graph(model.main()).outputs();
+    let read = outputs.iter().copied().collect();
     let mut seen: Vec<Energies> = Vec::new();
     for i in (0..walk.batches()).filter(|i| judge.contains(&walk.number(*i))) {
-        let values = walk.values(i, model)?;
+        let values = walk.values(i, model, &read)?;
         let (Some(float), Some(other)) = (values.first(), values.get(version)) else { continue };
         seen.push(outputs.iter().map(|v| float.get(v).zip(other.get(v)).and_then(|(a, b)| energies(a, b))).collect());
     }
@@ -166,7 +167,7 @@ fn measure(ground: Ground, plan: &QuantPlan, walk: &Walk, alike: &Alike, fit: &[
     // Some batches side by side, added up in their order.
     for some in numbers.chunks(TOGETHER) {
         let read = |i: &usize| {
-            let values = walk.values(*i, ground.model)?;
+            let values = walk.values(*i, ground.model, &[c.input].into())?;
             let (Some(float), Some(now)) = (values.first(), values.get(1)) else { return Ok(None) };
             Ok(rows(float, None)?.zip(rows(now, params.as_ref())?))
         };

@@ -21,6 +21,10 @@ impl Decider<'_> {
         if matches!(rule, QuantRule::Table { .. }) && dtype.bits() == 8 {
             return Some(Err("runtimes look nothing up in tables of 8-bit floats".into()));
         }
+        let constant = |index: usize| self.model.constant_input(id, index).filter(|t| t.dtype().is_float());
+        if let Some(t) = rule.weights().into_iter().filter_map(constant).find(|t| t.dtype() != DType::F32) {
+            return Some(Err(format!("its weight is {} already", t.dtype())));
+        }
         let float = |index: usize| self.model.constant_input(id, index).filter(|t| t.dtype() == DType::F32);
         let tensors: Vec<&Tensor> = rule.weights().into_iter().map(float).collect::<Option<_>>()?;
         let bytes: u64 = tensors.iter().map(|t| t.byte_len() as u64).sum();
@@ -47,13 +51,15 @@ impl Decider<'_> {
 
     pub(super) fn table(&self, id: NodeId, index: usize, insists: bool) -> Option<Result<Decision, String>> {
         let table = self.model.constant_input(id, index)?;
-        if table.dtype() != DType::F32 {
+        let weights_only = self.options.effective_format() == Format::WeightOnly;
+        if table.dtype() != DType::F32 && (table.dtype() != DType::F16 || !weights_only) {
             return None;
         }
         let bytes = table.byte_len() as u64;
-        let weights_only = self.options.effective_format() == Format::WeightOnly;
         Some(if !is_finite(table) {
             Err("its table holds NaN or infinity".into())
+        } else if table.dtype() != DType::F32 && self.model.node(id).int_or("axis", 0) != 0 {
+            Err("its table is float16 and not read by rows".into())
         } else if bytes < self.options.min_bytes {
             Err(format!("a table of {bytes} bytes, --min-bytes is {}", self.options.min_bytes))
         } else if !self.preset.tables && !weights_only && !insists {

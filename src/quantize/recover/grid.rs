@@ -105,10 +105,11 @@ impl Grid for Biases {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ir::DType;
     use crate::quantize::QType;
 
     fn levels(params: Vec<QParams>) -> Levels {
-        let mut plan = WeightPlan::blocks("w", QType::U4, 1, 2);
+        let mut plan = WeightPlan::blocks("w", (QType::U4, DType::F32), 1, 2);
         plan.zero_points = true;
         Levels::new(&plan, &[1, 4], params)
     }

@@ -14,12 +14,14 @@
 //! 7. what is left is simplified, unless it is wanted as it stands: scalar arithmetic folds into convolutions, decomposed activations
 //!    become operators where tract runs those no slower, paddings go into the convolution;
 //! 8. a DequantizeLinear before a Softmax becomes arithmetic, which tract does not take for a table;
-//! 9. the signal of an STFT gets its last axis.
+//! 9. the signal of an STFT gets its last axis;
+//! 10. a Gemm in float16 becomes a product and a sum.
 //!
 //! The copy shares the weights with the original.
 
 mod decide;
 mod dense;
+mod gemm;
 mod lstm;
 mod names;
 mod narrow;
@@ -79,6 +81,7 @@ pub fn prepare(model: &Model, options: &LoadOptions, known: Known) -> Result<Pre
     let mut edit = GraphEdit::new(&mut copy);
     tables::spell_out(&mut edit)?;
     stft::lengthen(&mut edit);
+    gemm::spell_out(&mut edit);
     Ok(Prepared { model: copy, inputs, results })
 }
 

@@ -1,4 +1,5 @@
-//! Weights in types that tract does not read: integers below 8 bits, blocks, bfloat16 and 8-bit floats become what they stand for.
+//! Weights in types that tract does not read: integers below 8 bits, blocks, scales in float16, bfloat16 and 8-bit floats become what they
+//! stand for.
 //!
 //! ```text
 //! W int4 ─► DequantizeLinear ─► MatMul        W' float ─► MatMul
@@ -38,7 +39,8 @@ fn wider(edit: &GraphEdit, id: NodeId) -> Option<Tensor> {
     match node.op_type.as_str() {
         "DequantizeLinear" if node.domain().is_empty() => {
             let q = edit.constant_input(id, 0).map(Tensor::dtype);
-            let unread = node.int_or("block_size", 0) > 0 || q.is_some_and(narrow);
+            let scales = node.input(1).and_then(|s| edit.tensor_type(s).dtype);
+            let unread = node.int_or("block_size", 0) > 0 || q.is_some_and(narrow) || scales == Some(DType::F16);
             // The Cast before it is replaced first.
             unread.then(|| dequantized(edit, id))?
         }
@@ -47,7 +49,7 @@ fn wider(edit: &GraphEdit, id: NodeId) -> Option<Tensor> {
             let to = DType::from_code(i32::try_from(node.int_or("to", 0)).ok()?)?;
             let ints = values.to_i64()?;
             Some(match to {
-                DType::F32 => Tensor::from_vec(values.shape(), ints.iter().map(|v| *v as f32).collect()),
+                DType::F32 | DType::F16 => Tensor::from_floats(to, values.shape(), ints.iter().map(|v| *v as f64))?,
                 DType::I8 => Tensor::from_vec(values.shape(), ints.iter().map(|v| *v as i8).collect()),
                 DType::U8 => Tensor::from_vec(values.shape(), ints.iter().map(|v| *v as u8).collect()),
                 _ => return None,
