@@ -101,7 +101,10 @@ pub fn optimize(o: &Optimize, open: impl FnOnce(&Model) -> Result<Data>, progres
             finished(&mut report)?;
         }
     }
-    as_it_came(o, (&original, &before), validation, &mut report, progress)?;
+    if let Some(clean) = as_it_came(o, &original, &mut report)? {
+        onnx::emit(&clean, o.output)?;
+        prove(o, (&original, &before), validation, &mut report, progress)?;
+    }
     if let Some(dataset) = validation {
         look_closer(o, &original, dataset, &mut report, progress)?;
     }
@@ -234,22 +237,14 @@ fn given_up(o: &Optimize, float: &Model, report: &Report) -> Result<Option<Quant
     Ok(Some(floats))
 }
 
-/// Writes the clean model without what is only done for the sake of integers, where the proof has left none.
-fn as_it_came(
-    o: &Optimize,
-    (original, before): (&Model, &Size),
-    dataset: Option<&Dataset>,
-    report: &mut Report,
-    progress: &dyn Progress,
-) -> Result<()> {
-    let floats = o.job.simplify.as_ref().and_then(SimplifyOptions::for_floats).filter(|_| o.job.prune.is_none());
-    let in_vain = report.simplify.as_ref().is_some_and(|s| s.for_integers)
-        && report.plan.as_ref().is_some_and(|plan| plan.quantized() == 0);
-    let Some(floats) = floats.filter(|_| in_vain) else { return Ok(()) };
+/// The clean model without what is only done for the sake of integers, where the proof has left none.
+fn as_it_came(o: &Optimize, original: &Model, report: &mut Report) -> Result<Option<Model>> {
+    let options = o.job.simplify.as_ref().filter(|_| o.job.prune.is_none());
+    let (Some(options), Some(done), Some(plan)) = (options, &report.simplify, &report.plan) else { return Ok(None) };
+    let Some(floats) = options.without_integers(done, plan.quantized()) else { return Ok(None) };
     let mut clean = original.clone();
     report.simplify = Some(passes::simplify(&mut clean, &floats)?);
-    onnx::emit(&clean, o.output)?;
-    prove(o, (original, before), dataset, report, progress)
+    Ok(Some(clean))
 }
 
 /// The decided plan for the float `model` with as few nodes in float as the promise needs on the data; itself where it holds.

@@ -72,7 +72,7 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
         return Ok(Done::Well);
     };
     let applied = quantize::apply(&mut model, &plan)?;
-    if let Some(floats) = clean.for_floats().filter(|_| cleaned.for_integers && plan.quantized() == 0) {
+    if let Some(floats) = clean.without_integers(&cleaned, plan.quantized()) {
         (model, cleaned) = pipeline::load_simplified(&args.model, &floats)?;
     }
     // As it came: the result may take its place.

@@ -51,10 +51,11 @@ impl SimplifyOptions {
         self
     }
 
-    /// As this one, without what is only done for the sake of integers; `None` where that was nothing.
+    /// What is to be done instead of these, which have `done` that, where so many nodes were quantized then; `None` where nothing was
+    /// for the sake of integers, or there are some.
     #[must_use]
-    pub fn for_floats(&self) -> Option<Self> {
-        (!self.also.is_empty()).then(|| SimplifyOptions { also: Vec::new(), ..self.clone() })
+    pub fn without_integers(&self, done: &SimplifyReport, quantized: usize) -> Option<Self> {
+        (done.for_integers && quantized == 0).then(|| SimplifyOptions { also: Vec::new(), ..self.clone() })
     }
 
     fn is_off(&self, pass: &Pass) -> bool {

@@ -49,10 +49,7 @@ pub(super) fn quantize(
 /// What the integers of [`quantize`] stand for.
 pub(super) fn floats(w: &[f32], shape: &[usize], plan: &WeightPlan, algorithm: &Algorithm) -> Tensor {
     let (values, params) = levels(w, shape, plan, None, algorithm);
-    let groups = plan.sharing().groups(shape);
-    let floats = values.iter().enumerate().map(|(i, q)| params[groups.of(i)].dequantize(*q)).collect();
-    let floats = Tensor::from_vec(shape, floats);
-    floats.as_floats(plan.floats).unwrap_or(floats)
+    plan.dequantized(shape, values.into_iter(), &params)
 }
 
 fn levels(

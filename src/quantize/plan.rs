@@ -156,11 +156,8 @@ pub(super) struct Rounded {
 impl Rounded {
     /// What the integers stand for.
     pub fn floats(&self, plan: &WeightPlan) -> Tensor {
-        let groups = plan.sharing().groups(self.values.shape());
         let q = self.values.to_i64().unwrap_or_default();
-        let floats = q.iter().enumerate().map(|(i, q)| self.params[groups.of(i)].dequantize(*q as i32)).collect();
-        let floats = Tensor::from_vec(self.values.shape(), floats);
-        floats.as_floats(plan.floats).unwrap_or(floats)
+        plan.dequantized(self.values.shape(), q.into_iter().map(|q| q as i32), &self.params)
     }
 }
 
@@ -180,6 +177,14 @@ impl WeightPlan {
             floats,
             rounded: None,
         }
+    }
+
+    /// What these integers of a weight of this shape stand for, by the parameters of each group.
+    pub(super) fn dequantized(&self, shape: &[usize], q: impl Iterator<Item = i32>, params: &[QParams]) -> Tensor {
+        let groups = self.sharing().groups(shape);
+        let floats = q.enumerate().map(|(i, q)| params[groups.of(i)].dequantize(q)).collect();
+        let floats = Tensor::from_vec(shape, floats);
+        floats.as_floats(self.floats).unwrap_or(floats)
     }
 
     pub(super) fn sharing(&self) -> Sharing {

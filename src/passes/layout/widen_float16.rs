@@ -25,7 +25,7 @@ pub(in crate::passes) const PASS: Pass =
 const NAMES_A_TYPE: &[&str] = &["to", "dtype", "output_dtype"];
 
 fn run(edit: &mut GraphEdit) -> Result<PassReport> {
-    let weights = edit.all_nodes().into_iter().flat_map(|id| weights(edit, id)).count();
+    let weights: usize = edit.all_nodes().into_iter().map(|id| weights(edit, id)).sum();
     if weights == 0 {
         return Ok(PassReport::default());
     }
@@ -70,13 +70,13 @@ fn run(edit: &mut GraphEdit) -> Result<PassReport> {
     Ok(PassReport { note: Some(note), ..PassReport::applied(1) })
 }
 
-/// The weights of a node that are float16.
-fn weights(model: &Model, id: NodeId) -> Vec<usize> {
+/// How many weights of a node are float16.
+fn weights(model: &Model, id: NodeId) -> usize {
     let rule = ops::of(model.node(id)).map(|op| op.quant);
     let weighted = matches!(rule, Some(QuantRule::Weighted { .. } | QuantRule::Recurrent { .. }));
     let all = rule.filter(|_| weighted).map(|r| r.weights()).unwrap_or_default();
     let half = |i: &usize| model.constant_input(id, *i).is_some_and(|t| t.dtype() == DType::F16);
-    all.into_iter().filter(half).collect()
+    all.iter().filter(|i| half(i)).count()
 }
 
 fn is_half(model: &Model, v: ValueId) -> bool {

@@ -23,7 +23,7 @@ impl Decider<'_> {
         }
         let constant = |index: usize| self.model.constant_input(id, index).filter(|t| t.dtype().is_float());
         if let Some(t) = rule.weights().into_iter().filter_map(constant).find(|t| t.dtype() != DType::F32) {
-            return Some(Err(format!("its weight is {} already", t.dtype())));
+            return Some(Err(format!("its weight is {}, not float32", t.dtype())));
         }
         let float = |index: usize| self.model.constant_input(id, index).filter(|t| t.dtype() == DType::F32);
         let tensors: Vec<&Tensor> = rule.weights().into_iter().map(float).collect::<Option<_>>()?;

@@ -6,6 +6,7 @@
 //!
 //! tract makes float32 of one whose weight is float16, since its α and β are that. One with transA is left to it.
 
+use super::before;
 use crate::ir::{DType, GraphEdit, NewNode, NodeId, Place, Tensor, ValueId};
 
 /// Rewrites them in every graph.
@@ -24,34 +25,26 @@ fn rewrite(edit: &mut GraphEdit, id: NodeId) -> Option<()> {
     let (a, mut b, c) = (node.input(0)?, node.input(1)?, node.input(2));
     let (alpha, beta) = (node.float_or("alpha", 1.0), node.float_or("beta", 1.0));
     let turned = node.int_or("transB", 0) != 0;
-    let y = edit.detach_output(id, 0)?;
-    let made = |edit: &mut GraphEdit, op: &str, inputs: &[ValueId]| {
-        let value = edit.new_value_like(&format!("{}_{op}", edit.name(y)));
-        let mut node = NewNode::new(op).inputs(inputs.iter().copied().map(Some)).output_into(value);
-        if op == "Transpose" {
-            node = node.attr("perm", vec![1i64, 0]);
-        }
-        edit.insert(Place::Before(id), node);
-        value
-    };
+    let y = edit.node(id).output(0)?;
+    let label = edit.node_label(id).to_string();
     let scaled = |edit: &mut GraphEdit, v: ValueId, by: f32| {
         let factor = Tensor::from_floats(DType::F16, [], std::iter::once(f64::from(by)));
-        let Some(factor) = factor.filter(|_| by != 1.0) else { return v };
-        let factor = edit.add_initializer(edit.node(id).graph(), "factor", factor);
-        made(edit, "Mul", &[v, factor])
+        let Some(factor) = factor.filter(|_| by != 1.0) else { return Some(v) };
+        let factor = edit.add_initializer(edit.node(id).graph(), &format!("{label}_factor"), factor);
+        before(edit, id, NewNode::new("Mul").input(v).input(factor).output(format!("{label}_scaled"), None))
     };
     if turned {
-        b = made(edit, "Transpose", &[b]);
+        let turned = NewNode::new("Transpose").input(b).attr("perm", vec![1i64, 0]);
+        b = before(edit, id, turned.output(format!("{label}_turned"), None))?;
     }
-    let product = made(edit, "MatMul", &[a, b]);
-    let product = scaled(edit, product, alpha);
+    let product = NewNode::new("MatMul").input(a).input(b).output(format!("{label}_product"), None);
+    let product = before(edit, id, product)?;
+    let product = scaled(edit, product, alpha)?;
     let last = match c {
-        Some(c) => {
-            let c = scaled(edit, c, beta);
-            NewNode::new("Add").input(product).input(c)
-        }
+        Some(c) => NewNode::new("Add").input(product).input(scaled(edit, c, beta)?),
         None => NewNode::new("Identity").input(product),
     };
+    edit.detach_output(id, 0);
     edit.insert(Place::Before(id), last.output_into(y));
     edit.remove_node(id);
     Some(())

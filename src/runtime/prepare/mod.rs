@@ -35,7 +35,7 @@ pub use results::Source;
 use super::outputs::{readable, still_there};
 use super::{LoadOptions, Rewrites, TensorTypeConcrete};
 use crate::error::Result;
-use crate::ir::{GraphEdit, Model, Tensor};
+use crate::ir::{GraphEdit, Model, NewNode, NodeId, Place, Tensor, ValueId};
 use crate::passes::inline::inline_functions;
 use crate::passes::{SimplifyOptions, drop_shapes, opset, simplify};
 use crate::target;
@@ -83,6 +83,12 @@ pub fn prepare(model: &Model, options: &LoadOptions, known: Known) -> Result<Pre
     stft::lengthen(&mut edit);
     gemm::spell_out(&mut edit);
     Ok(Prepared { model: copy, inputs, results })
+}
+
+/// Inserts a node before another; its first output.
+fn before(edit: &mut GraphEdit, node: NodeId, new: NewNode) -> Option<ValueId> {
+    let made = edit.insert(Place::Before(node), new);
+    edit.node(made).output(0)
 }
 
 /// Simplifies the copy; a pass that fails leaves it as it was before.

@@ -6,8 +6,9 @@
 //!
 //! [N, T, 1] is what the standard says of a real signal; exporters leave the axis out, and ONNX Runtime takes that.
 
+use super::before;
 use crate::analysis;
-use crate::ir::{GraphEdit, NewNode, Place, Tensor};
+use crate::ir::{GraphEdit, NewNode, Tensor};
 
 /// Rewrites them in every graph; returns how many.
 pub(super) fn lengthen(edit: &mut GraphEdit) -> usize {
@@ -25,8 +26,7 @@ pub(super) fn lengthen(edit: &mut GraphEdit) -> usize {
         let (graph, label) = (edit.node(node).graph(), edit.node_label(node).to_string());
         let axis = edit.add_initializer(graph, &format!("{label}_axis"), Tensor::from_vec([1], vec![2i64]));
         let longer = NewNode::new("Unsqueeze").name(format!("{label}_signal")).input(signal).input(axis);
-        let longer = edit.insert(Place::Before(node), longer.output(format!("{label}_signal"), None));
-        let longer = edit.node(longer).output(0);
+        let longer = before(edit, node, longer.output(format!("{label}_signal"), None));
         edit.set_input(node, 0, longer);
         count += 1;
     }

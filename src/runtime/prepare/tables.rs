@@ -7,8 +7,9 @@
 //! tract makes a table of 256 entries of DequantizeLinear → elementwise → QuantizeLinear, and takes
 //! Softmax, which sums over an axis, for elementwise. It does not look for tables behind arithmetic.
 
+use super::before;
 use crate::error::Result;
-use crate::ir::{DType, GraphEdit, NewNode, NodeId, Place, Tensor, ValueId};
+use crate::ir::{DType, GraphEdit, NewNode, NodeId, Place, Tensor};
 
 const SUMS: &[&str] = &["Softmax", "LogSoftmax", "Hardmax"];
 
@@ -61,9 +62,4 @@ fn rewrite(edit: &mut GraphEdit, node: NodeId, scale: f32, zero: f32) {
     let mul = NewNode::new("Mul").name(format!("{label}_mul")).input(wide).input(scale).output_into(y);
     edit.insert(Place::Before(node), mul);
     edit.remove_node(node);
-}
-
-fn before(edit: &mut GraphEdit, node: NodeId, new: NewNode) -> Option<ValueId> {
-    let made = edit.insert(Place::Before(node), new);
-    edit.node(made).output(0)
 }
