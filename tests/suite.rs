@@ -49,4 +49,5 @@ mod roundtrip;
 mod specialize;
 mod stored;
 mod subgraphs;
+mod tied;
 mod tune;

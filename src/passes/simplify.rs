@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::{FOLD_WEIGHT_CASTS, PASSES, Pass, Refusal, WIDEN_FLOAT16};
+use super::{FOLD_WEIGHTS, PASSES, Pass, Refusal, WIDEN_FLOAT16};
 use crate::error::{Error, Result};
 use crate::ir::{GraphEdit, Model, NodeId};
 use crate::names;
@@ -40,7 +40,7 @@ impl SimplifyOptions {
     /// The same, for a model that is to be quantized then.
     pub fn before_quantization(target: &'static Preset) -> Self {
         let skip = PASSES.iter().filter(|p| p.float_alone).map(|p| p.name.to_string()).collect();
-        let also = vec![FOLD_WEIGHT_CASTS.to_string()];
+        let also = vec![FOLD_WEIGHTS.to_string()];
         SimplifyOptions { skip, also, ..SimplifyOptions::for_target(target) }
     }
 
@@ -49,6 +49,11 @@ impl SimplifyOptions {
     pub fn in_float32(mut self) -> Self {
         self.also.push(WIDEN_FLOAT16.to_string());
         self
+    }
+
+    /// That alone.
+    pub fn only_float32() -> Self {
+        SimplifyOptions { only: vec![WIDEN_FLOAT16.to_string()], ..SimplifyOptions::default() }
     }
 
     /// What is to be done instead of these, which have `done` that, where so many nodes were quantized then; `None` where nothing was

@@ -69,7 +69,7 @@ pub fn apply(model: &mut Model, plan: &QuantPlan) -> Result<QuantReport> {
     }
     shift_biases(&mut edit, plan);
     let before = edit.graph(edit.main()).initializers().len();
-    let mut written = Written::default();
+    let mut written = Written::new(table::Tables::of(&edit, plan));
     for node in &plan.nodes {
         if edit.is_live(node.id) {
             write(&mut edit, plan, node, &mut written)?;
@@ -83,33 +83,44 @@ pub fn apply(model: &mut Model, plan: &QuantPlan) -> Result<QuantReport> {
         }
     }
     store_once(&mut edit, before);
+    if !plan.passing {
+        written.tables.twins.store_once(&mut edit, before);
+    }
     remove_unread(&mut edit);
     edit.sort(edit.main()).map_err(|_| Error::internal("quantization made a cycle"))?;
     Ok(report)
 }
 
 /// What several nodes may read, so that it is stored once.
-#[derive(Default)]
-struct Written {
+struct Written<'a> {
     weights: Done,
-    tables: table::Stored,
+    tables: table::Tables<'a>,
     short: short_floats::Stored,
     rows: recurrent::Rows,
 }
 
+impl<'a> Written<'a> {
+    fn new(tables: table::Tables<'a>) -> Self {
+        Written { weights: Done::default(), tables, short: Default::default(), rows: Default::default() }
+    }
+}
+
 /// Writes what was decided for one node.
-fn write(edit: &mut GraphEdit, plan: &QuantPlan, node: &NodePlan, written: &mut Written) -> Result<()> {
+fn write(edit: &mut GraphEdit, plan: &QuantPlan, node: &NodePlan, written: &mut Written<'_>) -> Result<()> {
     let format = plan.options.effective_format();
     match &node.decision {
-        Decision::Table { dtype, block, .. } => table::node(edit, node, (*dtype, *block), &mut written.tables),
+        Decision::Table { dtype, block, .. } => written.tables.write(edit, node, (*dtype, *block)),
         Decision::Quantize { weight, input, .. } => match format {
             Format::Qdq | Format::Qoperator if input.is_none() => {
-                weight_only::node(edit, plan, node, weight, &mut written.weights)
+                weight_only::node(edit, plan, node, (weight, false), &mut written.weights)
             }
             Format::Qdq => qdq::node(edit, plan, node, weight, &mut written.weights),
             Format::Qoperator => qoperator::node(edit, plan, node, weight),
             Format::Integer | Format::Dynamic => integer::node(edit, plan, node, weight),
-            Format::WeightOnly | Format::Half => weight_only::node(edit, plan, node, weight, &mut written.weights),
+            Format::WeightOnly | Format::Half => {
+                let tied = written.tables.twins.in_one_order(edit, node.id);
+                weight_only::node(edit, plan, node, (weight, tied), &mut written.weights)
+            }
         },
         Decision::Recurrent { weights, dynamic } => {
             recurrent::node(edit, plan, node, (weights, *dynamic), &mut written.rows)

@@ -16,7 +16,7 @@ use super::operands::{Contraction, contraction, operands};
 use super::options::{Format, Granularity, QuantOptions};
 use super::params::{QParams, QType};
 use super::plan::{ActivationPlan, Decision, NodePlan, QuantPlan, WeightPlan};
-use super::{forms, half, n_bits, named, pairs, recurrent, short_floats, weights};
+use super::{forms, half, n_bits, named, pairs, recurrent, short_floats, tied, weights};
 use crate::calibrate::{Range, Ranges};
 use crate::error::Result;
 use crate::ir::{DType, Model, Node, NodeId, Tensor, Use, ValueId};
@@ -105,6 +105,7 @@ pub fn plan(model: &Model, ranges: Option<&Ranges>, options: &QuantOptions) -> R
     if options.effective_format() == Format::WeightOnly {
         leave_shared(model, &mut plan.nodes);
     }
+    tied::leave(model, &mut plan.nodes);
     // In graph order, so that a scale is there before what rearranges its values.
     plan.activations = activations.into_values().collect();
     plan.notes.extend(pairs::note(&plan, preset));

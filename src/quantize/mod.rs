@@ -48,6 +48,7 @@ mod storage;
 mod stored_only;
 mod subset;
 mod table;
+mod tied;
 mod weight_only;
 mod weights;
 mod write;

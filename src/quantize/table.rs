@@ -13,40 +13,51 @@
 
 use std::collections::BTreeMap;
 
+use super::n_bits::Packed;
 use super::params::storable;
-use super::plan::{NodePlan, WeightPlan};
+use super::plan::{NodePlan, QuantPlan, WeightPlan};
+use super::tied::Twins;
 use super::weights::QuantizedWeight;
 use super::{QType, algorithm, apply, grouped, weights, write};
 use crate::error::Result;
-use crate::ir::{DType, GraphEdit, NewNode, NodeId, Place, Tensor, ValueId};
+use crate::ir::{DType, GraphEdit, Model, NewNode, NodeId, Place, Tensor, ValueId};
 
 /// Bytes of a table that are looked at together.
 const STRIP: usize = 4 << 20;
 
-/// Rows already as integers, with their scales, by table: one that several nodes read is stored once.
-pub(super) type Stored = BTreeMap<ValueId, (ValueId, ValueId)>;
+/// The tables of a plan.
+pub(super) struct Tables<'a> {
+    plan: &'a QuantPlan,
+    pub twins: Twins<'a>,
+    /// Integers, scales and zero points, if any, by table: one that several nodes read is stored once.
+    stored: BTreeMap<ValueId, Vec<ValueId>>,
+}
 
-/// Stores the table of `node` as these integers, in such blocks if any.
-pub(super) fn node(
-    edit: &mut GraphEdit,
-    node: &NodePlan,
-    (dtype, block): (QType, Option<usize>),
-    stored: &mut Stored,
-) -> Result<()> {
-    if let Some(size) = block {
-        return in_blocks(edit, node, (dtype, size), stored);
+impl<'a> Tables<'a> {
+    pub fn of(model: &Model, plan: &'a QuantPlan) -> Self {
+        Tables { plan, twins: Twins::of(model, plan), stored: BTreeMap::new() }
     }
-    let lost = || node.lost();
-    let id = node.id;
-    let table = edit.node(id).input(0).ok_or_else(lost)?;
-    let rank = edit.constant(table).ok_or_else(lost)?.rank();
-    let by_row = edit.node(id).int_or("axis", 0) == 0 && rank > 1;
-    let graph = apply::home(edit, table, node);
-    let y = edit.detach_output(id, 0).ok_or_else(lost)?;
-    let ints = edit.new_value_like(&format!("{}_quantized", edit.name(y)));
-    edit.attach_output(id, 0, ints);
-    let name = edit.name(table).to_string();
-    if !by_row {
+
+    /// Stores the table of `node` as these integers, in such blocks if any.
+    pub fn write(&mut self, edit: &mut GraphEdit, node: &NodePlan, how: (QType, Option<usize>)) -> Result<()> {
+        if let (dtype, Some(size)) = how {
+            return self.in_blocks(edit, node, (dtype, size));
+        }
+        let lost = || node.lost();
+        let id = node.id;
+        let table = edit.node(id).input(0).ok_or_else(lost)?;
+        let rank = edit.constant(table).ok_or_else(lost)?.rank();
+        let by_row = edit.node(id).int_or("axis", 0) == 0 && rank > 1;
+        let y = edit.detach_output(id, 0).ok_or_else(lost)?;
+        let ints = edit.new_value_like(&format!("{}_quantized", edit.name(y)));
+        edit.attach_output(id, 0, ints);
+        if by_row {
+            let [values, scales] = self.rows(edit, node, table)?;
+            edit.set_input(id, 0, Some(values));
+            floats(edit, id, scales, (ints, y));
+            return Ok(());
+        }
+        let (graph, name) = (apply::home(edit, table, node), edit.name(table).to_string());
         let q = quantized(edit.constant(table).ok_or_else(lost)?, None).ok_or_else(lost)?;
         let values = edit.add_initializer(graph, &format!("{name}_quantized"), q.values);
         let scale = edit.add_initializer(graph, &format!("{name}_scale"), q.scale);
@@ -54,78 +65,92 @@ pub(super) fn node(
         edit.set_input(id, 0, Some(values));
         let dq = NewNode::new("DequantizeLinear").name(format!("{}_DequantizeLinear", edit.name(y)));
         edit.insert(Place::After(id), dq.inputs([Some(ints), Some(scale), zero]).output_into(y));
-        return Ok(());
+        Ok(())
     }
-    let (values, scales) = match stored.get(&table) {
-        Some(both) => *both,
-        None => {
-            let tensor = edit.constant(table).ok_or_else(lost)?;
-            let (mut bytes, mut scales) = (Vec::new(), Vec::<f32>::new());
-            for strip in strips(tensor) {
-                let q = quantized(&strip?, Some(0)).ok_or_else(lost)?;
-                bytes.extend_from_slice(q.values.bytes());
-                scales.extend(q.scales);
-            }
-            let mut per_row = vec![1; rank];
-            per_row[0] = scales.len();
-            let values = Tensor::from_bytes(DType::I8, tensor.shape(), bytes)?;
-            let scales = Tensor::from_vec(per_row, scales).as_floats(tensor.dtype()).ok_or_else(lost)?;
-            let values = edit.add_initializer(graph, &format!("{name}_quantized"), values);
-            let both = (values, edit.add_initializer(graph, &format!("{name}_scale"), scales));
-            stored.insert(table, both);
-            both
+
+    /// Integers and scales of rows.
+    fn rows(&mut self, edit: &mut GraphEdit, node: &NodePlan, table: ValueId) -> Result<[ValueId; 2]> {
+        if let Some([values, scales]) = self.stored.get(&table).map(Vec::as_slice) {
+            return Ok([*values, *scales]);
         }
-    };
-    edit.set_input(id, 0, Some(values));
-    floats(edit, id, scales, (ints, y));
-    Ok(())
+        let lost = || node.lost();
+        let tied = self.twins.by_row(edit, self.plan, node.id)?;
+        let tensor = edit.constant(table).ok_or_else(lost)?;
+        let (values, scales) = match tied {
+            Some(both) => both,
+            None => by_rows(tensor)?.ok_or_else(lost)?,
+        };
+        let mut per_row = vec![1; tensor.rank()];
+        per_row[0] = scales.len();
+        let scales = Tensor::from_vec(per_row, scales).as_floats(tensor.dtype()).ok_or_else(lost)?;
+        let (graph, name) = (apply::home(edit, table, node), edit.name(table).to_string());
+        let values = edit.add_initializer(graph, &format!("{name}_quantized"), values);
+        let scales = edit.add_initializer(graph, &format!("{name}_scale"), scales);
+        self.stored.insert(table, vec![values, scales]);
+        Ok([values, scales])
+    }
+
+    /// The last axis of a table of two in blocks of `size`.
+    fn in_blocks(&mut self, edit: &mut GraphEdit, node: &NodePlan, (dtype, size): (QType, usize)) -> Result<()> {
+        let lost = || node.lost();
+        let id = node.id;
+        let table = edit.node(id).input(0).ok_or_else(lost)?;
+        let indices = edit.node(id).input(1).ok_or_else(lost)?;
+        if !self.stored.contains_key(&table) {
+            let tied = self.twins.in_blocks(edit, self.plan, id)?;
+            let tensor = edit.constant(table).ok_or_else(lost)?;
+            let packed = match tied {
+                Some(packed) => packed,
+                None => blocks(tensor, (dtype, size))?.ok_or_else(lost)?,
+            };
+            let per_row = tensor.shape()[1].div_ceil(size);
+            let scales = Tensor::from_vec([tensor.shape()[0], per_row], packed.scales);
+            let scales = scales.as_floats(tensor.dtype()).ok_or_else(lost)?;
+            let (graph, name) = (apply::home(edit, table, node), edit.name(table).to_string());
+            let parts = [("quantized", Some(packed.levels)), ("scale", Some(scales)), ("zero_point", packed.zeros)];
+            let parts = parts.into_iter().filter_map(|(what, tensor)| Some((what, tensor?)));
+            let made = parts.map(|(what, tensor)| edit.add_initializer(graph, &format!("{name}_{what}"), tensor));
+            let made: Vec<ValueId> = made.collect();
+            self.stored.insert(table, made);
+        }
+        let parts = self.stored.get(&table).ok_or_else(lost)?;
+        let inputs = [parts[0], indices].into_iter().chain(parts[1..].iter().copied()).map(Some);
+        let inputs: Vec<Option<ValueId>> = inputs.collect();
+        write::make_microsoft(edit, id, "GatherBlockQuantized");
+        edit.set_inputs(id, &inputs);
+        edit.remove_attr(id, "axis");
+        for (attribute, value) in [("gather_axis", 0), ("quantize_axis", 1), ("block_size", size as i64), ("bits", 4)] {
+            edit.set_attr(id, attribute, value);
+        }
+        Ok(())
+    }
 }
 
-/// The last axis of a table of two in blocks of `size`.
-fn in_blocks(edit: &mut GraphEdit, node: &NodePlan, (dtype, size): (QType, usize), stored: &mut Stored) -> Result<()> {
-    let lost = || node.lost();
-    let id = node.id;
-    let table = edit.node(id).input(0).ok_or_else(lost)?;
-    let graph = apply::home(edit, table, node);
-    let name = edit.name(table).to_string();
-    let (values, scales) = match stored.get(&table) {
-        Some(both) => *both,
-        None => {
-            let tensor = edit.constant(table).ok_or_else(lost)?;
-            let floats = tensor.dtype();
-            let plan = WeightPlan::blocks(&name, (dtype, floats), 1, size);
-            let (mut bytes, mut scales) = (Vec::new(), Vec::<f32>::new());
-            for strip in strips(tensor) {
-                let strip = strip?;
-                let q = grouped::quantize(
-                    &strip.to_f32().ok_or_else(lost)?,
-                    strip.shape(),
-                    &plan,
-                    None,
-                    algorithm::SUM_PRESERVING,
-                );
-                bytes.extend_from_slice(q.values.bytes());
-                scales.extend(q.scale.to_f32().ok_or_else(lost)?.iter());
-            }
-            // Rows of bytes that hold two each, 8 standing for zero: the form that all who have this operator read.
-            let [rows, columns] = [tensor.shape()[0], tensor.shape()[1]];
-            let bytes = Tensor::from_bytes(DType::U8, [rows, columns / 2], bytes)?;
-            let values = edit.add_initializer(graph, &format!("{name}_quantized"), bytes);
-            let scales = Tensor::from_vec([rows, columns.div_ceil(size)], scales);
-            let scales = scales.as_floats(floats).ok_or_else(lost)?;
-            let both = (values, edit.add_initializer(graph, &format!("{name}_scale"), scales));
-            stored.insert(table, both);
-            both
-        }
-    };
-    let indices = edit.node(id).input(1).ok_or_else(lost)?;
-    write::make_microsoft(edit, id, "GatherBlockQuantized");
-    edit.set_inputs(id, &[values, indices, scales].map(Some));
-    edit.remove_attr(id, "axis");
-    for (attribute, value) in [("gather_axis", 0), ("quantize_axis", 1), ("block_size", size as i64), ("bits", 4)] {
-        edit.set_attr(id, attribute, value);
+/// The rows of a table, with a scale for each; `None` where it holds no numbers.
+fn by_rows(table: &Tensor) -> Result<Option<(Tensor, Vec<f32>)>> {
+    let (mut bytes, mut scales) = (Vec::new(), Vec::new());
+    for strip in strips(table) {
+        let Some(q) = quantized(&strip?, Some(0)) else { return Ok(None) };
+        bytes.extend_from_slice(q.values.bytes());
+        scales.extend(q.scales);
     }
-    Ok(())
+    Ok(Some((Tensor::from_bytes(DType::I8, table.shape(), bytes)?, scales)))
+}
+
+/// A table of two axes in 4 bits, 8 standing for zero: the form that all who have this operator read.
+fn blocks(table: &Tensor, (dtype, size): (QType, usize)) -> Result<Option<Packed>> {
+    let plan = WeightPlan::blocks("", (dtype, table.dtype()), 1, size);
+    let (mut bytes, mut scales) = (Vec::new(), Vec::new());
+    for strip in strips(table) {
+        let strip = strip?;
+        let Some(values) = strip.to_f32() else { return Ok(None) };
+        let q = grouped::quantize(&values, strip.shape(), &plan, None, algorithm::SUM_PRESERVING);
+        bytes.extend_from_slice(q.values.bytes());
+        scales.extend(q.scales);
+    }
+    // A byte holds two.
+    let levels = Tensor::from_bytes(DType::U8, [table.shape()[0], table.shape()[1] / 2], bytes)?;
+    Ok(Some(Packed { levels, scales, zeros: None }))
 }
 
 /// Some rows at a time: what a large table becomes on the way is never in memory as a whole.

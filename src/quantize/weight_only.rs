@@ -11,11 +11,12 @@ use crate::error::Result;
 use crate::ir::GraphEdit;
 use crate::ops::{self, QuantRule};
 
+/// Writes `node`; in the order of the table that it is `tied` to, where it is.
 pub(super) fn node(
     edit: &mut GraphEdit,
     plan: &QuantPlan,
     node: &NodePlan,
-    w: &WeightPlan,
+    (w, tied): (&WeightPlan, bool),
     done: &mut Done,
 ) -> Result<()> {
     let lost = || node.lost();
@@ -25,9 +26,9 @@ pub(super) fn node(
     let value = edit.node(node.id).input(weight).ok_or_else(lost)?;
     let preset = plan.options.preset()?;
     let rank = edit.constant(value).ok_or_else(lost)?.rank();
-    if n_bits::fits(edit.node(node.id), w, rank, preset) && !plan.passing {
+    if (tied || n_bits::fits(edit.node(node.id), w, rank, preset)) && !plan.passing {
         let q = quantized_weight(edit, plan, value, w, None)?;
-        return n_bits::node(edit, node, w, &q);
+        return n_bits::node(edit, preset, node, w, &q);
     }
     let stored = shared_weight(edit, plan, node, (value, w), done)?;
     let dq = stored.floats(edit, stored.place(edit, node.id), w);

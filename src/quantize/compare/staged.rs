@@ -29,7 +29,8 @@ use crate::ops::{self, QuantRule};
 use crate::quantize::algorithm::{self, Algorithm, gptq};
 use crate::quantize::apply::shift_bias;
 use crate::quantize::plan::{Decision, QuantPlan, Rounded};
-use crate::quantize::{QParams, grouped, qdq, table};
+use crate::quantize::table::Tables;
+use crate::quantize::{QParams, grouped, qdq};
 use crate::runtime::{Energies, Score};
 use crate::second_order::moments::Centred;
 use crate::second_order::walk::{END, Values};
@@ -124,10 +125,10 @@ fn with_activations(model: &Model, plan: &QuantPlan) -> Result<Model> {
     let mut base = model.clone();
     let mut edit = GraphEdit::new(&mut base);
     qdq::activations(&mut edit, plan)?;
-    let mut tables = table::Stored::new();
+    let mut tables = Tables::of(model, plan);
     for node in &plan.nodes {
         if let Decision::Table { dtype, block, .. } = &node.decision {
-            table::node(&mut edit, node, (*dtype, *block), &mut tables)?;
+            tables.write(&mut edit, node, (*dtype, *block))?;
         }
     }
     Ok(base)
