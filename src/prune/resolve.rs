@@ -106,16 +106,23 @@ impl Known<'_> {
         Fresh { weights: Tensor::from_vec(self.plan.shape.clone(), masked), bias }
     }
 
-    /// The weights that stay under this mask, and the bias, solved anew; `None` where that cannot be.
+    /// The weights that stay under this mask, and the bias, solved anew, those of a group that sees nothing as they are; `None` where none can
+    /// be.
     pub fn solved(&self, mask: &[bool]) -> Option<Fresh> {
         let Known { layer, weights, moments, .. } = self;
         let c = &layer.contraction;
+        if moments.iter().all(Centred::is_still) {
+            return None;
+        }
         let of = |o: usize| -> Option<(Vec<f32>, f32)> {
             let m = &moments[o / c.outputs];
             let column = o % c.outputs;
             let own: Vec<f32> = (0..c.depth).map(|k| weights[c.element(o, k)]).collect();
             let support: Vec<usize> = (0..c.depth).filter(|k| !mask[c.element(o, *k)]).collect();
-            let solved = least_squares(m.h.as_ref(), |k| m.g[(k, column)], &own, &support, damping(support.len(), m))?;
+            let solved = match m.is_still() {
+                true => support.iter().map(|k| f64::from(own[*k])).collect(),
+                false => least_squares(m.h.as_ref(), |k| m.g[(k, column)], &own, &support, damping(support.len(), m))?,
+            };
             let mut row = vec![0f32; c.depth];
             support.iter().zip(&solved).for_each(|(k, w)| row[*k] = *w as f32);
             let shift = m.shift(column, &row) as f32;

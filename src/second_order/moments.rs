@@ -30,6 +30,9 @@ pub struct Moments {
     t: Vec<f64>,
 }
 
+/// What is left of rows of equal numbers when their means are taken off, as a share of what they were.
+const STILL: f64 = 1e-6;
+
 /// The two matrices of a least-squares problem, and the means that were taken off.
 #[derive(Debug, Clone)]
 pub struct Centred {
@@ -58,6 +61,13 @@ impl Centred {
     /// The mean of x_k².
     pub fn mean_square(&self, k: usize) -> f64 {
         self.h[(k, k)].max(0.0) / self.rows.max(1) as f64 + self.x[k] * self.x[k]
+    }
+
+    /// Whether the rows hardly differ, as those of a channel that is zero by now: a bias can make up for any weights, and none can be told.
+    pub fn is_still(&self) -> bool {
+        let (moves, all) = (0..self.h.nrows())
+            .fold((0.0, 0.0), |(moves, all), k| (moves + self.h[(k, k)], all + self.mean_square(k) * self.rows as f64));
+        moves <= STILL * all
     }
 
     /// The bias that goes with these weights of an output: t̄ − w·x̄.

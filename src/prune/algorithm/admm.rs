@@ -38,22 +38,28 @@ pub fn mask(known: &Known, pattern: Pattern) -> Vec<bool> {
     let (c, plan) = (&known.layer.contraction, known.plan);
     let zeros = plan.mask.iter().filter(|m| **m).count();
     let left = (plan.mask.len() - zeros) / c.channels().max(1);
-    let problems: Option<Vec<Problem>> = known.moments.iter().map(|m| Problem::of(m, damping(left, m))).collect();
-    let Some(problems) = problems else { return plan.mask.clone() };
-    let outputs = |g: usize| (0..c.outputs).step_by(TOGETHER).map(move |o| (g, o..(o + TOGETHER).min(c.outputs)));
-    let mut parts: Vec<Part> =
-        (0..problems.len()).flat_map(outputs).map(|of| Part::new(known, &problems, of)).collect();
+    // Weights of a group that sees nothing score nothing: they are the first to go.
+    let problems: Vec<Option<Problem>> = known.moments.iter().map(|m| Problem::of(m, damping(left, m))).collect();
+    if problems.iter().all(Option::is_none) {
+        return plan.mask.clone();
+    }
+    let solvable = problems.iter().enumerate().filter_map(|(g, problem)| Some((g, problem.as_ref()?)));
+    let parts = solvable.flat_map(|(g, problem)| {
+        let outputs = (0..c.outputs).step_by(TOGETHER).map(|o| o..(o + TOGETHER).min(c.outputs));
+        outputs.map(move |outputs| Part::new(known, problem, (g, outputs)))
+    });
+    let mut parts: Vec<Part> = parts.collect();
     let (mut gone, mut factors) = (plan.mask.clone(), Vec::new());
     let mut scores = vec![0f32; known.weights.len()];
     for round in 0..ROUNDS {
         if 2 * round <= ROUNDS && round.is_multiple_of(ALIKE) {
             let rho = RHO.powf(1.0 - 2.0 * round as f64 / ROUNDS as f64);
-            let factored: Option<Vec<_>> = problems.par_iter().map(|p| p.factor(rho)).collect();
-            let Some(factored) = factored else { return gone };
+            let factored = problems.par_iter().map(|p| p.as_ref().map_or(Some(None), |p| Some(Some(p.factor(rho)?))));
+            let Some(factored) = factored.collect::<Option<Vec<_>>>() else { return gone };
             factors = factored;
             parts.iter_mut().for_each(|p| p.weigh(rho as f32));
         }
-        parts.par_iter_mut().for_each(|p| p.free(&factors[p.group]));
+        parts.par_iter_mut().for_each(|p| factors[p.group].iter().for_each(|factor| p.free(factor)));
         for part in &parts {
             part.each(|o, k, sum| scores[c.element(o, k)] = sum * sum);
         }
@@ -73,7 +79,11 @@ struct Problem<'a> {
 }
 
 impl<'a> Problem<'a> {
+    /// `None` where nothing is to be solved for.
     fn of(moments: &'a Centred, share: f64) -> Option<Self> {
+        if moments.is_still() {
+            return None;
+        }
         let depth = moments.h.nrows();
         let damping = share * mean_diagonal(depth, |i, j| moments.h[(i, j)])?;
         let unit = |k: usize| (moments.h[(k, k)].max(0.0) + damping).sqrt().max(f64::MIN_POSITIVE);
@@ -103,9 +113,9 @@ struct Part {
 }
 
 impl Part {
-    fn new(known: &Known, problems: &[Problem], (group, outputs): (usize, Range<usize>)) -> Self {
+    fn new(known: &Known, problem: &Problem, (group, outputs): (usize, Range<usize>)) -> Self {
         let c = &known.layer.contraction;
-        let Problem { moments, damping, units } = &problems[group];
+        let Problem { moments, damping, units } = problem;
         let first = group * c.outputs + outputs.start;
         let own = |k: usize, o: usize| f64::from(known.weights[c.element(first + o, k)]);
         let shaped = |at: &dyn Fn(usize, usize) -> f64| Mat::from_fn(c.depth, outputs.len(), |k, o| at(k, o) as f32);

@@ -106,7 +106,11 @@ fn best(
     };
     let solved = |sums: &[Centred], missing: &[Mat<f64>], damping: f64| -> Option<Vec<f32>> {
         let each = sums.iter().zip(missing).zip(present.chunks(size));
-        Some(each.map(|((m, missing), w)| m.nearest(w, missing, damping)).collect::<Option<Vec<_>>>()?.concat())
+        let nearest = |((m, missing), w): ((&Centred, &Mat<f64>), &[f32])| match m.is_still() {
+            true => Some(w.to_vec()),
+            false => m.nearest(w, missing, damping),
+        };
+        Some(each.map(nearest).collect::<Option<Vec<_>>>()?.concat())
     };
     // What the bias changes by: nothing where there is none.
     let shifts = |sums: &[Centred], weights: &[f32]| -> Vec<f64> {
@@ -118,6 +122,9 @@ fn best(
         each.map(|(m, (w, s))| m.error(w, s)).sum()
     };
     let unseen = || "nothing reaches it".to_string();
+    if fit.iter().all(Centred::is_still) {
+        return Err(unseen());
+    }
     let damping = if judge.iter().all(|m| m.rows() == 0) {
         UNJUDGED
     } else {
