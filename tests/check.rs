@@ -5,6 +5,7 @@ use onnxpress::ir::{Model, text};
 use onnxpress::passes::{SimplifyOptions, simplify};
 use onnxpress::runtime;
 use onnxpress::validate::check::{Checked, ROUNDING, check};
+use onnxpress::validate::within::within;
 
 fn model(factor: f32) -> Model {
     let source = format!(
@@ -32,4 +33,24 @@ fn rounding_passes_and_a_wrong_factor_does_not() {
     assert!(*off > 0.0 && *off < 1e-6, "{off}");
     let wrong = checked(&original, &model(0.301)).worst().unwrap().1;
     assert!((wrong - 0.001 / 0.3).abs() < 1e-4 && wrong > ROUNDING, "{wrong}");
+}
+
+#[test]
+fn what_moves_the_outputs_is_left_out_alone() {
+    let source = "<ir_version: 8, opset_import: [\"\" : 17]>
+         g (float[N,2,4,4] x) => (float[N,2,4,4] y, float[N,2,4,4] z) <float[2,2,1,1] w = {1,2,3,4}, float s = {0.3}, float[2] b = {1,2}>
+         { i = Identity (x) c = Conv (i, w) y = Mul (c, s) r = HardSwish (i) t = Relu (r) z = Relu (t) }";
+    let original = text::parse(source).unwrap();
+    let options = SimplifyOptions::default();
+    let mut model = original.clone();
+    let report = simplify(&mut model, &options).unwrap();
+    let has = |m: &Model, op: &str| m.all_nodes().iter().any(|n| m.node(*n).op_type == op);
+    assert!(!has(&model, "Mul") && !has(&model, "Identity"));
+    // Where the factor has to stay outside of the weight, nothing else has to stay as it is.
+    let found = within(&original, &options, &report, &mut |m| Ok(has(m, "Mul"))).unwrap().unwrap();
+    // Where one pass is left out, another of its family does the same.
+    assert_eq!(found.left_out, "affine");
+    assert!(has(&found.model, "Mul") && !has(&found.model, "Identity") && found.report.nodes_after < 6);
+    // What no pass brings about is not found.
+    assert!(within(&original, &options, &report, &mut |m| Ok(has(m, "Identity"))).unwrap().is_none());
 }

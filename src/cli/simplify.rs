@@ -14,6 +14,7 @@ use crate::passes::{self, PASSES, SimplifyOptions, Specialize};
 use crate::runtime::{self, RUNTIMES};
 use crate::validate::check::{ROUNDING, check};
 use crate::validate::tune::{Tuned, tune};
+use crate::validate::within::within;
 use crate::{onnx, pipeline, target};
 
 /// Bytes of weights up to which a model is run without being asked to.
@@ -97,8 +98,8 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
         target: Some(target),
     };
     let here = |e: Error| e.in_file(&args.model);
-    let mut tuned = None;
-    let report = if args.tune.is_some() {
+    let (mut tuned, mut left_out) = (None, None);
+    let mut report = if args.tune.is_some() {
         let data = inputs(args.data.as_deref(), 1, &original)?.batch(0)?.inputs;
         let runtime = runtime::closest_to(target.name);
         let (best, report, seen) = tune(&original, &options, &data, runtime, bars).map_err(here)?;
@@ -107,20 +108,40 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
     } else {
         passes::simplify(&mut model, &options).map_err(here)?
     };
-    if wanted != Specialize::default() {
-        passes::declare_outputs(&mut model);
-    }
     if let Some(path) = path {
         let large = original.weight_bytes() > CHECKED_UNASKED;
-        match args.check.unwrap_or(usize::from((!large || args.data.is_some()) && !args.no_check)) {
-            0 => {}
-            count => check_all(args.data.as_deref(), count, &original, &model)?,
+        let count = args.check.unwrap_or(usize::from((!large || args.data.is_some()) && !args.no_check));
+        if count > 0 {
+            let checked = |model: &Model| check_all(args.data.as_deref(), count, &original, model);
+            let mut found = checked(&model)?;
+            if let (Some(off), None) = (&found.off, &args.tune) {
+                let mut holds = |model: &Model| Ok(checked(model)?.off.is_none());
+                if let Some(less) = within(&original, &options, &report, &mut holds).map_err(here)? {
+                    left_out = Some(format!("{:<28} left out: with it {off}", less.left_out));
+                    found = checked(&less.model)?;
+                    (model, report) = (less.model, less.report);
+                }
+            }
+            for line in &found.told {
+                say!("{line}");
+            }
+            if let Some(off) = found.off {
+                return Err(Error::internal(format!(
+                    "{off}: nothing is written (--no-check writes all the same, --skip PASS leaves a pass out)"
+                )));
+            }
+        }
+        if wanted != Specialize::default() {
+            passes::declare_outputs(&mut model);
         }
         onnx::emit(&model, path)?;
     }
     say!("{} ─► {} nodes", report.nodes_before, report.nodes_after);
     for (pass, count) in &report.passes {
         say!("  {pass:<28} {count:>5}");
+    }
+    if let Some(left_out) = left_out {
+        say!("  {left_out}");
     }
     if let Some(tuned) = &tuned {
         say_tuned(tuned)?;
@@ -156,50 +177,58 @@ fn convolves_halves(model: &Model) -> bool {
     model.all_nodes().iter().any(|n| model.node(*n).is_one_of(&["Conv", "ConvTranspose"]) && half(n))
 }
 
-/// Compares both in every runtime that is present. What cannot be run is told, what differs is an error.
-fn check_all(data: Option<&str>, count: usize, original: &Model, model: &Model) -> Result<()> {
+/// What a check found.
+#[derive(Default)]
+struct Found {
+    /// In which runtimes, by how much.
+    told: Vec<String>,
+    /// The output that is off by more than rounding, if there is one.
+    off: Option<String>,
+}
+
+/// Compares both in every runtime that is present. What cannot be run is told.
+fn check_all(data: Option<&str>, count: usize, original: &Model, model: &Model) -> Result<Found> {
+    let mut found = Found::default();
     let data = match inputs(data, count, original) {
         // Inputs that nobody asked for need not be possible.
         Err(e) if data.is_none() => {
-            say!("not checked: {e}");
-            return Ok(());
+            found.told.push(format!("not checked: {e}"));
+            return Ok(found);
         }
         data => data?,
     };
     let bytes = value_bytes(original, &data.shapes(0)?).into_values().max().unwrap_or(0);
     if data.is_random() && bytes > LARGEST_UNASKED {
         let gigabytes = bytes as f64 / 1e9;
-        say!("not checked: on made-up inputs a value takes {gigabytes:.1} GB (--shape or --data gives smaller ones)");
-        return Ok(());
+        let smaller = "--shape or --data gives smaller ones";
+        found.told.push(format!("not checked: on made-up inputs a value takes {gigabytes:.1} GB ({smaller})"));
+        return Ok(found);
     }
     let present: Vec<_> = RUNTIMES.iter().copied().filter(|r| r.present().is_ok()).collect();
     for runtime in &present {
         let name = runtime.name();
         if name == runtime::built_in().name() && present.len() > 1 && convolves_halves(original) {
-            say!("not checked in {name}, whose convolutions of float16 take minutes");
+            found.told.push(format!("not checked in {name}, whose convolutions of float16 take minutes"));
             continue;
         }
-        match check(original, model, &data, count, *runtime) {
-            Ok(seen) => {
-                let worst = seen.worst().map_or(0.0, |w| w.1);
-                if let Some((output, off)) = seen.worst().filter(|w| w.1 > ROUNDING) {
-                    let what = format!("output \"{output}\" is off by {off:.1e} of its largest value in {name}");
-                    return Err(Error::internal(format!(
-                        "{what}: nothing is written (--no-check writes all the same, --skip PASS leaves a pass out)"
-                    )));
-                }
-                let off = if worst == 0.0 { "no bit".into() } else { format!("{worst:.1e} of the largest value") };
-                let inputs = if seen.inputs == 1 { "input" } else { "inputs" };
-                say!("checked in {name} on {} {inputs}: off by {off}", seen.inputs);
-                if seen.outputs.len() > 1 {
-                    for (output, off) in &seen.outputs {
-                        say!("  {output:<28} {off:.1e}");
-                    }
-                }
+        let seen = match check(original, model, &data, count, *runtime) {
+            Err(e) if e.kind() == ErrorKind::Runtime => {
+                found.told.push(format!("not checked in {name}: {e}"));
+                continue;
             }
-            Err(e) if e.kind() == ErrorKind::Runtime => say!("not checked in {name}: {e}"),
-            Err(e) => return Err(e),
+            seen => seen?,
+        };
+        let worst = seen.worst().map_or(0.0, |w| w.1);
+        if let Some((output, off)) = seen.worst().filter(|w| w.1 > ROUNDING) {
+            found.off = Some(format!("output \"{output}\" is off by {off:.1e} of its largest value in {name}"));
+            return Ok(found);
+        }
+        let off = if worst == 0.0 { "no bit".into() } else { format!("{worst:.1e} of the largest value") };
+        let inputs = if seen.inputs == 1 { "input" } else { "inputs" };
+        found.told.push(format!("checked in {name} on {} {inputs}: off by {off}", seen.inputs));
+        if seen.outputs.len() > 1 {
+            found.told.extend(seen.outputs.iter().map(|(output, off)| format!("  {output:<28} {off:.1e}")));
         }
     }
-    Ok(())
+    Ok(found)
 }

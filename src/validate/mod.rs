@@ -11,6 +11,7 @@
 //! - [`gates`]: what the user demanded, and by how much it was missed
 
 pub mod accuracy;
+mod candidates;
 pub mod check;
 pub mod drift;
 pub mod gates;
@@ -20,6 +21,7 @@ pub mod ran;
 mod run;
 pub mod size;
 pub mod tune;
+pub mod within;
 
 pub use gates::{Gate, Gates, Missed};
 pub use run::{ValidateOptions, Validation, time, validate};

@@ -10,13 +10,13 @@
 //!
 //! A pass that removes an operator can undo a fusion that the runtime knows and makes more of than the operator costs.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::candidates::{Candidate, candidates};
 use super::latency::{LatencyOptions, Timed, interleaved, quantile};
 use crate::error::Result;
 use crate::ir::{Model, Tensor};
-use crate::passes::{PASSES, Pass, SimplifyOptions, SimplifyReport, simplify};
+use crate::passes::{SimplifyOptions, SimplifyReport, simplify};
 use crate::progress::Progress;
 use crate::runtime::timing::ratios;
 use crate::runtime::{Ready, Rewrites, Runtime, load_as_it_stands};
@@ -70,21 +70,21 @@ pub fn tune(
         progress.start("tuning", open.len() as u64);
         let mut best: Option<(f64, &Candidate)> = None;
         for some in open.chunks(AT_ONCE) {
-            let others = some.iter().map(|c| load(&made(&leaving(&chosen, c))?.0)).collect::<Result<Vec<_>>>()?;
+            let others = some.iter().map(|c| load(&made(&c.left_out_of(&chosen))?.0)).collect::<Result<Vec<_>>>()?;
             let gains = gains(&ready, &others, &SCREEN)?;
             best = gains.into_iter().zip(some).chain(best).max_by(|a, b| a.0.total_cmp(&b.0));
             progress.step(some.len() as u64);
         }
         progress.finish();
         let Some((_, left)) = best.filter(|(gain, _)| *gain >= GAIN) else { break };
-        let less = leaving(&chosen, left);
+        let less = left.left_out_of(&chosen);
         let (other, other_report) = made(&less)?;
         let other_ready = [load(&other)?];
         let gain = gains(&ready, &other_ready, &FINAL)?[0];
         if gain < GAIN {
             break;
         }
-        without.push((left.0.clone(), gain));
+        without.push((left.name.clone(), gain));
         let [other_ready] = other_ready;
         (chosen, model, report, ready) = (less, other, other_report, other_ready);
     }
@@ -99,24 +99,6 @@ pub fn tune(
     }
     let [original_ms, result_ms] = [0, 1].map(|i| quantile(&times[i], 0.5));
     Ok((model, report, Tuned { runtime: runtime.name(), without, speedup, original_ms, result_ms, kept_original }))
-}
-
-/// A pass or a family by name, and the passes that go with it.
-type Candidate = (String, Vec<String>);
-
-/// Every pass that was applied, and every family of which one was.
-fn candidates(report: &SimplifyReport) -> Vec<Candidate> {
-    let applied = |pass: &&Pass| report.passes.iter().any(|(name, _)| name == pass.name);
-    let families: BTreeSet<&str> = PASSES.iter().filter(applied).filter_map(|p| p.family).collect();
-    let of = |family| PASSES.iter().filter(|p| p.family == Some(family)).map(|p| p.name.to_string()).collect();
-    let families = families.into_iter().map(|family| (family.to_string(), of(family)));
-    report.passes.iter().map(|(name, _)| (name.clone(), vec![name.clone()])).chain(families).collect()
-}
-
-fn leaving(options: &SimplifyOptions, left: &Candidate) -> SimplifyOptions {
-    let mut less = options.clone();
-    less.skip.extend(left.1.iter().cloned());
-    less
 }
 
 /// How much faster each of `others` is than `all`.
