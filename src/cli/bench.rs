@@ -47,7 +47,10 @@ fn time(args: &Args, runtime: &dyn Runtime) -> Result<()> {
     for (path, own) in args.models.iter().zip(&times) {
         let ratios = ratios(&times[0], own);
         let t = summary(own);
-        say!("{:>12.3} {:>12.3} {:>7.2}×   {}", t.median_ms, t.p95_ms, quantile(&ratios, 0.5), path.display());
+        let ratio = quantile(&ratios, 0.5);
+        // A ratio far below one keeps its digits.
+        let digits = if ratio < 0.1 { 4 } else { 2 };
+        say!("{:>12.3} {:>12.3} {ratio:>7.digits$}×   {}", t.median_ms, t.p95_ms, path.display());
     }
     Ok(())
 }

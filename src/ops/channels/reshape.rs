@@ -12,6 +12,8 @@ use super::{Change, ChannelRule, Coupling, Kept, Map, Operands, Port, X, Y, coun
 use crate::ir::{Attr, Dim, Tensor};
 
 const FEW: usize = 4;
+/// Query, key and value: passed over before any number of heads.
+const QKV: usize = 3;
 
 pub const RESHAPE: ChannelRule = ChannelRule::new(reshape, "splits it or merges it with others").resizes(sizes);
 pub const FLATTEN: ChannelRule = ChannelRule::new(flatten, "splits it or merges it with others");
@@ -113,7 +115,8 @@ fn meet(o: &Operands, (xs, ys): Segment) -> Option<Coupling> {
         _ => return None,
     };
     let sizes = parts.iter().map(|a| o.size(*a)).collect::<Option<Vec<usize>>>()?;
-    let chosen = sizes.iter().position(|n| *n > FEW).filter(|i| *i == 0 || i + 1 < sizes.len()).unwrap_or(0);
+    let large = sizes.iter().position(|n| *n > FEW).filter(|i| *i == 0 || i + 1 < sizes.len());
+    let chosen = large.unwrap_or(usize::from(sizes.len() == 3 && sizes[0] == QKV));
     let block = sizes[chosen + 1..].iter().product();
     Some(Coupling { axis: whole, with: parts[chosen], map: Map::Grid { block, turns: sizes[chosen] } })
 }

@@ -17,6 +17,7 @@ use crate::ops::{self, QuantRule};
 use crate::progress::Progress;
 use crate::prune::exclude::Exclude;
 use crate::prune::shrink::{kept, shrink};
+use crate::prune::widened::widened;
 use crate::prune::{Data, Goal, Pattern, PruneOptions, tensors};
 use crate::second_order::{Contraction, Layer};
 
@@ -59,7 +60,8 @@ fn decided(
 ) -> Result<ChannelPlan> {
     let mut model = model.clone();
     prepare(&mut model);
-    let model = &model;
+    let (double, told) = widened(&model)?;
+    let model = double.as_ref().unwrap_or(&model);
     let ground = data.map(|data| Ground::new(data, progress));
     let groups = dependency::groups(model);
     let exclude = Exclude::of(options)?;
@@ -106,7 +108,7 @@ fn decided(
         parameters: (budget.parameters(&none), budget.parameters(&counts)),
         solved: 0,
         unsolved: Vec::new(),
-        notes: Vec::new(),
+        notes: Vec::from_iter(told),
         cut: Cut { gone: cut(&groups, &choices, &counts), solved: Vec::new(), groups: groups.clone() },
     };
     let uncounted: Vec<String> = budget.uncounted().iter().map(|n| model.describe(*n)).collect();
@@ -268,14 +270,15 @@ fn refusals(model: &Model, groups: &[Group], (options, exclude): (&PruneOptions,
     groups.iter().map(of).collect()
 }
 
-/// Whether each channel is several outputs of the products that make it, next to each other: an attention head.
+/// Whether each channel is several outputs of the products that make it, next to each other: an attention head. A product that makes query,
+/// key and value has each head three times.
 fn is_heads(model: &Model, group: &Group) -> bool {
     let makers = dependency::producers(model, group);
     let is_head = |r: &Reader| {
         let channels = &group.members[r.member].channels;
         let runs = channels.chunk_by(|a, b| a == b).count();
         let product = matches!(Contraction::of(model, r.node), Some(Ok(c)) if c.is_product());
-        product && runs == group.stays.len() && channels.len() > runs
+        product && runs.is_multiple_of(group.stays.len()) && channels.len() > runs
     };
     !makers.is_empty() && makers.iter().all(is_head)
 }
