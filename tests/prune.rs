@@ -1,5 +1,6 @@
 //! Pruning in numbers: which weights go, what becomes of the others, and how much of the outputs stays.
 
+mod halves;
 mod kept;
 mod shortcut;
 

@@ -24,10 +24,21 @@ impl Tensor {
 
     /// The same numbers in another type of floats, rounded to it; `None` as [`Tensor::from_floats`], or where it holds no numbers.
     pub fn as_floats(&self, dtype: DType) -> Option<Tensor> {
+        self.as_floats_of(dtype, |v| v)
+    }
+
+    /// As [`Tensor::as_floats`], but a number that is too large for float16 becomes the largest there is.
+    pub fn saturated(&self, dtype: DType) -> Option<Tensor> {
+        let most = f64::from(f16::MAX);
+        let fits = |v: f64| v.is_infinite() || dtype != DType::F16;
+        self.as_floats_of(dtype, |v| if fits(v) { v } else { v.clamp(-most, most) })
+    }
+
+    fn as_floats_of(&self, dtype: DType, of: impl Fn(f64) -> f64) -> Option<Tensor> {
         if self.dtype() == dtype {
             return Some(self.clone());
         }
-        let mut floats = Tensor::from_floats(dtype, self.shape(), self.to_f64()?.into_iter())?;
+        let mut floats = Tensor::from_floats(dtype, self.shape(), self.to_f64()?.into_iter().map(of))?;
         (floats.storage, floats.name, floats.doc) = (self.storage.clone(), self.name.clone(), self.doc.clone());
         Some(floats)
     }
@@ -45,6 +56,8 @@ mod tests {
         assert_eq!(of(DType::F16).unwrap(), [0.099_975_585_937_5, -2.0, f64::INFINITY]);
         assert_eq!(of(DType::BF16).unwrap(), [0.100_097_656_25, -2.0, 999_424.0]);
         assert!(of(DType::I8).is_none());
+        let large = Tensor::from_vec([3], vec![1e6f32, -1e6, f32::INFINITY]).saturated(DType::F16);
+        assert_eq!(large.unwrap().to_f64().unwrap(), [65504.0, -65504.0, f64::INFINITY]);
         assert!(Tensor::from_floats(DType::F32, [2], [1.0].into_iter()).is_none());
     }
 }

@@ -9,6 +9,7 @@ use super::channel::ChannelReport;
 use super::exclude::Exclude;
 use super::options::PruneOptions;
 use super::plan::PrunePlan;
+use super::widened::{narrow, widened};
 use super::{Data, channel, decide, sparse};
 use crate::error::Result;
 use crate::ir::{GraphEdit, Model};
@@ -48,10 +49,21 @@ pub fn prune(
     let float = model.clone();
     let mut report = written(model, &plan)?;
     if let Some(wanted) = options.recover {
-        let data = wanted.needs(data)?;
-        let (teacher, bounds) = (Teacher { model: &float, inside: true }, Exclude::of(options)?.bounds(model));
-        let wanted = wanted.options(options.seed);
-        report.recovered = Some(recover_within(teacher, (model, &bounds), data.dataset, &wanted, progress)?);
+        let (data, wanted) = (wanted.needs(data)?, wanted.options(options.seed));
+        let ((teacher, _), (student, _)) = (widened(&float)?, widened(model)?);
+        let teacher = Teacher { model: teacher.as_ref().unwrap_or(&float), inside: true };
+        let trained = |student: &mut Model| {
+            let bounds = Exclude::of(options)?.bounds(student);
+            recover_within(teacher, (student, &bounds), data.dataset, &wanted, progress)
+        };
+        report.recovered = Some(match student {
+            None => trained(model)?,
+            Some(mut double) => {
+                let report = trained(&mut double)?;
+                narrow(model, &double);
+                report
+            }
+        });
     }
     report.sparse = stored_sparse(model, &plan)?;
     Ok((plan, report))

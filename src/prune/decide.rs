@@ -19,6 +19,7 @@ use super::plan::{PrunePlan, TensorPlan};
 use super::resolve::resolve;
 use super::sensitivity::{LayerSensitivity, damages};
 use super::way::Way;
+use super::widened::widened;
 use super::{Goal, Needs, Pattern, Statistics, channel, tensors};
 use crate::data::{Dataset, HELD_TO_CHOOSE, Split, spread};
 use crate::error::{Error, ErrorKind, Result};
@@ -70,6 +71,9 @@ pub fn decide(model: &Model, options: &PruneOptions, data: Option<Data>, progres
         return Ok(PrunePlan { options: options.clone(), tensors: Vec::new(), channels: Some(channels), notes });
     }
     let ways = Way::all(options, data.is_some())?;
+    // Without data there is nothing to compute.
+    let (double, told) = if data.is_some() { widened(model)? } else { (None, None) };
+    let model = double.as_ref().unwrap_or(model);
     let all = data.map_or(Vec::new(), |d| d.dataset.some(WALKED));
     let ground = Ground { model, options, data, progress, scores: RefCell::default(), layers: RefCell::default() };
     let planned = match (&ways[..], data) {
@@ -77,7 +81,7 @@ pub fn decide(model: &Model, options: &PruneOptions, data: Option<Data>, progres
         (ways, Some(data)) => ground.choose(ways, data, &all),
         _ => Err(Error::internal("there is a choice without data")),
     };
-    let plan = match planned {
+    let mut plan = match planned {
         // What the user named is not replaced by something else.
         Err(e) if e.kind() == ErrorKind::Runtime && asks_no_data(options) => {
             let ground = Ground { data: None, ..ground };
@@ -88,6 +92,7 @@ pub fn decide(model: &Model, options: &PruneOptions, data: Option<Data>, progres
         planned => planned?,
     };
     tensors::refuse_unchanged(model, &plan.tensors)?;
+    plan.notes.extend(told);
     Ok(plan)
 }
 

@@ -31,6 +31,7 @@ mod sparse;
 mod statistics;
 mod tensors;
 mod way;
+mod widened;
 
 pub use algorithm::ALGORITHMS;
 pub use apply::{PruneReport, apply, prune};

@@ -113,7 +113,7 @@ impl TensorPlan {
     /// Writes it, and the bias that goes with it.
     pub(super) fn write(&self, edit: &mut GraphEdit) -> Result<()> {
         let pruned = self.pruned(edit)?;
-        edit.set_constant(self.value, pruned);
+        edit.set_floats(self.value, pruned);
         if let Some(bias) = self.fresh.as_ref().and_then(|f| f.bias.as_ref()) {
             bias.set(edit, bias.values.clone());
         }

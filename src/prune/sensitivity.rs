@@ -20,6 +20,7 @@ use super::layer::{Layer, Sums, measure, steps};
 use super::plan::TensorPlan;
 use super::resolve::Known;
 use super::way::Way;
+use super::widened::widened;
 use super::{Pattern, PruneOptions, mask, tensors};
 use crate::data::{HELD_TO_CHOOSE, spread};
 use crate::error::Result;
@@ -92,6 +93,8 @@ pub fn sensitivity(
     data: Data,
     progress: &dyn Progress,
 ) -> Result<PruneSensitivity> {
+    let (double, _) = widened(model)?;
+    let model = double.as_ref().unwrap_or(model);
     let tensors = tensors::listed(model, options)?;
     let sought = Way::first(options, true)?;
     let scores = sought.scores((model, &tensors), options.seed, Some(data), progress)?;

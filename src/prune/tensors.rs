@@ -8,7 +8,7 @@ use super::mask;
 use super::options::PruneOptions;
 use super::plan::TensorPlan;
 use crate::error::{Error, Result};
-use crate::ir::{Function, Model, Node, NodeId, Tensor, ValueId};
+use crate::ir::{DType, Function, Model, Node, NodeId, Tensor, ValueId};
 use crate::ops::{self, QuantRule};
 
 /// All of them, with the reason for those that keep their weights.
@@ -139,9 +139,16 @@ fn weight_of(model: &Model, node: NodeId) -> Option<Weight> {
         value = *first;
     }
     let dtype = model.constant(value)?.dtype();
-    let hidden = between.map(|n| match dtype.is_float() {
-        true => format!("it is read through {}: simplify may make one constant of them", model.describe(n)),
-        false => format!("it is {dtype}, read through {}", model.describe(n)),
+    let hidden = between.map(|n| match dtype {
+        _ if !dtype.is_float() => format!("it is {dtype}, read through {}", model.describe(n)),
+        // Twice as large, which only the user can want.
+        DType::F16 | DType::BF16 if model.node(n).is("Cast") => {
+            format!(
+                "it is {dtype}, read through {}: simplify --only fold-weights makes one constant of them",
+                model.describe(n)
+            )
+        }
+        _ => format!("it is read through {}: simplify may make one constant of them", model.describe(n)),
     });
     Some(Weight { node, value, hidden })
 }

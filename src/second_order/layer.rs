@@ -48,7 +48,7 @@ pub struct Solved {
 impl Solved {
     /// Puts them in their places.
     pub fn put(&self, edit: &mut GraphEdit) {
-        edit.set_constant(self.weight, self.weights.clone());
+        edit.set_floats(self.weight, self.weights.clone());
         if let Some(bias) = &self.bias {
             bias.set(edit, bias.values.clone());
         }
@@ -171,10 +171,13 @@ impl Bias {
         let old = edit.node(self.node).input(self.input);
         let tensor = Tensor::from_vec([values.len()], values);
         match old {
-            Some(v) if edit.uses(v).len() == 1 => edit.set_constant(v, tensor),
+            Some(v) if edit.uses(v).len() == 1 => edit.set_floats(v, tensor),
             _ => {
                 let hint = old.map_or_else(|| format!("{}.bias", edit.node_label(self.node)), |v| edit.name(v).into());
                 let graph = edit.node(self.node).graph();
+                // Of the type of the weight, or of the bias that others read, too.
+                let stored = edit.node(self.node).inputs().iter().flatten().find_map(|v| edit.constant(*v));
+                let tensor = stored.and_then(|t| tensor.saturated(t.dtype())).unwrap_or(tensor);
                 let own = edit.add_initializer(graph, &hint, tensor);
                 edit.set_input(self.node, self.input, Some(own));
             }

@@ -101,6 +101,13 @@ impl GraphEdit<'_> {
         }
     }
 
+    /// Puts other floats in place of a constant, rounded to the type that it has ([`Tensor::saturated`]).
+    pub fn set_floats(&mut self, value: ValueId, tensor: Tensor) {
+        let dtype = self.model.constant(value).map_or(tensor.dtype(), Tensor::dtype);
+        let rounded = tensor.saturated(dtype).unwrap_or(tensor);
+        self.set_constant(value, rounded);
+    }
+
     /// Stores a dense initializer as a sparse one.
     pub fn make_sparse(&mut self, value: ValueId, tensor: SparseTensor) {
         let Origin::Initializer(graph) = self.model.value(value).origin else { return };
