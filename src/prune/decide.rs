@@ -128,7 +128,7 @@ impl Ground<'_> {
             let plan = self.plan(way, &fit)?;
             let mut pruned = self.model.clone();
             super::apply(&mut pruned, &plan)?;
-            let score = judge.score(&pruned)?;
+            let score = judge.score(&pruned, None)?;
             tracing::debug!(
                 "{way}: {:.2} dB, SQNR {:.2} dB, agreement {:?}",
                 score.errors.score,

@@ -9,10 +9,11 @@ use crate::analysis::without_classes;
 use crate::error::Result;
 use crate::ir::{Model, Tensor};
 use crate::runtime::{self, apart};
+use crate::second_order::Walk;
 
 /// What judges: the float outputs on a few batches.
 pub(super) struct Judge<'a> {
-    floats: Floats<'a>,
+    pub floats: Floats<'a>,
     /// Outputs whose largest number tells no class.
     without_classes: BTreeSet<String>,
 }
@@ -47,13 +48,17 @@ impl<'a> Judge<'a> {
         Ok(Judge { floats: Floats::new(model, data, batches)?, without_classes: without_classes(model) })
     }
 
-    /// How near the outputs of `model` come.
+    /// How near the outputs of `model` come; by a walk ([`Floats::walk`]) where one stands before all that is not as in the float model.
     ///
     /// # Errors
     /// What the data or the runtime refuse.
-    pub fn score(&self, model: &Model) -> Result<Score> {
-        let classes = |name: &str| !self.without_classes.contains(name);
-        Ok(Score::of(&self.floats.compared(model, |name, a, b| compared(a, b, classes(name)))?))
+    pub fn score(&self, model: &Model, walk: Option<&Walk>) -> Result<Score> {
+        let compare = |name: &str, a: &Tensor, b: &Tensor| compared(a, b, !self.without_classes.contains(name));
+        let seen = match walk {
+            Some(walk) => self.floats.compared_ahead((walk, model), compare),
+            None => self.floats.compared(model, compare),
+        };
+        Ok(Score::of(&seen?))
     }
 }
 
@@ -84,6 +89,8 @@ impl Score {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ir::GraphEdit;
+    use crate::second_order::Order;
 
     #[test]
     fn errors_decide_among_those_that_agree_alike() {
@@ -94,5 +101,40 @@ mod tests {
         assert_eq!(best(&[of(6.0, 0.90), of(12.0, 0.886)]), Some(1));
         let numbers = |db| Score { errors: errors(db), agreement: None };
         assert_eq!((best(&[numbers(3.0), numbers(4.0)]), best(&[])), (Some(1), None));
+    }
+
+    #[test]
+    fn what_lies_ahead_is_judged_as_the_whole() {
+        let list = |count: usize, salt: usize| {
+            (0..count).map(|i| format!("{}", ((i * 37 + salt) % 19) as f32 / 9.5 - 1.0)).collect::<Vec<_>>().join(",")
+        };
+        let source = format!(
+            "<ir_version: 8, opset_import: [\"\" : 17]> g (float[N,6] x) => (float[N,5] y, float[N,8] early)
+             <float[6,8] v = {{{}}}, float[8,8] w = {{{}}}, float[8,5] u = {{{}}}>
+             {{ early = MatMul (x, v) a = Relu (early) [at] b = MatMul (a, w) c = Add (b, early) y = MatMul (c, u) }}",
+            list(48, 3),
+            list(64, 5),
+            list(40, 7)
+        );
+        let model = crate::ir::text::parse(&source).unwrap();
+        let spec = crate::data::InputSpec::of(&model);
+        let options = crate::data::DataOptions { batch_size: 4, ..crate::data::DataOptions::new("random:16") };
+        let dataset = crate::data::Dataset::open(&options, &spec).unwrap();
+        let data = Data { dataset: &dataset, runtime: runtime::built_in() };
+        let judge = Judge::new(&model, data, &[0, 2, 3]).unwrap();
+        let order = Order::of(&model);
+        let mut walk = judge.floats.walk(&model, &order).unwrap();
+        let at = *model.all_nodes().iter().find(|n| model.node(**n).name == "at").unwrap();
+        let weight = model.node(at).input(1).unwrap();
+        walk.advance(&[&model], order.first(&model, std::iter::once(weight))).unwrap();
+        let mut other = model.clone();
+        let less: Vec<f32> = model.constant(weight).unwrap().to_f32().unwrap().iter().map(|w| 0.5 * w).collect();
+        GraphEdit::new(&mut other).set_constant(weight, Tensor::from_vec([8, 8], less));
+        let [whole, ahead] = [None, Some(&walk)].map(|walk| judge.score(&other, walk).unwrap());
+        assert!(
+            whole.errors.sqnr < 30.0 && (whole.errors.sqnr - ahead.errors.sqnr).abs() < 1e-3,
+            "{whole:?} {ahead:?}"
+        );
+        assert_eq!(whole.agreement, ahead.agreement);
     }
 }

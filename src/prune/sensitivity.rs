@@ -127,12 +127,14 @@ pub(super) fn damages(
     let order = Order::of(model);
     let layers = Layer::all(model, &order, tensors).0;
     let mut walk = Walk::new((model, 1), &order, (data.dataset, data.runtime), fitted)?;
+    let mut judged = judge.floats.walk(model, &order)?;
     let mut found = Vec::new();
     progress.start("pruning layers alone", layers.len() as u64);
     for (place, step) in steps(&order, &layers) {
         let mut moments = vec![Vec::new(); step.len()];
         if algorithm.solves {
             walk.advance(&[model], place)?;
+            judged.advance(&[model], place)?;
             moments = measure(model, &walk, &step, Sums::All)?;
         }
         for (layer, moments) in step.iter().zip(&moments) {
@@ -151,7 +153,7 @@ pub(super) fn damages(
                 }
                 let mut pruned = model.clone();
                 alone.write(&mut GraphEdit::new(&mut pruned))?;
-                let score = judge.score(&pruned)?;
+                let score = judge.score(&pruned, algorithm.solves.then_some(&judged))?;
                 let agreement = score.agreement.map(|a| a.0);
                 Ok(Level { sparsity: *sparsity, sqnr_db: score.errors.sqnr, agreement })
             };

@@ -65,6 +65,16 @@ impl Order {
         Order { place, spans }
     }
 
+    /// The first place of a node that makes or reads one of these values; [`END`] where none does.
+    pub fn first(&self, model: &Model, values: impl Iterator<Item = ValueId>) -> usize {
+        let node = |u: &Use| match u {
+            Use::Node { node, .. } => Some(*node),
+            Use::Output { .. } => None,
+        };
+        let around = |v: ValueId| model.producer(v).into_iter().chain(model.uses(v).iter().filter_map(node)).collect();
+        values.flat_map(|v| -> Vec<NodeId> { around(v) }).filter_map(|n| self.place(n)).min().unwrap_or(END)
+    }
+
     /// Where a node of the main graph comes.
     pub fn place(&self, node: NodeId) -> Option<usize> {
         self.place.get(&node).copied()
@@ -142,34 +152,55 @@ impl<'a> Walk<'a> {
     /// What the data or the runtime refuse, and io.
     pub fn advance(&mut self, versions: &[&Model], place: usize) -> Result<()> {
         let waiting = self.order.waiting(place);
-        let dataset = self.dataset;
-        let inputs = |batch: &usize| Ok(dataset.batch(*batch)?.inputs);
-        for (shelf, model) in self.shelves.iter_mut().zip(versions) {
-            let next = shelf.next(&waiting)?;
-            let Some(first) = self.batches.first() else { continue };
-            let step = Step::new(model, &self.waiting, &waiting, &shelf.types());
-            let read = step.inputs.iter().map(|(v, _)| *v).collect();
-            let fed = step.fed(&shelf.get(0, &read)?, || inputs(first))?;
-            let small =
-                |(_, t): &&(String, Tensor)| !t.dtype().is_float() && t.len() <= SMALL && t.dtype() != DType::String;
-            let constants = fed.iter().filter(small).map(|(name, _)| name.clone()).collect();
-            let session = Shaped::new(self.runtime, &step.model, &[]).deciding_by(constants);
-            let run = |(i, batch): (usize, &usize)| -> Result<()> {
-                let made = session.run(&step.fed(&shelf.get(i, &read)?, || inputs(batch))?)?;
-                let mut made: HashMap<String, Tensor> = made.into_iter().collect();
-                let new = step.made.iter().map(|(v, name)| {
-                    let missing = || Error::runtime(format!("value \"{name}\" was not made"));
-                    Ok((*v, made.remove(name).ok_or_else(missing)?))
-                });
-                next.put(i, new.collect::<Result<_>>()?)
-            };
-            let nothing = step.made.is_empty();
-            self.batches.par_iter().enumerate().filter(|_| !nothing).try_for_each(run)?;
-            drop(session);
-            *shelf = next;
+        for (i, model) in versions.iter().enumerate().take(self.shelves.len()) {
+            let next = self.shelves[i].next(&waiting)?;
+            self.through(&self.shelves[i], model, &waiting, |batch, made| next.put(batch, made))?;
+            self.shelves[i] = next;
         }
         self.waiting = waiting;
         Ok(())
+    }
+
+    /// The outputs that `model` makes from here on, with the numbers of the batches: a version of the first that differs from it in what
+    /// lies ahead. Outputs that are there already are not among them.
+    ///
+    /// # Errors
+    /// What the data or the runtime refuse, and io.
+    pub fn ahead(&self, model: &Model) -> Result<Vec<(usize, Values)>> {
+        let Some(shelf) = self.shelves.first() else { return Ok(Vec::new()) };
+        self.through(shelf, model, &self.order.waiting(END), |batch, made| Ok((self.batches[batch], made)))
+    }
+
+    /// What `model` makes, batch by batch, of what waits in `shelf` until these values are there.
+    fn through<T: Send>(
+        &self,
+        shelf: &Shelf,
+        model: &Model,
+        waiting: &BTreeSet<ValueId>,
+        see: impl Fn(usize, Values) -> Result<T> + Sync,
+    ) -> Result<Vec<T>> {
+        let inputs = |batch: &usize| Ok(self.dataset.batch(*batch)?.inputs);
+        let Some(first) = self.batches.first() else { return Ok(Vec::new()) };
+        let step = Step::new(model, &self.waiting, waiting, &shelf.types());
+        if step.made.is_empty() {
+            return Ok(Vec::new());
+        }
+        let read = step.inputs.iter().map(|(v, _)| *v).collect();
+        let fed = step.fed(&shelf.get(0, &read)?, || inputs(first))?;
+        let small =
+            |(_, t): &&(String, Tensor)| !t.dtype().is_float() && t.len() <= SMALL && t.dtype() != DType::String;
+        let constants = fed.iter().filter(small).map(|(name, _)| name.clone()).collect();
+        let session = Shaped::new(self.runtime, &step.model, &[]).deciding_by(constants);
+        let run = |(i, batch): (usize, &usize)| -> Result<T> {
+            let made = session.run(&step.fed(&shelf.get(i, &read)?, || inputs(batch))?)?;
+            let mut made: HashMap<String, Tensor> = made.into_iter().collect();
+            let new = step.made.iter().map(|(v, name)| {
+                let missing = || Error::runtime(format!("value \"{name}\" was not made"));
+                Ok((*v, made.remove(name).ok_or_else(missing)?))
+            });
+            see(i, new.collect::<Result<_>>()?)
+        };
+        self.batches.par_iter().enumerate().map(run).collect()
     }
 
     /// Those of `wanted` that wait of batch `i` in each version, or are inputs of the model.

@@ -16,7 +16,7 @@ use crate::prune::Data;
 use crate::prune::floats::Floats;
 use crate::prune::shrink::shrink;
 use crate::runtime::apart;
-use crate::second_order::Layer;
+use crate::second_order::{Layer, walk};
 
 /// Where the damage of a group is measured, as shares of its channels.
 pub const STOPS: [f64; 2] = [0.25, 0.5];
@@ -35,13 +35,18 @@ pub fn measure(
 ) -> Result<Vec<Vec<f64>>> {
     let data = Data { dataset: ground.dataset, runtime: ground.runtime };
     let wanted = Floats::new(model, data, &ground.held(SAMPLES))?;
+    let order = walk::Order::of(model);
+    let mut walk = wanted.walk(model, &order)?;
+    let place = |g: usize| order.first(model, groups[g].members.iter().map(|m| m.value));
     let mut jobs = Vec::new();
     for (g, order) in orders.iter_mut().enumerate() {
-        jobs.extend(std::mem::take(&mut order.stops).into_iter().map(|(n, weights)| (g, n, weights)));
+        jobs.extend(std::mem::take(&mut order.stops).into_iter().map(|(n, weights)| (place(g), g, n, weights)));
     }
+    jobs.sort_by_key(|job| job.0);
     ground.progress.start("measuring groups", jobs.len() as u64);
     let mut points: BTreeMap<usize, Vec<(usize, f64)>> = BTreeMap::new();
-    for (g, n, weights) in jobs {
+    for (place, g, n, weights) in jobs {
+        walk.advance(&[model], place)?;
         let mut cut = model.clone();
         for (layer, numbers) in weights {
             let solved = layers[layer].solved(model, &numbers);
@@ -50,7 +55,8 @@ pub fn measure(
         let mut gone: Vec<Vec<bool>> = groups.iter().map(|g| vec![false; g.stays.len()]).collect();
         orders[g].channels[..n].iter().for_each(|c| gone[g][*c] = true);
         shrink(&mut cut, groups, &gone)?;
-        points.entry(g).or_default().push((n, moved(&wanted.compared(&cut, |_, a, b| error_and_energy(a, b))?)));
+        let seen = wanted.compared_ahead((&walk, &cut), |_, a, b| error_and_energy(a, b))?;
+        points.entry(g).or_default().push((n, moved(&seen)));
         ground.progress.step(1);
     }
     ground.progress.finish();
