@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::Done;
 use super::args::{each_target, targets};
 use super::out::{put, say};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ir::Model;
 use crate::passes::{self, SimplifyOptions, SimplifyReport};
 use crate::quantize::{self, QuantOptions, QuantPlan};
@@ -44,10 +44,15 @@ struct Inspection {
 
 pub(super) fn run(args: &Args) -> Result<Done> {
     let model = pipeline::load(&args.model)?;
-    let mut clean = model.clone();
-    let wanted = SimplifyOptions::for_target(target::find(&args.target)?).in_float32();
-    let simplify = passes::simplify(&mut clean, &wanted).map_err(|e| e.in_file(&args.model))?;
+    let target = target::find(&args.target)?;
+    let cleaned = |wanted: SimplifyOptions| {
+        let mut clean = model.clone();
+        let report = passes::simplify(&mut clean, &wanted).map_err(|e| e.in_file(&args.model))?;
+        Ok::<_, Error>((clean, report))
+    };
+    let (_, simplify) = cleaned(SimplifyOptions::for_target(target).in_float32())?;
     let options = QuantOptions::for_target(&args.target)?;
+    let (clean, _) = cleaned(SimplifyOptions::before_quantization(target).in_float32())?;
     let plan = quantize::outline(&clean, &options)?;
     let inspection = inspect(&model, args, simplify, plan, options.format.is_static());
     if args.format == "json" {

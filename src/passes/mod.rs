@@ -31,7 +31,8 @@ pub use specialize::{Specialize, declare_outputs, specialize};
 pub(crate) use tidy::merge_initializers::Seen;
 
 /// The passes that are asked for before weights become integers, and before integers are computed with.
-const FOLD_WEIGHTS: &str = tidy::fold_weights::PASS.name;
+const FOLD_WEIGHT_CASTS: &str = tidy::fold_weight_casts::PASS.name;
+const UNTIE_WEIGHTS: &str = tidy::untie_weights::PASS.name;
 const WIDEN_FLOAT16: &str = layout::widen_float16::PASS.name;
 
 /// Every pass, in the order in which a round runs them; rounds repeat until nothing changes.
@@ -44,7 +45,8 @@ pub static PASSES: &[Pass] = &[
     tidy::freeze_inputs::PASS,
     tidy::hoist_constants::PASS,
     tidy::fold_constants::PASS,
-    tidy::fold_weights::PASS,
+    tidy::fold_weight_casts::PASS,
+    tidy::untie_weights::PASS,
     layout::widen_float16::PASS,
     inline::branches::PASS,
     inline::invariants::PASS,
@@ -58,6 +60,7 @@ pub static PASSES: &[Pass] = &[
     layout::transpose_chain::PASS,
     layout::sink_transposes::PASS,
     layout::transpose_rows::PASS,
+    layout::unflatten_gemm::PASS,
     layout::constant_shape::PASS,
     layout::unit_transpose::PASS,
     layout::reshape_chain::PASS,

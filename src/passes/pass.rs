@@ -44,6 +44,8 @@ pub struct Pass {
     pub float_alone: bool,
     /// Whether it runs only where it is asked for by name.
     pub on_demand: bool,
+    /// Whether it runs once, when all others are done.
+    pub last: bool,
 }
 
 impl Pass {
@@ -52,7 +54,17 @@ impl Pass {
         summary: &'static str,
         run: fn(&mut GraphEdit) -> Result<PassReport>,
     ) -> Self {
-        Pass { name, summary, run, exact: false, family: None, targeted: false, float_alone: false, on_demand: false }
+        Pass {
+            name,
+            summary,
+            run,
+            exact: false,
+            family: None,
+            targeted: false,
+            float_alone: false,
+            on_demand: false,
+            last: false,
+        }
     }
 
     pub(super) const fn exact(mut self) -> Self {
@@ -72,6 +84,11 @@ impl Pass {
 
     pub(super) const fn on_demand(mut self) -> Self {
         self.on_demand = true;
+        self
+    }
+
+    pub(super) const fn last(mut self) -> Self {
+        self.last = true;
         self
     }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::{FOLD_WEIGHTS, PASSES, Pass, Refusal, WIDEN_FLOAT16};
+use super::{FOLD_WEIGHT_CASTS, PASSES, Pass, Refusal, UNTIE_WEIGHTS, WIDEN_FLOAT16};
 use crate::error::{Error, Result};
 use crate::ir::{GraphEdit, Model, NodeId};
 use crate::names;
@@ -40,7 +40,7 @@ impl SimplifyOptions {
     /// The same, for a model that is to be quantized then.
     pub fn before_quantization(target: &'static Preset) -> Self {
         let skip = PASSES.iter().filter(|p| p.float_alone).map(|p| p.name.to_string()).collect();
-        let also = vec![FOLD_WEIGHTS.to_string()];
+        let also = [FOLD_WEIGHT_CASTS, UNTIE_WEIGHTS].map(String::from).to_vec();
         SimplifyOptions { skip, also, ..SimplifyOptions::for_target(target) }
     }
 
@@ -136,13 +136,9 @@ pub fn simplify(model: &mut Model, options: &SimplifyOptions) -> Result<Simplify
     let passes = chosen(options)?;
     let mut report = SimplifyReport { nodes_before: model.operator_count(), rounds, ..Default::default() };
     let mut counts = vec![0; passes.len()];
-    let mut targeted = !passes.iter().any(|p| p.targeted);
-    for _ in 0..MAX_ROUNDS {
-        report.refusals.clear();
-        crate::analysis::infer(&mut GraphEdit::new(model));
+    let mut round = |model: &mut Model, report: &mut SimplifyReport, of_now: &dyn Fn(&Pass) -> bool| -> Result<bool> {
         let mut changed = false;
-        let of_now = |(pass, _): &(&&Pass, &mut usize)| targeted || !pass.targeted;
-        for (pass, count) in passes.iter().zip(&mut counts).filter(of_now) {
+        for (pass, count) in passes.iter().zip(&mut counts).filter(|(pass, _)| of_now(pass)) {
             let done = (pass.run)(&mut GraphEdit::new(model))?;
             tracing::debug!(pass = pass.name, applied = done.applied, refused = done.refusals.len());
             if done.applied > 0 && cfg!(debug_assertions) {
@@ -153,11 +149,19 @@ pub fn simplify(model: &mut Model, options: &SimplifyOptions) -> Result<Simplify
             report.refusals.extend(done.refusals);
             report.changed.extend(done.note);
         }
+        Ok(changed)
+    };
+    let mut targeted = !passes.iter().any(|p| p.targeted);
+    for _ in 0..MAX_ROUNDS {
+        report.refusals.clear();
+        crate::analysis::infer(&mut GraphEdit::new(model));
+        let changed = round(model, &mut report, &|pass| !pass.last && (targeted || !pass.targeted))?;
         if !changed && targeted {
             break;
         }
         targeted |= !changed;
     }
+    round(model, &mut report, &|pass| pass.last)?;
     report.nodes_after = model.operator_count();
     report.left_out = left_out(model, options)?;
     let applied = passes.iter().zip(&counts).filter(|(_, n)| **n > 0);

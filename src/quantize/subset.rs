@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use super::chain::{made_quantized, settled};
 use super::compare::as_pressed;
 use super::plan::{Decision, QuantPlan};
-use super::{Format, apply};
+use super::{Format, apply, tied};
 use crate::error::Result;
 use crate::ir::{Model, NodeId};
 use crate::ops::{self, QuantRule};
@@ -27,6 +27,7 @@ pub fn without(model: &Model, plan: &QuantPlan, float: &BTreeMap<usize, String>)
             node.decision = Decision::Keep { reason: reason.clone() };
         }
     }
+    tied::leave(model, &mut plan.nodes);
     chain_up(model, &mut plan)?;
     Ok(plan)
 }

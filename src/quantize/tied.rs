@@ -2,7 +2,7 @@
 //! next one by the same numbers.
 //!
 //! ```text
-//! W ─► Gather ─► …      Wᵀ ─► MatMul ─► …                            two constants, after fold-weights
+//! W ─► Gather ─► …      Wᵀ ─► MatMul ─► …                            two constants, after untie-weights
 //!
 //! W_q ─┬─► Gather ─► …                                               8 bits: the integers of the product, by rows
 //!      └─► Transpose ─► [the product's form] ─► …
@@ -26,6 +26,9 @@ use super::write::made;
 use crate::error::Result;
 use crate::ir::{GraphEdit, Model, NewNode, NodeId, Place, Tensor, ValueId};
 use crate::ops::{self, QuantRule};
+
+/// Rows that are compared together.
+const TOGETHER: usize = 64;
 
 /// A table and the weight that is the same, transposed.
 #[derive(Debug, Clone, Copy)]
@@ -64,13 +67,16 @@ fn is_transposed(a: &Tensor, b: &Tensor) -> bool {
         return false;
     }
     let (a, b) = (a.bytes(), b.bytes());
-    let same = |row: usize| {
+    // Some rows at a time, of which one column after the other is near in both.
+    let same = |first: usize| {
         (0..columns).all(|k| {
-            let (i, j) = ((row * columns + k) * width, (k * rows + row) * width);
-            a[i..i + width] == b[j..j + width]
+            (first..(first + TOGETHER).min(rows)).all(|row| {
+                let (i, j) = ((row * columns + k) * width, (k * rows + row) * width);
+                a[i..i + width] == b[j..j + width]
+            })
         })
     };
-    same(0) && (1..rows).into_par_iter().all(same)
+    (0..rows).into_par_iter().step_by(TOGETHER).all(same)
 }
 
 /// Keeps the tables whose other half stays float.
@@ -104,6 +110,10 @@ struct Twin<'a> {
 
 impl<'a> Twins<'a> {
     pub fn of(model: &Model, plan: &'a QuantPlan) -> Self {
+        // What only passes is not stored.
+        if plan.passing {
+            return Twins::default();
+        }
         let decision = |id: NodeId| plan.nodes.iter().find(|n| n.id == id).map(|n| &n.decision);
         let twin = |tied: Tied| {
             let weight = match decision(tied.product) {

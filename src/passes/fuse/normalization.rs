@@ -6,7 +6,7 @@
 //! d ─► Pow(2) ─► ReduceMean ─► Add(ε) ─► Sqrt ─► Div(d, ·) ─► n ─► Mul(γ) ─► Add(β) ─► y
 //! ```
 //!
-//! d² may be Mul(d, d); the division may be Mul by Reciprocal(√·) or by Pow(·, −½), the root Pow(·, ½).
+//! d² may be Mul(d, d); the division may be Mul by Reciprocal(√·), by Div(1, √·) or by Pow(·, −½), the root Pow(·, ½).
 
 use crate::ir::{DType, Model, NodeId, Tensor, ValueId};
 use crate::passes::algebra::affine::{Channels, per_channel};
@@ -109,8 +109,13 @@ fn divided(model: &Model, last: NodeId) -> Option<(ValueId, NodeId, Vec<NodeId>)
         if let Some((sum, power)) = root(model, last, i, -0.5) {
             return Some((d, sum, vec![power]));
         }
-        let reciprocal = producer_of(model, last, i, &["Reciprocal"])?;
-        let (sum, root) = root(model, reciprocal, 0, 0.5)?;
+        let reciprocal = producer_of(model, last, i, &["Reciprocal", "Div"])?;
+        // 1 ÷ √·
+        let under = usize::from(model.node(reciprocal).is("Div"));
+        if under == 1 && scalar(model, reciprocal, 0) != Some(1.0) {
+            return None;
+        }
+        let (sum, root) = root(model, reciprocal, under, 0.5)?;
         Some((d, sum, vec![reciprocal, root]))
     })
 }

@@ -14,6 +14,7 @@ pub(super) mod slice_chain;
 pub(super) mod transpose_chain;
 pub(super) mod transpose_gemm;
 pub(super) mod transpose_rows;
+pub(super) mod unflatten_gemm;
 pub(super) mod unit_transpose;
 pub(super) mod unsqueeze_chain;
 pub(super) mod widen_float16;
