@@ -77,7 +77,11 @@ pub fn optimize(o: &Optimize, open: impl FnOnce(&Model) -> Result<Data>, progres
     let (float, teacher, decided) = (&model, planned.teacher, planned.decided);
     let mut report = Report::new(o.job.model, o.output);
     report.simplify = planned.simplify;
-    if let Some((plan, done)) = planned.prune {
+    if let Some((plan, mut done)) = planned.prune {
+        // What is fitted to these samples looks better on them than on others.
+        if plan.is_fitted() && data.validation.is_none() {
+            done.notes.push("proven on the data that the weights were fitted to: --eval proves on others".into());
+        }
         (report.prune_plan, report.prune) = (Some(plan.told()), Some(done));
     }
     report.plan = decided.as_ref().map(|d| d.plan.clone());

@@ -3,6 +3,7 @@
 mod halves;
 mod kept;
 mod shortcut;
+mod still;
 
 use onnxpress::data::{DataOptions, Dataset, InputSpec};
 use onnxpress::ir::{GraphEdit, Model, Tensor, text};

@@ -164,8 +164,54 @@ fn a_weight_that_floats_read_too_is_not_stored_twice() {
     };
     let options = alone("onnxruntime", Weights::S8, Granularity::Channel);
     let plan = |last: &str| quantize::plan(&parse(17, &text(last)), None, &options).unwrap();
-    let scaled = plan("y = Gemm <alpha = 0.5> (a, w)");
-    assert_eq!(scaled.quantized(), 0);
-    assert!(scaled.to_string().contains("\"last\" (Gemm) reads its weight, too"), "{scaled}");
+    let summed = plan("s = ReduceSum (w) y = Mul (a, s)");
+    assert_eq!(summed.quantized(), 0);
+    assert!(summed.to_string().contains("\"last\" (ReduceSum) reads its weight, too"), "{summed}");
     assert_eq!(plan("y = Gemm (a, w)").quantized(), 2);
+}
+
+#[test]
+fn what_integers_cannot_be_computed_for_has_integers_stored() {
+    let w = weights(128, -1.0, 1.0);
+    let inputs = ["float[1,32] x", "float[1,32] x, float[4] b", "float[32,1] x"];
+    let nodes = ["y = Gemm <alpha = 0.5> (x, w)", "y = Gemm (x, w, b)", "y = Gemm <transA = 1> (x, w)"];
+    let whys = ["it scales its product or its bias", "its bias is computed at run time", "it transposes its input"];
+    for ((inputs, node), why) in inputs.into_iter().zip(nodes).zip(whys) {
+        let model = parse(17, &format!("g ({inputs}) => (float[1,4] y) <float[32,4] w = {{{w}}}> {{ {node} }}"));
+        for target in ["onnxruntime", "tract"] {
+            let (pressed, plan) = applied(&model, None, &alone(target, Weights::S8, Granularity::Channel));
+            assert_eq!(plan.quantized(), 1, "{plan}");
+            compare(&model, &pressed, 0.05).unwrap();
+        }
+        let qdq = QuantOptions::for_target("onnxruntime").unwrap();
+        let (_, plan) = applied(&model, Some(&wide(&model, &qdq)), &qdq);
+        assert!(plan.quantized() == 0 && plan.to_string().contains(why), "{plan}");
+    }
+}
+
+#[test]
+fn positions_that_become_angles_stay_float() {
+    let model = parse(
+        17,
+        &format!(
+            "g (float[1,9,1] p, float[1,9,64] x) => (float[1,9,64] y)
+             <float[1,32] f = {{{}}}, float[64,64] w = {{{}}}>
+             {{ [rotary] a = MatMul (p, f) e = Concat <axis = 2> (a, a) c = Cos (e) s = Sin (e)
+                [other] m = MatMul (x, w) u = Mul (m, c) y = Add (u, s) }}",
+            weights(32, 0.001, 1.0),
+            weights(64 * 64, -1.0, 1.0)
+        ),
+    );
+    for format in [Format::Qdq, Format::Dynamic, Format::WeightOnly] {
+        let options = QuantOptions { format, min_bytes: 0, ..QuantOptions::for_target("onnxruntime").unwrap() };
+        let (_, plan) = applied(&model, Some(&wide(&model, &options)), &options);
+        assert_eq!(plan.quantized(), 1, "{plan}");
+        let kept: Vec<(&str, &str)> = plan.kept().map(|(node, why)| (node.node.as_str(), why)).collect();
+        let why = "its results are angles (Sin, Cos), which a step of few bits turns too far";
+        assert!(kept.contains(&("rotary", why)), "{plan}");
+    }
+    let options = onnxpress::prune::PruneOptions::new(onnxpress::prune::Goal::Sparsity(0.5));
+    let plan = onnxpress::prune::decide(&model, &options, None, &onnxpress::progress::Silent).unwrap();
+    let kept: Vec<Option<&str>> = plan.tensors.iter().map(|t| t.kept.as_deref()).collect();
+    assert_eq!(kept, [Some("its products are angles (Sin, Cos)"), None]);
 }

@@ -1,5 +1,6 @@
 //! What is known of a model's values without running it.
 
+mod angles;
 mod arity;
 mod classes;
 mod concrete;
@@ -8,6 +9,7 @@ pub mod dependency;
 mod dequantized;
 mod infer;
 
+pub use angles::makes_angles;
 pub use arity::arity;
 pub use classes::without_classes;
 pub use concrete::value_bytes;

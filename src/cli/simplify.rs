@@ -192,7 +192,7 @@ fn check_all(data: Option<&str>, count: usize, original: &Model, model: &Model) 
     let data = match inputs(data, count, original) {
         // Inputs that nobody asked for need not be possible.
         Err(e) if data.is_none() => {
-            found.told.push(format!("not checked: {e}"));
+            found.told.push(format!("not checked (--data or --shape gives inputs that are possible): {e}"));
             return Ok(found);
         }
         data => data?,
@@ -213,7 +213,8 @@ fn check_all(data: Option<&str>, count: usize, original: &Model, model: &Model) 
         }
         let seen = match check(original, model, &data, count, *runtime) {
             Err(e) if e.kind() == ErrorKind::Runtime => {
-                found.told.push(format!("not checked in {name}: {e}"));
+                let hint = if data.is_random() { " (--data or --shape gives inputs that are possible)" } else { "" };
+                found.told.push(format!("not checked in {name}{hint}: {e}"));
                 continue;
             }
             seen => seen?,

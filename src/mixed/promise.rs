@@ -66,7 +66,7 @@ impl Promise {
 impl fmt::Display for Promise {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Promise::WithinNoise => f.write_str("a drop within noise"),
+            Promise::WithinNoise => f.write_str("a drop within noise (10 dB where there are no labels)"),
             Promise::Bounds { max_drop, min_sqnr } => {
                 let drop = max_drop.map(|x| format!("--max-drop {}%", 100.0 * x));
                 let sqnr = min_sqnr.map(|db| format!("--min-sqnr {db}"));

@@ -69,6 +69,13 @@ pub(super) struct Fresh {
 }
 
 impl PrunePlan {
+    /// Whether weights were solved or trained anew on data.
+    #[must_use]
+    pub fn is_fitted(&self) -> bool {
+        let solved = self.tensors.iter().any(|t| t.fresh.is_some());
+        solved || self.options.recover.is_some() || self.channels.as_ref().is_some_and(|c| c.solved > 0)
+    }
+
     /// What it tells, without the weights: it is done, and cannot be applied any more.
     #[must_use]
     pub(crate) fn told(mut self) -> Self {

@@ -7,8 +7,9 @@ use super::exclude::Exclude;
 use super::mask;
 use super::options::PruneOptions;
 use super::plan::TensorPlan;
+use crate::analysis::makes_angles;
 use crate::error::{Error, Result};
-use crate::ir::{DType, Function, Model, Node, NodeId, Tensor, ValueId};
+use crate::ir::{DType, Function, Model, Node, NodeId, Tensor, Use, ValueId};
 use crate::ops::{self, QuantRule};
 
 /// All of them, with the reason for those that keep their weights.
@@ -26,6 +27,7 @@ pub(super) fn listed(model: &Model, options: &PruneOptions) -> Result<Vec<Tensor
         let (channel, axis) = axes(node, t.rank());
         let kept = match exclude.constant(model, value).or(hidden) {
             Some(why) => Some(why),
+            None if makes_angles(model, id) => Some("its products are angles (Sin, Cos)".into()),
             None if !t.dtype().is_float() => Some(format!("its weight is {}", t.dtype())),
             None => mask::refuses(options.pattern, &of_one_group(node, t.shape(), axis), (channel, axis)),
         };
@@ -144,13 +146,24 @@ fn weight_of(model: &Model, node: NodeId) -> Option<Weight> {
         // Twice as large, which only the user can want.
         DType::F16 | DType::BF16 if model.node(n).is("Cast") => {
             format!(
-                "it is {dtype}, read through {}: simplify --only fold-weights makes one constant of them",
+                "it is {dtype}, read through {}: simplify --only fold-weight-casts makes one constant of them",
                 model.describe(n)
             )
         }
-        _ => format!("it is read through {}: simplify may make one constant of them", model.describe(n)),
+        // What a table is looked up in, for example.
+        _ => match model.uses(value).iter().find_map(|u| other_reader(u, n)) {
+            Some(other) => format!("it is read through {}, and by {}, too", model.describe(n), model.describe(other)),
+            None => format!("it is read through {}: simplify may make one constant of them", model.describe(n)),
+        },
     });
     Some(Weight { node, value, hidden })
+}
+
+fn other_reader(of: &Use, node: NodeId) -> Option<NodeId> {
+    match of {
+        Use::Node { node: other, .. } => Some(*other).filter(|other| *other != node),
+        Use::Output { .. } => None,
+    }
 }
 
 /// What else a node multiplies by: matrices of gates, and a constant on the left.

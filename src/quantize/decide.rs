@@ -17,6 +17,7 @@ use super::options::{Format, Granularity, QuantOptions};
 use super::params::{QParams, QType};
 use super::plan::{ActivationPlan, Decision, NodePlan, QuantPlan, WeightPlan};
 use super::{forms, half, n_bits, named, pairs, recurrent, short_floats, tied, weights};
+use crate::analysis::makes_angles;
 use crate::calibrate::{Range, Ranges};
 use crate::error::Result;
 use crate::ir::{DType, Model, Node, NodeId, Tensor, Use, ValueId};
@@ -51,6 +52,7 @@ pub fn values_to_observe(model: &Model, options: &QuantOptions) -> Vec<String> {
     let mut names = Vec::new();
     for id in model.graph(model.main()).nodes().iter().chain(&inner) {
         let operands = match contraction(model, *id) {
+            Ok(c) if c.stored_alone.is_some() => vec![],
             Ok(c) => vec![c.x],
             Err(_) if model.node(*id).graph() != model.main() => vec![],
             Err(_) => operands(model, *id).filter(|_| products).map_or(vec![], |(a, b)| vec![a, b]),
@@ -109,7 +111,24 @@ pub fn plan(model: &Model, ranges: Option<&Ranges>, options: &QuantOptions) -> R
     // In graph order, so that a scale is there before what rearranges its values.
     plan.activations = activations.into_values().collect();
     plan.notes.extend(pairs::note(&plan, preset));
+    plan.notes.extend(without_blocks(&plan, preset));
     Ok(plan)
+}
+
+/// Says which operators have their weights in no blocks where these were asked for.
+fn without_blocks(plan: &QuantPlan, preset: &Preset) -> Option<String> {
+    let Granularity::Block(size) = plan.options.granularity else { return None };
+    let alone = |n: &&NodePlan| matches!(&n.decision, Decision::Quantize { weight, .. } if weight.block.is_none());
+    let nodes: Vec<&NodePlan> = plan.nodes.iter().filter(alone).collect();
+    let mut types: Vec<&str> = nodes.iter().map(|n| n.op_type.as_str()).collect();
+    types.sort_unstable();
+    types.dedup();
+    let (count, types, name) = (nodes.len(), types.join(", "), preset.name);
+    (count > 0).then(|| {
+        format!(
+            "{count} weights ({types}) have a scale per channel: {name} reads no blocks there, or they are shorter than {size}"
+        )
+    })
 }
 
 /// Leaves the weights that also a node reads which keeps floats: they would be stored twice.
@@ -181,6 +200,9 @@ impl Decider<'_> {
             return keep(reason);
         }
         let insists = self.filters.insists(self.model.node_label(id), &node.op_type);
+        if !insists && makes_angles(self.model, id) {
+            return keep("its results are angles (Sin, Cos), which a step of few bits turns too far".into());
+        }
         let decided = match rule {
             _ if short_floats::wanted(self.options.weights).is_some() => self.shortened(id)?,
             QuantRule::Table { table } => self.table(id, table, insists)?,
@@ -198,7 +220,11 @@ impl Decider<'_> {
             Ok(c) => c,
         };
         let inside = node.graph() != self.model.main();
-        match self.options.effective_format() {
+        let format = self.options.effective_format();
+        if let Some(why) = c.stored_alone.as_ref().filter(|_| format != Format::WeightOnly) {
+            return Err(why.clone());
+        }
+        match format {
             Format::WeightOnly => self.stored(&c, node),
             _ if c.tensor.dtype() != DType::F32 => Err(HALVES.into()),
             // Where no range was observed, or integers are not computed with, size is gained alone.

@@ -17,6 +17,8 @@ pub(super) struct Contraction<'m> {
     /// Whether the standard has it on integers.
     pub in_integers: bool,
     pub groups: usize,
+    /// Why it is not computed on integers: its weight can only be stored as such.
+    pub stored_alone: Option<String>,
 }
 
 /// Of a weight that is an input of the model, too.
@@ -49,27 +51,18 @@ pub(super) fn contraction(model: &Model, id: NodeId) -> Result<Contraction<'_>, 
     if tensor.rank() < 2 || tensor.is_empty() {
         return Err(format!("its weight has shape {:?}", tensor.shape()));
     }
-    if node.int_or("transA", 0) != 0 {
-        return Err("it transposes its input".into());
-    }
-    if node.float_or("alpha", 1.0) != 1.0 || node.float_or("beta", 1.0) != 1.0 {
-        return Err("it scales its product or its bias".into());
-    }
     let axis = channel_axis(node, tensor.rank());
-    let bias = match bias.and_then(|b| node.input(b)) {
-        None => None,
-        Some(b) => {
-            let b = model.constant(b).ok_or("its bias is computed at run time")?;
-            let channels = tensor.shape()[axis];
-            if b.len() != channels || b.shape().last() != Some(&channels) || b.dtype() != tensor.dtype() {
-                return Err(format!("its bias has shape {:?}, not one element per channel", b.shape()));
-            }
-            if b.to_f32().is_some_and(|b| b.iter().any(|b| !b.is_finite())) {
-                return Err("its bias holds NaN or infinity".into());
-            }
-            Some(b)
-        }
-    };
+    let (bias, mut stored_alone) =
+        match bias.and_then(|b| node.input(b)).map(|b| constant_bias(model, b, (tensor, axis))) {
+            None => (None, None),
+            Some(Ok(bias)) => (Some(bias), None),
+            Some(Err(why)) => (None, Some(why)),
+        };
+    if node.int_or("transA", 0) != 0 {
+        stored_alone = Some("it transposes its input".into());
+    } else if node.float_or("alpha", 1.0) != 1.0 || node.float_or("beta", 1.0) != 1.0 {
+        stored_alone = Some("it scales its product or its bias".into());
+    }
     let is_product = integer.is_some_and(|form| form.matrices);
     // The axis beside that of the channels: inputs of a convolution, or the other one of a matrix.
     let summed = if axis + 1 == tensor.rank() {
@@ -81,7 +74,21 @@ pub(super) fn contraction(model: &Model, id: NodeId) -> Result<Contraction<'_>, 
     };
     let summed = (summed, tensor.shape()[summed]);
     let groups = usize::try_from(node.int_or("group", 1)).unwrap_or(1);
-    Ok(Contraction { x, weight: w, tensor, bias, axis, summed, is_product, in_integers: integer.is_some(), groups })
+    let in_integers = integer.is_some();
+    Ok(Contraction { x, weight: w, tensor, bias, axis, summed, is_product, in_integers, groups, stored_alone })
+}
+
+/// The bias of a contraction with this weight, whose channels are along `axis`; why it can be none of integers.
+fn constant_bias<'m>(model: &'m Model, b: ValueId, (weight, axis): (&Tensor, usize)) -> Result<&'m Tensor, String> {
+    let b = model.constant(b).ok_or("its bias is computed at run time")?;
+    let channels = weight.shape()[axis];
+    if b.len() != channels || b.shape().last() != Some(&channels) || b.dtype() != weight.dtype() {
+        return Err(format!("its bias has shape {:?}, not one element per channel", b.shape()));
+    }
+    if b.to_f32().is_some_and(|b| b.iter().any(|b| !b.is_finite())) {
+        return Err("its bias holds NaN or infinity".into());
+    }
+    Ok(b)
 }
 
 /// The operands of a product of two activations.

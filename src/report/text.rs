@@ -17,7 +17,9 @@ pub fn text(r: &Report) -> String {
     let mut out = String::new();
     let name = |p: &std::path::Path| p.file_name().map_or(String::new(), |n| n.to_string_lossy().into_owned());
     let target = r.plan.as_ref().map_or(String::new(), |p| format!("{} preset, ", p.options.target));
-    let data = r.validation.as_ref().map_or(String::new(), |v| format!("{}, ", v.data));
+    let elsewhere_proven = r.beside.iter().find_map(|b| b.validation.as_ref());
+    let proof = r.validation.as_ref().or(elsewhere_proven);
+    let data = proof.map_or(String::new(), |v| format!("{}, ", v.data));
     // Writing to a string cannot fail.
     let _ = writeln!(out, "{} ─► {}     {target}{data}{}\n", name(&r.model), name(&r.output), seconds(r.seconds));
     if let Some((before, after)) = &r.sizes {
@@ -39,7 +41,8 @@ pub fn text(r: &Report) -> String {
         }
     }
     if let Some(why) = &r.unproven {
-        let _ = writeln!(out, "    unproven  the file is written, but not compared: {why}");
+        let what = if elsewhere_proven.is_some() { "elsewhere" } else { "the file is written, but not compared" };
+        let _ = writeln!(out, "    unproven  {what}: {why}");
     }
     out.push('\n');
     if let Some(s) = r.simplify.as_ref().filter(|s| !s.passes.is_empty()) {
