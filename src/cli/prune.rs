@@ -206,7 +206,7 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
             SimplifyOptions::for_target(named.unwrap_or_else(target::default))
         }
         false => SimplifyOptions {
-            only: ["freeze-inputs", "inline-functions"].map(String::from).to_vec(),
+            only: ["freeze-inputs", "inline-functions", "lift-loop-invariants"].map(String::from).to_vec(),
             ..SimplifyOptions::default()
         },
     };

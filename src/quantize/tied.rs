@@ -62,7 +62,7 @@ pub(super) fn all(model: &Model) -> Vec<Tied> {
 
 fn is_transposed(a: &Tensor, b: &Tensor) -> bool {
     let (&[rows, columns], &[r, c]) = (a.shape(), b.shape()) else { return false };
-    let width = a.dtype().bits() as usize / 8;
+    let width = a.dtype().bits() / 8;
     if (rows, columns, a.dtype()) != (c, r, b.dtype()) || width == 0 {
         return false;
     }
