@@ -263,7 +263,7 @@ fn magika_v3_3_keeps_its_quality() {
     let floor = Floor {
         model: "magika_v3_3",
         bytes: 840_000,                            // 818,356
-        sqnr_db: on_this_processor(31.0, 33.2),    // 31.7, 34.2
+        sqnr_db: on_this_processor(31.0, 32.4),    // 31.7, 34.2 (32.8 on another processor)
         agreement: on_this_processor(0.955, 0.97), // 0.969, 0.981
         ..NONE
     };
