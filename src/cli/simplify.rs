@@ -115,11 +115,14 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
             let checked = |model: &Model| check_all(args.data.as_deref(), count, &original, model);
             let mut found = checked(&model)?;
             if let (Some(off), None) = (&found.off, &args.tune) {
-                let mut holds = |model: &Model| Ok(checked(model)?.off.is_none());
+                let mut last = Found::default();
+                let mut holds = |model: &Model| {
+                    last = checked(model)?;
+                    Ok(last.off.is_none())
+                };
                 if let Some(less) = within(&original, &options, &report, &mut holds).map_err(here)? {
                     left_out = Some(format!("{:<28} left out: with it {off}", less.left_out));
-                    found = checked(&less.model)?;
-                    (model, report) = (less.model, less.report);
+                    (model, report, found) = (less.model, less.report, last);
                 }
             }
             for line in &found.told {

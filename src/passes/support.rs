@@ -2,7 +2,7 @@
 
 use super::Outcome;
 use crate::ir::shape::axis_of;
-use crate::ir::{DType, Dim, GraphEdit, Model, NamedAttr, NewNode, Node, NodeId, Origin, Place, Tensor, ValueId};
+use crate::ir::{DType, Dim, GraphEdit, Model, NamedAttr, NewNode, Node, NodeId, Origin, Place, Tensor, Use, ValueId};
 use crate::ops;
 
 /// Operators that broadcast their operands element by element.
@@ -126,6 +126,24 @@ pub(super) fn permuted(tensor: &Tensor, order: &[usize]) -> Option<Tensor> {
         NamedAttr { name: "perm".into(), value: order.iter().map(|a| *a as i64).collect::<Vec<_>>().into(), doc: None };
     let node = Node::from_parts(Vec::new(), Vec::new(), vec![perm], String::new());
     ops::find("", "Transpose")?.fold?(&node, &[Some(tensor)])?.pop()
+}
+
+/// Whether all that reads a value multiplies with it, as its weight.
+pub(super) fn is_weight_alone(model: &Model, v: ValueId) -> bool {
+    let weight = |u: &Use| match u {
+        Use::Node { node, input } => ops::of(model.node(*node)).is_some_and(|op| op.quant.weights().contains(input)),
+        Use::Output { .. } => false,
+    };
+    !model.is_output(v) && model.uses(v).iter().all(weight)
+}
+
+/// `tensor` in place of the node that makes `y`.
+pub(super) fn made_constant(edit: &mut GraphEdit, id: NodeId, y: ValueId, tensor: Tensor) -> Option<Outcome> {
+    let (graph, name) = (edit.node(id).graph(), edit.name(y).to_string());
+    let value = edit.add_initializer(graph, &name, tensor);
+    edit.replace_uses(y, value).ok()?;
+    edit.remove_node(id);
+    Some(Outcome::Applied)
 }
 
 /// Gives the node `tensor` as its input: in place where only this node reads the present one, else as a

@@ -83,9 +83,7 @@ pub fn apply(model: &mut Model, plan: &QuantPlan) -> Result<QuantReport> {
         }
     }
     store_once(&mut edit, before);
-    if !plan.passing {
-        written.tables.twins.store_once(&mut edit, before);
-    }
+    written.tables.twins.store_once(&mut edit, before);
     remove_unread(&mut edit);
     edit.sort(edit.main()).map_err(|_| Error::internal("quantization made a cycle"))?;
     Ok(report)

@@ -4,6 +4,7 @@
 //! target's integer operator has only that. A Relu or Clip behind a contraction belongs to it: the range
 //! is that of its output. An operator that rearranges values keeps the scale of what it rearranges.
 
+mod shared;
 mod tables;
 
 use std::collections::{BTreeMap, HashMap};
@@ -105,7 +106,7 @@ pub fn plan(model: &Model, ranges: Option<&Ranges>, options: &QuantOptions) -> R
         plan.nodes.push(NodePlan { node, op_type: model.node(id).op_type.clone(), decision, id });
     }
     if options.effective_format() == Format::WeightOnly {
-        leave_shared(model, &mut plan.nodes);
+        shared::leave(model, &mut plan.nodes);
     }
     tied::leave(model, &mut plan.nodes);
     // In graph order, so that a scale is there before what rearranges its values.
@@ -129,28 +130,6 @@ fn without_blocks(plan: &QuantPlan, preset: &Preset) -> Option<String> {
             "{count} weights ({types}) have a scale per channel: {name} reads no blocks there, or they are shorter than {size}"
         )
     })
-}
-
-/// Leaves the weights that also a node reads which keeps floats: they would be stored twice.
-fn leave_shared(model: &Model, nodes: &mut [NodePlan]) {
-    let read = |n: &NodePlan| -> Vec<ValueId> {
-        let rule = ops::of(model.node(n.id)).map(|op| op.quant);
-        let inputs = rule.filter(|_| n.is_quantized()).map(|rule| rule.weights()).unwrap_or_default();
-        inputs.into_iter().filter_map(|i| model.node(n.id).input(i)).collect()
-    };
-    let smaller: BTreeMap<NodeId, Vec<ValueId>> = nodes.iter().map(|n| (n.id, read(n))).collect();
-    let keeps = |v: &ValueId| {
-        model.uses(*v).iter().find_map(|u| match u {
-            Use::Node { node, .. } => (!smaller.get(node).is_some_and(|all| all.contains(v))).then_some(*node),
-            Use::Output { .. } => None,
-        })
-    };
-    for node in nodes {
-        if let Some(other) = smaller[&node.id].iter().find_map(keeps) {
-            let reason = format!("{} reads its weight, too, and keeps it as it is", model.describe(other));
-            node.decision = Decision::Keep { reason };
-        }
-    }
 }
 
 /// Whether `v` becomes a weight or a table by nothing but constant factors and terms.

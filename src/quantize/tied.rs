@@ -19,6 +19,7 @@ use std::collections::BTreeMap;
 use rayon::prelude::*;
 
 use super::apply::quantized_weight;
+use super::integer::transposed;
 use super::n_bits;
 use super::operands::contraction;
 use super::plan::{Decision, NodePlan, QuantPlan, WeightPlan};
@@ -144,7 +145,7 @@ impl<'a> Twins<'a> {
         let Some(w) = twin.weight.filter(fits) else { return Ok(None) };
         let q = quantized_weight(edit, plan, twin.tied.weight, w, None)?;
         let plain = q.zero_point.as_ref().is_none_or(|z| z.to_f64().is_some_and(|z| z.iter().all(|z| *z == 0.0)));
-        Ok(transposed(&q.values).filter(|_| plain).map(|values| (values, q.scales)))
+        plain.then(|| Ok((transposed(&q.values)?, q.scales))).transpose()
     }
 
     /// The same in blocks along a row.
@@ -209,11 +210,4 @@ fn reshaped(edit: &mut GraphEdit, kept: ValueId, (v, shape): (ValueId, &[usize])
     let node = NewNode::new("Reshape").name(format!("{name}_Reshape")).input(kept).input(sizes);
     let ty = edit.tensor_type(v);
     made(edit, Place::Before(reader), node.output(format!("{name}_reshaped"), Some(ty)))
-}
-
-fn transposed(t: &Tensor) -> Option<Tensor> {
-    let (&[rows, columns], 8) = (t.shape(), t.dtype().bits()) else { return None };
-    let bytes = t.bytes();
-    let turned: Vec<u8> = (0..columns).flat_map(|c| (0..rows).map(move |r| bytes[r * columns + c])).collect();
-    Tensor::from_bytes(t.dtype(), [columns, rows], turned).ok()
 }

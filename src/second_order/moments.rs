@@ -81,8 +81,11 @@ impl Centred {
     /// W' = W + (G − W·H)·(H + λ·mean(Σ x_k²)·I)⁻¹        G − W·H is what is `missing`
     /// ```
     ///
-    /// `None` where nothing was seen.
+    /// Where the rows stand still, these; `None` where they are no numbers.
     pub fn nearest(&self, weights: &[f32], missing: &Mat<f64>, damping: f64) -> Option<Vec<f32>> {
+        if self.is_still() {
+            return Some(weights.to_vec());
+        }
         let depth = self.h.nrows();
         let mean = (0..depth).map(|k| self.mean_square(k)).sum::<f64>() * self.rows as f64 / depth.max(1) as f64;
         if !(mean.is_finite() && mean > 0.0) {

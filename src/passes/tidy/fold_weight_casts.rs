@@ -8,8 +8,8 @@
 //! is no match, nor is a Cast that others read, too, or that is a graph output.
 
 use crate::error::Result;
-use crate::ir::{DType, GraphEdit, NodeId, Use};
-use crate::ops;
+use crate::ir::{DType, GraphEdit, NodeId};
+use crate::passes::support::{is_weight_alone, made_constant};
 use crate::passes::{Outcome, Pass, PassReport, for_each};
 
 pub(in crate::passes) const PASS: Pass =
@@ -25,17 +25,9 @@ fn fold(edit: &mut GraphEdit, id: NodeId) -> Option<Outcome> {
     let y = edit.node(id).output(0)?;
     let short = edit.constant_input(id, 0).filter(|t| matches!(t.dtype(), DType::F16 | DType::BF16))?;
     let float = edit.node(id).int_or("to", 0) == i64::from(DType::F32.code());
-    let weight = |u: &Use| match u {
-        Use::Node { node, input } => ops::of(edit.node(*node)).is_some_and(|op| op.quant.weights().contains(input)),
-        Use::Output { .. } => false,
-    };
-    if !float || edit.is_output(y) || !edit.uses(y).iter().all(weight) {
+    if !float || !is_weight_alone(edit, y) {
         return None;
     }
     let floats = short.as_floats(DType::F32)?;
-    let (graph, name) = (edit.node(id).graph(), edit.name(y).to_string());
-    let value = edit.add_initializer(graph, &name, floats);
-    edit.replace_uses(y, value).ok()?;
-    edit.remove_node(id);
-    Some(Outcome::Applied)
+    made_constant(edit, id, y, floats)
 }

@@ -10,8 +10,8 @@
 //! nor is a Transpose whose output others read, too, or that is a graph output.
 
 use crate::error::Result;
-use crate::ir::{DType, GraphEdit, NodeId, Tensor, Use};
-use crate::ops;
+use crate::ir::{DType, GraphEdit, NodeId, Tensor};
+use crate::passes::support::{is_weight_alone, made_constant};
 use crate::passes::tidy::fold_constants::evaluate;
 use crate::passes::{Outcome, Pass, PassReport, for_each};
 
@@ -29,17 +29,9 @@ fn untie(edit: &mut GraphEdit, id: NodeId) -> Option<Outcome> {
     let y = edit.node(id).output(0)?;
     let matrix = |t: &&Tensor| t.rank() == 2 && matches!(t.dtype(), DType::F16 | DType::F32);
     let table = edit.constant_input(id, 0).filter(matrix)?;
-    let weight = |u: &Use| match u {
-        Use::Node { node, input } => ops::of(edit.node(*node)).is_some_and(|op| op.quant.weights().contains(input)),
-        Use::Output { .. } => false,
-    };
-    if edit.is_output(y) || edit.uses(y).is_empty() || !edit.uses(y).iter().all(weight) {
+    if edit.uses(y).is_empty() || !is_weight_alone(edit, y) {
         return None;
     }
     let turned = evaluate(edit, id, &[Some(table)])?.pop()?;
-    let (graph, name) = (edit.node(id).graph(), edit.name(y).to_string());
-    let value = edit.add_initializer(graph, &name, turned);
-    edit.replace_uses(y, value).ok()?;
-    edit.remove_node(id);
-    Some(Outcome::Applied)
+    made_constant(edit, id, y, turned)
 }

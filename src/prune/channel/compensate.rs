@@ -106,11 +106,7 @@ fn best(
     };
     let solved = |sums: &[Centred], missing: &[Mat<f64>], damping: f64| -> Option<Vec<f32>> {
         let each = sums.iter().zip(missing).zip(present.chunks(size));
-        let nearest = |((m, missing), w): ((&Centred, &Mat<f64>), &[f32])| match m.is_still() {
-            true => Some(w.to_vec()),
-            false => m.nearest(w, missing, damping),
-        };
-        Some(each.map(nearest).collect::<Option<Vec<_>>>()?.concat())
+        Some(each.map(|((m, missing), w)| m.nearest(w, missing, damping)).collect::<Option<Vec<_>>>()?.concat())
     };
     // What the bias changes by: nothing where there is none.
     let shifts = |sums: &[Centred], weights: &[f32]| -> Vec<f64> {
