@@ -1,15 +1,19 @@
 //! The whole story: file → clean → prune → quantize → file → proof.
 
+mod clean;
 mod decide;
+mod inspect;
 mod plan;
 mod train;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+pub use clean::{Clean, Cleaned, clean};
 pub use decide::{Decided, RangeSource, decide};
+pub use inspect::{Inspection, inspect};
 pub use plan::{Job, Planned, Quantize, plan};
-pub use train::{Ground, finish, trainable};
+pub use train::trainable;
 
 use crate::data::Dataset;
 use crate::error::{ErrorKind, Result};
@@ -25,7 +29,7 @@ use crate::validate::ran::ran;
 use crate::validate::size::Size;
 use crate::validate::{Gates, ValidateOptions, size, validate};
 use crate::{analysis, onnx, target};
-use train::trained;
+use train::{Unpruned, trained};
 
 /// What [`optimize`] is to do.
 pub struct Optimize<'a> {
@@ -37,8 +41,8 @@ pub struct Optimize<'a> {
     pub runtime: &'a dyn Runtime,
     /// Run them too, for the report alone.
     pub beside: Vec<&'a dyn Runtime>,
-    /// How original and result are compared.
-    pub validate: ValidateOptions,
+    /// How original and result are compared; `None` leaves the result unproven where nothing must hold of it.
+    pub validate: Option<ValidateOptions>,
     /// What must hold of the result.
     pub gates: Gates,
 }
@@ -66,7 +70,7 @@ pub fn optimize(o: &Optimize, open: impl FnOnce(&Model) -> Result<Data>, progres
     trainable(o.job.recover, o.job.quantize.as_ref().map(|q| &q.options))?;
     let original = load(o.job.model)?;
     let data = open(&original)?;
-    let (calibration, validation) = (data.calibration.as_ref(), data.validation());
+    let (calibration, validation) = (data.calibration.as_ref(), data.validation().filter(|_| o.validate.is_some()));
     if let Some(dataset) = validation {
         measurable(o, &original, dataset)?;
     }
@@ -74,7 +78,7 @@ pub fn optimize(o: &Optimize, open: impl FnOnce(&Model) -> Result<Data>, progres
     let before = weighed(&original, o.job.model, validation, o.job.prune.is_some())?;
     let mut model = original.clone();
     let planned = plan(&o.job, &mut model, calibration, progress)?;
-    let (float, teacher, decided) = (&model, planned.teacher, planned.decided);
+    let (float, teacher, decided) = (&model, planned.teacher.as_ref(), planned.decided);
     let mut report = Report::new(o.job.model, o.output);
     report.simplify = planned.simplify;
     if let Some((plan, mut done)) = planned.prune {
@@ -86,31 +90,36 @@ pub fn optimize(o: &Optimize, open: impl FnOnce(&Model) -> Result<Data>, progres
     }
     report.plan = decided.as_ref().map(|d| d.plan.clone());
     let eased = decided.as_ref().and_then(|d| d.eased.clone());
-    let finished = |report: &mut Report| -> Result<()> {
+    let finished = |report: &mut Report, teacher: Option<&Unpruned>| -> Result<()> {
         let plain = eased.as_ref().zip(report.plan.as_mut()).and_then(|(eased, plan)| eased.undone(plan));
         let float = plain.unwrap_or(float);
-        let trained = trained(o, teacher.as_ref(), float, calibration, report, progress)?;
+        let trained = trained(o, teacher, float, calibration, report, progress)?;
         write(o, trained, report)?;
         // What is in the file need not be in memory while it is proven.
         prove(o, (&original, &before), validation, report, progress)
     };
-    finished(&mut report)?;
+    finished(&mut report, teacher)?;
     if let (Some(decided), Some(dataset)) = (decided, validation) {
-        if let Some(better) = repaired(o, float, (decided, dataset), &report, progress)? {
-            report.plan = Some(better);
-            finished(&mut report)?;
+        if let Some(mut better) = repaired(o, float, (decided, dataset), &report, progress)? {
+            report.plan = Some(better.clone());
+            finished(&mut report, teacher)?;
+            if report.recovered.is_some() && !keeps_promise(o, &report) {
+                better.notes.push(format!("not trained: {} would not hold", Promise::of(&o.gates)));
+                report.plan = Some(better);
+                finished(&mut report, None)?;
+            }
         }
         if let Some(floats) = given_up(o, float, &report)? {
             report.plan = Some(floats);
-            finished(&mut report)?;
+            finished(&mut report, teacher)?;
         }
     }
     if let Some(clean) = as_it_came(o, &original, &mut report)? {
         onnx::emit(&clean, o.output)?;
         prove(o, (&original, &before), validation, &mut report, progress)?;
     }
-    if let Some(dataset) = validation {
-        look_closer(o, &original, dataset, &mut report, progress)?;
+    if let (Some(dataset), Some(how)) = (validation, &o.validate) {
+        look_closer(o, &original, (dataset, how), &mut report, progress)?;
     }
     report.seconds = begin.elapsed().as_secs_f64();
     Ok(report)
@@ -148,10 +157,10 @@ fn prove(
     let written = onnx::load(o.output)?;
     let after = weighed(&written, o.output, dataset, report.prune.is_some())?;
     report.sizes = Some((*before, after));
-    let Some(dataset) = dataset else { return Ok(()) };
+    let (Some(dataset), Some(how)) = (dataset, &o.validate) else { return Ok(()) };
     // Nothing said of an earlier file stays beside this one.
     (report.validation, report.unproven, report.missed) = (None, None, Vec::new());
-    match validate(original, &written, dataset, o.runtime, &o.validate, progress) {
+    match validate(original, &written, dataset, o.runtime, how, progress) {
         Ok(proof) => {
             o.gates.measured(&proof)?;
             report.missed = o.gates.missed(&proof);
@@ -177,7 +186,7 @@ fn weighed(model: &Model, path: &Path, dataset: Option<&Dataset>, pruned: bool) 
 fn look_closer(
     o: &Optimize,
     original: &Model,
-    dataset: &Dataset,
+    (dataset, how): (&Dataset, &ValidateOptions),
     report: &mut Report,
     progress: &dyn Progress,
 ) -> Result<()> {
@@ -191,7 +200,7 @@ fn look_closer(
         }
     }
     for runtime in &o.beside {
-        let found = validate(original, &written, dataset, *runtime, &o.validate, progress);
+        let found = validate(original, &written, dataset, *runtime, how, progress);
         report.beside.push(Beside::of(*runtime, found)?);
     }
     Ok(())
@@ -213,13 +222,19 @@ fn repaired(
     if times {
         decided.tune(float, &dataset.batch(0)?.inputs, o.runtime, progress)?;
     }
-    let promise = Promise::of(&o.gates);
-    // On made-up inputs only a demand means anything.
-    let judged = !proof.random_data || promise != Promise::WithinNoise;
-    if judged && !promise.holds(proof.task.as_ref(), &proof.outputs) {
+    if !keeps_promise(o, report) {
+        let promise = Promise::of(&o.gates);
         return keep(float, &decided, promise, (dataset, o.runtime, wanted.time_budget), progress).map(Some);
     }
     Ok(times.then_some(decided.plan))
+}
+
+/// Whether the outputs moved no further than they may, as far as the proof tells.
+fn keeps_promise(o: &Optimize, report: &Report) -> bool {
+    let promise = Promise::of(&o.gates);
+    // On made-up inputs only a demand means anything.
+    let told = report.validation.as_ref().filter(|proof| !proof.random_data || promise != Promise::WithinNoise);
+    told.is_none_or(|proof| promise.holds(proof.task.as_ref(), &proof.outputs))
 }
 
 /// The plan with all nodes in float, where the proof leaves no doubt that the target still runs the result slower than the original, in the

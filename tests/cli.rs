@@ -5,6 +5,7 @@ use std::process::{Command, Output};
 
 use onnxpress::ir::text;
 use onnxpress::onnx;
+use serde_json::Value;
 
 use crate::common;
 
@@ -26,7 +27,7 @@ fn code(folder: &Path, args: &[&str]) -> i32 {
     done.status.code().unwrap_or_else(|| panic!("{args:?} was ended: {}", String::from_utf8_lossy(&done.stderr)))
 }
 
-fn json(done: &Output) -> serde_json::Value {
+fn json(done: &Output) -> Value {
     let said = String::from_utf8_lossy(&done.stderr);
     serde_json::from_slice(&done.stdout).unwrap_or_else(|e| panic!("{e}: {said}"))
 }
@@ -214,6 +215,62 @@ fn json_says_its_version() {
     let compare = ["validate", &model, "a.onnx", "--data", &data, "--limit", "20", "--no-latency", "--format", "json"];
     let compared = json(&run(dir.path(), &compare));
     assert_eq!((compared["schema_version"].as_u64(), compared["missed"].as_array().map(Vec::len)), (Some(1), Some(0)));
+}
+
+#[test]
+fn what_is_printed_as_json_is_what_its_schema_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let (model, data) = (fixture("digits.onnx"), fixture("digits_calib.npz"));
+    let sampled = ["--data", &data, "--limit", "20"];
+    for (subcommand, flags, schema) in [
+        ("inspect", &[&model, "--format", "json"][..], "inspect"),
+        ("simplify", &[&model, "-o", "a.onnx", "--format", "json"], "simplify"),
+        ("simplify", &[&model, "--plan", "--format", "json", "--tune", "latency"], "simplify"),
+        ("quantize", &[&[&model, "-o", "a.onnx", "--report", "json"][..], &sampled].concat(), "quantize"),
+        (
+            "quantize",
+            &[&[&model, "-o", "a.onnx", "--report", "json", "--min-sqnr", "9"][..], &sampled].concat(),
+            "quantize",
+        ),
+        ("prune", &[&model, "-o", "a.onnx", "--sparsity", "0.5", "--report", "json"], "prune"),
+        ("validate", &[&[&model, "a.onnx", "--no-latency", "--format", "json"][..], &sampled].concat(), "validate"),
+        ("bench", &[&model, "a.onnx", "--format", "json", "--runtime", "tract"], "bench"),
+        ("sensitivity", &[&[&model, "--report", "json"][..], &sampled].concat(), "sensitivity"),
+        ("sensitivity", &[&[&model, "--prune", "--report", "json"][..], &sampled].concat(), "sensitivity-prune"),
+    ] {
+        let printed = json(&run(dir.path(), &[&[subcommand][..], flags].concat()));
+        let schema = json(&run(dir.path(), &["schema", schema]));
+        assert_eq!(printed["schema_version"], 1, "{subcommand}");
+        fits(&printed, &schema, &schema, subcommand);
+    }
+}
+
+/// Whether a value has the fields of a schema and no other, all the way down.
+fn fits(value: &Value, schema: &Value, root: &Value, place: &str) {
+    let schema = match schema["$ref"].as_str() {
+        Some(name) => &root["$defs"][name.strip_prefix("#/$defs/").unwrap()],
+        None => schema,
+    };
+    if let Some(any) = schema["anyOf"].as_array() {
+        // An optional one: null, or what the first says.
+        return if value.is_null() {
+            assert_eq!(any[1]["type"], "null", "{place}")
+        } else {
+            fits(value, &any[0], root, place)
+        };
+    }
+    if let (Some(fields), Some(values)) = (schema["properties"].as_object(), value.as_object()) {
+        let required = schema["required"].as_array().into_iter().flatten();
+        required.for_each(|name| assert!(values.contains_key(name.as_str().unwrap()), "{place} lacks {name}"));
+        for (name, value) in values {
+            let field =
+                fields.get(name).unwrap_or_else(|| panic!("{place} has {name}, of which its schema knows nothing"));
+            fits(value, field, root, &format!("{place}.{name}"));
+        }
+    }
+    if let (Some(values), true) = (value.as_array(), schema["items"].is_object()) {
+        values.iter().for_each(|value| fits(value, &schema["items"], root, place));
+    }
 }
 
 #[test]

@@ -63,7 +63,7 @@ fn press(model: &Path, calib: &Path, eval: &Path, output: &Path) -> Report {
         },
         runtime: runtime::closest_to(preset.name),
         beside: Vec::new(),
-        validate: ValidateOptions { drift_samples: 0, latency: None, ..ValidateOptions::default() },
+        validate: Some(ValidateOptions { drift_samples: 0, latency: None, ..ValidateOptions::default() }),
         gates: Gates::default(),
     };
     let data = |model: &Model| {

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use super::Done;
-use super::args::{DataArgs, QUANTIZATION, QuantArgs, calibrating, check_output};
+use super::args::{DataArgs, calibrating, check_output};
 use super::bars::Bars;
 use super::out::say;
+use super::quant_args::{QUANTIZATION, QuantArgs};
 use crate::calibrate::{Ranges, Statistics, collect};
 use crate::error::{Error, Result};
 use crate::runtime::{self, AUTO};

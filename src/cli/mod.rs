@@ -8,9 +8,13 @@ mod completions;
 mod inspect;
 mod optimize;
 mod out;
+mod plan;
+mod printed;
 mod prune;
+mod quant_args;
 mod quantize;
 mod recipe;
+mod schema;
 mod sensitivity;
 mod simplify;
 mod validate;
@@ -21,9 +25,9 @@ use std::process::ExitCode;
 
 use anstream::eprintln;
 use clap::{CommandFactory, Parser, Subcommand};
-use out::say;
 
 use crate::error::Result;
+use crate::report::Report;
 use crate::runtime;
 
 /// Press trained ONNX models: smaller, faster, and measured.
@@ -67,8 +71,8 @@ enum Command {
     Completions(completions::Args),
     /// The manual page, of onnxpress or of a subcommand
     Man(completions::ManArgs),
-    /// The JSON schema of the report of optimize
-    Schema,
+    /// The JSON schema of what a subcommand reports
+    Schema(schema::Args),
 }
 
 /// What a subcommand ended with.
@@ -78,6 +82,17 @@ pub(crate) enum Done {
     GateMissed,
     /// The output is there, but the runtime cannot run it or its original: the exit code is 4.
     Unproven,
+}
+
+impl Done {
+    /// Of a job with this report.
+    fn of(report: &Report) -> Self {
+        match (&report.unproven, report.missed.is_empty()) {
+            (Some(_), _) => Done::Unproven,
+            (None, false) => Done::GateMissed,
+            (None, true) => Done::Well,
+        }
+    }
 }
 
 /// Runs the command line; the exit code is 0 done, 1 a gate missed, 2 bad usage, 3 bad input, 4 the runtime cannot run the model, 70 a defect of
@@ -119,10 +134,7 @@ fn dispatch(cli: Cli) -> Result<Done> {
         Command::Bench(args) => bench::run(&args).map_err(|e| args.data.explain(e)),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => completions::man(&args),
-        Command::Schema => {
-            say!("{}", crate::report::schema()?);
-            Ok(Done::Well)
-        }
+        Command::Schema(args) => schema::run(&args),
     }
 }
 

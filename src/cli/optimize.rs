@@ -3,18 +3,20 @@
 use std::path::PathBuf;
 
 use super::Done;
-use super::args::{BudgetArgs, DataArgs, GateArgs, QUANTIZATION, QuantArgs, decider, output, positive};
+use super::args::{BudgetArgs, DataArgs, GateArgs, decider, output, positive};
 use super::bars::Bars;
-use super::out::{self, say};
+use super::out::say;
+use super::plan::{self, Asked};
+use super::printed::Printed;
 use super::prune::{self as prune_args, PruneArgs, PruneSpec};
+use super::quant_args::{QUANTIZATION, QuantArgs};
 use crate::error::{Error, Result};
-use crate::passes::{SimplifyOptions, SimplifyReport};
-use crate::pipeline::{self, Job, Optimize, Quantize};
-use crate::prune::{PruneOptions, PrunePlan};
-use crate::quantize::QuantPlan;
+use crate::passes::SimplifyOptions;
+use crate::pipeline::{self, Job, Optimize};
+use crate::prune::PruneOptions;
 use crate::recover::Recover;
 use crate::report;
-use crate::runtime;
+use crate::runtime::{self, Runtime};
 use crate::target;
 use crate::validate::ValidateOptions;
 
@@ -69,8 +71,8 @@ pub struct Args {
     #[arg(long)]
     plan: bool,
     /// Print the report as text or json
-    #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = ["text", "json"])]
-    report: String,
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
+    report: Printed,
 }
 
 pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
@@ -87,42 +89,30 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
         return Err(Error::usage("--max-drop, --min-speedup and --min-sqnr are measured on --data or --eval"));
     }
     args.prune.recover.recover.map(|wanted| wanted.needs(args.data.data.as_ref())).transpose()?;
-    args.quant.one_source(args.ranges.as_ref())?;
     let job = job(args)?;
     pipeline::trainable(job.recover, job.quantize.as_ref().map(|q| &q.options))?;
+    let runtime = runtimes.first().copied().unwrap_or_else(|| runtime::closest_to(&args.quant.target));
     let Some(path) = output(args.output.as_ref(), args.plan, &args.model)? else {
-        return plan(args, job, bars);
+        return plan(args, job, runtime, bars);
     };
     let job = Optimize {
         output: path,
         job,
-        runtime: runtimes.first().copied().unwrap_or_else(|| runtime::closest_to(&args.quant.target)),
+        runtime,
         beside: runtimes.iter().skip(1).copied().collect(),
-        validate: ValidateOptions { threads: args.threads, ..ValidateOptions::default() },
+        validate: Some(ValidateOptions { threads: args.threads, ..ValidateOptions::default() }),
         gates: args.gates.gates(),
     };
     let report = pipeline::optimize(&job, |model| args.data.both(args.eval.as_ref(), model), bars)?;
-    match args.report.as_str() {
-        "json" => say!("{}", report::json(&report)?),
-        _ => say!("{}", report::text(&report)),
-    }
-    Ok(match (&report.unproven, report.missed.is_empty()) {
-        (Some(_), _) => Done::Unproven,
-        (None, false) => Done::GateMissed,
-        (None, true) => Done::Well,
-    })
+    args.report.print(&report, report::text)?;
+    Ok(Done::of(&report))
 }
 
 fn job(args: &Args) -> Result<Job<'_>> {
     let prune = prune_options(args)?;
     let quantize = match args.no_quantize {
         true => None,
-        false => Some(Quantize {
-            options: args.quant.options()?,
-            calibrator: args.quant.calibrator()?,
-            ranges: args.ranges.clone(),
-            time_budget: args.budget.time_budget,
-        }),
+        false => Some(args.quant.wanted(args.ranges.as_ref(), &args.budget)?),
     };
     Ok(Job {
         model: &args.model,
@@ -166,47 +156,17 @@ fn recover_at_end(args: &Args, prunes: bool) -> Option<Recover> {
     args.prune.recover.recover.filter(|_| !(args.no_quantize && prunes))
 }
 
-fn plan(args: &Args, mut job: Job, bars: &Bars) -> Result<Done> {
-    // A plan is printed before it is trained.
-    let recover = args.prune.recover.recover;
-    job.recover = None;
+fn plan(args: &Args, mut job: Job, runtime: &dyn Runtime, bars: &Bars) -> Result<Done> {
+    let recover = args.prune.recover;
     if let Some(options) = &mut job.prune {
-        (options.recover, options.trained_later) = (None, recover.is_some());
+        (options.recover, options.trained_later) = (None, recover.recover.is_some());
     }
-    let mut model = pipeline::load(&args.model)?;
-    let data = args.data.data.as_ref().map(|spec| args.data.open(spec, &model)).transpose()?;
-    let planned = pipeline::plan(&job, &mut model, data.as_ref(), bars)?;
-    let plan = Plan {
-        schema_version: report::SCHEMA_VERSION,
-        simplify: planned.simplify,
-        prune: planned.prune.map(|(plan, _)| plan),
-        quantize: planned.decided.map(|decided| decided.plan),
-        recover,
-    };
-    if args.report == "json" {
-        say!("{}", report::json(&plan)?);
-        return Ok(Done::Well);
-    }
-    plan.simplify.iter().try_for_each(|s| out::write(format_args!("{}", report::simplified(s))))?;
-    plan.prune.iter().try_for_each(|p| out::write(format_args!("{p}")))?;
-    plan.quantize.iter().try_for_each(|p| out::write(format_args!("{p}")))?;
-    if let Some(line) = args.prune.recover.told() {
-        say!("{line}");
-    }
-    if plan.quantize.is_some() && (args.data.data.is_some() || args.eval.is_some()) {
+    let asked = Asked { data: &args.data, gates: args.gates.gates(), runtime, recover };
+    plan::print(job, &asked, args.report, bars)?;
+    if !args.no_quantize && args.report == Printed::Text && (args.data.data.is_some() || args.eval.is_some()) {
         say!(
             "the proof may leave more nodes in float: where the outputs move further than they may, or the whole is slower"
         );
     }
     Ok(Done::Well)
-}
-
-/// What would be done.
-#[derive(serde::Serialize)]
-struct Plan {
-    schema_version: u32,
-    simplify: Option<SimplifyReport>,
-    prune: Option<PrunePlan>,
-    quantize: Option<QuantPlan>,
-    recover: Option<Recover>,
 }

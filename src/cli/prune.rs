@@ -7,6 +7,7 @@ use super::Done;
 use super::args::{DataArgs, RecoverArgs, decider, each_of, number, one_of, output, positive};
 use super::bars::Bars;
 use super::out::{put, say};
+use super::printed::Printed;
 use crate::error::{Error, Result};
 use crate::passes::SimplifyOptions;
 use crate::pipeline::{self, Job, Optimize};
@@ -49,8 +50,8 @@ pub struct Args {
     #[arg(long)]
     plan: bool,
     /// Print the report as text or json
-    #[arg(long, visible_alias = "format", value_name = "FORMAT", default_value = "text", value_parser = ["text", "json"])]
-    report: String,
+    #[arg(long, visible_alias = "format", value_name = "FORMAT", value_enum, default_value_t)]
+    report: Printed,
 }
 
 /// What to prune, shared with `optimize`.
@@ -232,14 +233,11 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
         },
         runtime,
         beside: others.collect(),
-        validate: ValidateOptions { threads: args.threads, ..ValidateOptions::default() },
+        validate: Some(ValidateOptions { threads: args.threads, ..ValidateOptions::default() }),
         gates: Gates::default(),
     };
     let report = pipeline::optimize(&job, |model| args.data.both(args.eval.as_ref(), model), bars)?;
-    match args.report.as_str() {
-        "json" => say!("{}", report::json(&report)?),
-        _ => say!("{}", report::text(&report)),
-    }
+    args.report.print(&report, report::text)?;
     if args.data.data.is_none() {
         tracing::info!("accuracy and latency are measured where --data is given");
     }

@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 
 use super::Done;
-use super::args::{DataArgs, QUANTIZATION, QuantArgs, range_source};
+use super::args::DataArgs;
 use super::bars::Bars;
-use super::out::{put, say};
+use super::printed::Printed;
+use super::quant_args::{QUANTIZATION, QuantArgs};
 use crate::error::{Error, Result};
 use crate::mixed::{self, Subject};
-use crate::pipeline;
+use crate::pipeline::{self, RangeSource};
 use crate::prune::{self, Data, Goal, PruneOptions};
-use crate::report;
 use crate::runtime::{self, AUTO};
 
 #[derive(clap::Args)]
@@ -40,8 +40,8 @@ pub struct Args {
     #[arg(long, value_name = "A", requires = "prune")]
     prune_algorithm: Option<String>,
     /// Print the table as text or json
-    #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = ["text", "json"])]
-    report: String,
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
+    report: Printed,
 }
 
 pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
@@ -52,16 +52,18 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
     let data = args.data.both(args.eval.as_ref(), &model)?;
     let named = args.runtime.as_deref();
     let calibrates = named.unwrap_or(AUTO);
-    let source = range_source(args.ranges.as_ref(), data.calibration.as_ref(), calibrates, &args.quant)?;
+    args.quant.one_source(args.ranges.as_ref())?;
+    let source = match (&args.ranges, &data.calibration) {
+        (Some(path), _) => Some(RangeSource::File(path)),
+        (None, Some(data)) => Some(RangeSource::Data(data, runtime::find(calibrates)?, args.quant.calibrator()?)),
+        (None, None) => None,
+    };
     let plan = pipeline::decide(&mut model, &args.quant.options()?, source, bars)?.plan;
     let dataset = data.validation().ok_or_else(|| Error::usage("the damage is measured on --data or --eval"))?;
     let measures = named.map_or_else(|| Ok(runtime::closest_to(&args.quant.target)), runtime::find)?;
     let subject = Subject::new(&model, (dataset, measures), bars)?;
     let found = mixed::sensitivity(&subject, &plan)?;
-    match args.report.as_str() {
-        "json" => say!("{}", report::json(&found)?),
-        _ => put!("{found}"),
-    }
+    args.report.print(&found, ToString::to_string)?;
     Ok(Done::Well)
 }
 
@@ -78,9 +80,6 @@ fn pruned(args: &Args, bars: &Bars) -> Result<Done> {
         ..PruneOptions::new(Goal::Sparsity(0.5))
     };
     let found = prune::sensitivity(&model, &options, data, bars)?;
-    match args.report.as_str() {
-        "json" => say!("{}", report::json(&found)?),
-        _ => put!("{found}"),
-    }
+    args.report.print(&found, ToString::to_string)?;
     Ok(Done::Well)
 }

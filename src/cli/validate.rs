@@ -31,15 +31,23 @@ pub struct Args {
     #[arg(long)]
     no_latency: bool,
     /// Print the report as text, json or markdown
-    #[arg(long, visible_alias = "report", value_name = "FORMAT", default_value = "text", value_parser = ["text", "json", "markdown"])]
-    format: String,
+    #[arg(long, visible_alias = "report", value_name = "FORMAT", value_enum, default_value_t)]
+    format: Printed,
+}
+
+/// How a comparison is printed: it is what people show others.
+#[derive(Clone, Copy, Default, clap::ValueEnum)]
+enum Printed {
+    #[default]
+    Text,
+    Json,
+    Markdown,
 }
 
 /// The comparison in one runtime, with the gates that were missed.
-#[derive(serde::Serialize)]
-struct Output<'a> {
-    schema_version: u32,
-    sizes: &'a (Size, Size),
+#[derive(serde::Serialize, schemars::JsonSchema)]
+pub(super) struct Output {
+    sizes: (Size, Size),
     #[serde(flatten)]
     validation: Validation,
     missed: Vec<Missed>,
@@ -64,16 +72,14 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
         let validation = validate(&original, &rewritten, &data, runtime, &options, bars)?;
         gates.measured(&validation)?;
         let missed = gates.missed(&validation);
-        Ok(Output { schema_version: report::SCHEMA_VERSION, sizes: &sizes, validation, missed })
+        Ok(Output { sizes, validation, missed })
     })?;
-    match args.format.as_str() {
-        // One object for one runtime, a list for several.
-        "json" if all.len() == 1 => say!("{}", report::json(&all[0])?),
-        "json" => say!("{}", report::json(&all)?),
-        "markdown" => all
+    match args.format {
+        Printed::Json => say!("{}", report::json_of_each(&all)?),
+        Printed::Markdown => all
             .iter()
             .try_for_each(|o| out::write(format_args!("{}", report::markdown(&sizes, &o.validation, &o.missed))))?,
-        _ => {
+        Printed::Text => {
             put!("{}", report::sizes(&sizes.0, &sizes.1));
             for o in &all {
                 if all.len() > 1 {

@@ -1,5 +1,8 @@
 //! What a pass is, and what it answers.
 
+use std::fmt;
+
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::error::Result;
@@ -99,7 +102,7 @@ impl Pass {
 }
 
 /// A pattern that was found and left alone.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 pub struct Refusal {
     /// The pass that found it.
     pub pass: &'static str,
@@ -109,6 +112,13 @@ pub struct Refusal {
     pub op_type: String,
     /// Why it was left alone.
     pub reason: String,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Refusal { pass, node, op_type, reason } = self;
+        write!(f, "{pass:<28} refused at \"{node}\" ({op_type}): {reason}")
+    }
 }
 
 /// What one run of a pass did.

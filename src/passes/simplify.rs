@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{FOLD_WEIGHT_CASTS, PASSES, Pass, Refusal, UNTIE_WEIGHTS, WIDEN_FLOAT16};
@@ -73,7 +74,7 @@ impl SimplifyOptions {
 }
 
 /// A pass that would have found something, and was left out since it does not pay in the target.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct LeftOut {
     /// The pass.
     pub pass: &'static str,
@@ -92,7 +93,7 @@ impl fmt::Display for LeftOut {
 }
 
 /// What simplification did.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct SimplifyReport {
     /// Operator nodes: subgraphs counted, `Constant` not.
     pub nodes_before: usize,
@@ -111,6 +112,15 @@ pub struct SimplifyReport {
     pub for_integers: bool,
     /// A node that rounds to integers, for whose sake only rewrites ran that keep every bit.
     pub rounds: Option<String>,
+}
+
+impl fmt::Display for SimplifyReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ─► {} nodes", self.nodes_before, self.nodes_after)?;
+        self.passes.iter().try_for_each(|(pass, count)| write!(f, "\n  {pass:<28} {count:>5}"))?;
+        self.notes().iter().try_for_each(|note| write!(f, "\n  {note}"))?;
+        self.refusals.iter().try_for_each(|refusal| write!(f, "\n  {refusal}"))
+    }
 }
 
 impl SimplifyReport {

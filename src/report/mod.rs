@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 pub use markdown::markdown;
-pub use text::{comparison, count, megabytes, miss, simplified, sizes, speedup, text};
+pub use text::{comparison, count, megabytes, miss, quantized, simplified, sizes, speedup, text};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::passes::SimplifyReport;
@@ -22,13 +22,11 @@ use crate::validate::size::Size;
 use crate::validate::{Missed, Validation};
 
 /// Version of the JSON layout; it rises when a field changes its meaning or goes.
-pub const SCHEMA_VERSION: u32 = 1;
+const SCHEMA_VERSION: u32 = 1;
 
 /// What a run did and found: what `--report` writes.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Report {
-    /// [`SCHEMA_VERSION`].
-    pub schema_version: u32,
     /// The file that was read.
     pub model: PathBuf,
     /// The file that was written.
@@ -36,7 +34,6 @@ pub struct Report {
     /// What the run took in all, in s.
     pub seconds: f64,
     /// What became of the graph.
-    #[schemars(with = "Option<serde_json::Value>")]
     pub simplify: Option<SimplifyReport>,
     /// What pruning did.
     pub prune: Option<PruneReport>,
@@ -90,7 +87,6 @@ impl Report {
     /// Of nothing done yet to `model`, which becomes `output`.
     pub fn new(model: &Path, output: &Path) -> Self {
         Report {
-            schema_version: SCHEMA_VERSION,
             model: model.to_path_buf(),
             output: output.to_path_buf(),
             seconds: 0.0,
@@ -110,12 +106,36 @@ impl Report {
     }
 }
 
-/// Any serializable report as indented JSON.
-pub fn json(report: &impl Serialize) -> Result<String> {
-    serde_json::to_string_pretty(report).map_err(|e| Error::internal(format!("the report is no JSON: {e}")))
+/// A report with the version of its layout.
+#[derive(Serialize, JsonSchema)]
+struct Versioned<T> {
+    /// Rises when a field changes its meaning or goes.
+    schema_version: u32,
+    #[serde(flatten)]
+    report: T,
 }
 
-/// The JSON schema of [`Report`].
-pub fn schema() -> Result<String> {
-    json(&schemars::schema_for!(Report))
+/// A report as indented JSON, with the version of its layout.
+pub fn json(report: &impl Serialize) -> Result<String> {
+    indented(&Versioned { schema_version: SCHEMA_VERSION, report })
+}
+
+/// The same of several reports: one as an object, more as a list.
+pub fn json_of_each<T: Serialize>(reports: &[T]) -> Result<String> {
+    match reports {
+        [one] => json(one),
+        _ => {
+            let versioned = |report| Versioned { schema_version: SCHEMA_VERSION, report };
+            indented(&reports.iter().map(versioned).collect::<Vec<_>>())
+        }
+    }
+}
+
+/// The JSON schema of a report.
+pub fn schema<T: JsonSchema>() -> Result<String> {
+    indented(&schemars::schema_for!(Versioned<T>))
+}
+
+fn indented(value: &impl Serialize) -> Result<String> {
+    serde_json::to_string_pretty(value).map_err(|e| Error::internal(format!("the report is no JSON: {e}")))
 }

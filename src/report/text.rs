@@ -6,6 +6,7 @@ use std::fmt::Write;
 use super::Report;
 use crate::passes::SimplifyReport;
 use crate::prune::PrunePlan;
+use crate::recover::RecoverReport;
 use crate::runtime::EXACT_DB;
 use crate::validate::latency::Latency;
 use crate::validate::ran::Ran;
@@ -69,16 +70,42 @@ pub fn text(r: &Report) -> String {
             let _ = writeln!(out, "  {note}");
         }
     }
-    if let Some(recovered) = &r.recovered {
-        let _ = writeln!(out, "  recover: {recovered}");
-        for refused in &recovered.refused {
-            let _ = writeln!(out, "  {refused}");
-        }
-    }
+    out += &r.recovered.as_ref().map_or(String::new(), recovered);
     if let Some(raised) = r.quantize.as_ref().and_then(|q| q.opset.as_ref()) {
         let _ = writeln!(out, "  {raised}");
     }
     out
+}
+
+/// What became of each node and why, for one who asked for no more than a file; and the proof of what was demanded of it.
+pub fn quantized(r: &Report) -> String {
+    let mut out = String::new();
+    if let Some(plan) = &r.plan {
+        let (types, form) = (plan.options.types(), plan.options.effective_format());
+        let _ = writeln!(out, "{} in {types}, {form}", plan.coverage());
+        for (node, reason) in plan.kept() {
+            let _ = writeln!(out, "  keep {} ({}): {reason}", node.node, node.op_type);
+        }
+        for note in &plan.notes {
+            let _ = writeln!(out, "  {note}");
+        }
+    }
+    let changed = r.simplify.iter().flat_map(|s| &s.changed);
+    for line in changed.chain(r.quantize.iter().filter_map(|q| q.opset.as_ref())) {
+        let _ = writeln!(out, "  {line}");
+    }
+    out += &r.recovered.as_ref().map_or(String::new(), recovered);
+    out += &r.validation.as_ref().map_or(String::new(), |v| comparison(v, &r.missed));
+    if let Some(why) = &r.unproven {
+        let _ = writeln!(out, "    unproven  the file is written, but not compared: {why}");
+    }
+    out
+}
+
+/// What training brought.
+fn recovered(r: &RecoverReport) -> String {
+    let refused = r.refused.iter().map(|refused| format!("  {refused}\n"));
+    std::iter::once(format!("  recover: {r}\n")).chain(refused).collect()
 }
 
 /// What the passes did, and how much they refused.

@@ -36,7 +36,7 @@ impl Runtime for Auto {
 }
 
 /// Whether an input or a constant is float16.
-fn reads_halves(model: &Model) -> bool {
+pub fn reads_halves(model: &Model) -> bool {
     let graph = model.graph(model.main());
     let half = |v: &ValueId| model.tensor_type(*v).dtype == Some(DType::F16);
     graph.inputs().iter().chain(graph.initializers()).any(half)

@@ -30,7 +30,7 @@ mod weights;
 use std::collections::BTreeMap;
 
 pub use apart::{MASK, Pair, apart};
-pub use auto::in_order;
+pub use auto::{in_order, reads_halves};
 pub use deciding::deciding_inputs;
 pub use kernels::Kernel;
 pub(crate) use neighbours::neighbours;

@@ -9,6 +9,11 @@
 //!
 //! Neither model is simplified before it runs, as it is elsewhere for speed: a wrong rewrite would then be done to both.
 
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::ir::{Model, Tensor};
@@ -22,7 +27,7 @@ pub const ROUNDING: f64 = 1e-3;
 const UNITS: f64 = 8.0;
 
 /// What was seen in one runtime.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Checked {
     /// Its name.
     pub runtime: &'static str,
@@ -36,6 +41,25 @@ impl Checked {
     /// The output with the largest error.
     pub fn worst(&self) -> Option<&(String, f64)> {
         self.outputs.iter().max_by(|a, b| a.1.total_cmp(&b.1))
+    }
+
+    /// What is off by more than rounding.
+    pub fn off(&self) -> Option<String> {
+        let (output, off) = self.worst().filter(|w| w.1 > ROUNDING)?;
+        Some(format!("output \"{output}\" is off by {off:.1e} of its largest value in {}", self.runtime))
+    }
+}
+
+impl fmt::Display for Checked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let worst = self.worst().map_or(0.0, |w| w.1);
+        let off = if worst == 0.0 { "no bit".into() } else { format!("{worst:.1e} of the largest value") };
+        let inputs = if self.inputs == 1 { "input" } else { "inputs" };
+        write!(f, "checked in {} on {} {inputs}: off by {off}", self.runtime, self.inputs)?;
+        match &self.outputs[..] {
+            [_] => Ok(()),
+            several => several.iter().try_for_each(|(output, off)| write!(f, "\n  {output:<28} {off:.1e}")),
+        }
     }
 }
 

@@ -151,10 +151,7 @@ fn missing_outputs(original: &Model, rewritten: &Model) -> Result<Vec<String>> {
 
 /// Both models on the same inputs, interleaved, each as its file stands: what the runtime does by itself counts, what is done here to a copy
 /// does not.
-///
-/// # Errors
-/// Runtime, for a model that it cannot run.
-pub fn time(
+fn time(
     original: &Model,
     rewritten: &Model,
     inputs: &[(String, Tensor)],

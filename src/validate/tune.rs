@@ -10,7 +10,11 @@
 //!
 //! A pass that removes an operator can undo a fusion that the runtime knows and makes more of than the operator costs.
 
+use std::fmt;
 use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::candidates::{Candidate, candidates};
 use super::latency::{LatencyOptions, Timed, interleaved, quantile};
@@ -29,7 +33,7 @@ const SCREEN: LatencyOptions = LatencyOptions { min_runs: 7, max_runs: 60, budge
 const FINAL: LatencyOptions = LatencyOptions { min_runs: 15, max_runs: 200, budget: Duration::from_millis(3000) };
 
 /// What was measured.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Tuned {
     /// Where it was timed.
     pub runtime: &'static str,
@@ -43,6 +47,17 @@ pub struct Tuned {
     pub result_ms: f64,
     /// The result was slower, so that the original stays as it is.
     pub kept_original: bool,
+}
+
+impl fmt::Display for Tuned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Tuned { runtime, original_ms, result_ms, speedup, .. } = self;
+        for (pass, gain) in &self.without {
+            writeln!(f, "  {pass:<28} left out: {gain:.2}× in {runtime} without it")?;
+        }
+        let kept = if self.kept_original { ": the original stays as it is" } else { "" };
+        write!(f, "latency {original_ms:.2} ms ─► {result_ms:.2} ms, {speedup:.2}× in {runtime}, 1 thread{kept}")
+    }
 }
 
 /// Simplifies `original` by the passes of `options` but for those that make it slower in `runtime` on `inputs`, on one thread.
