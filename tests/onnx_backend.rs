@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use onnxpress::ir::{Model, Tensor, verify};
+use onnxpress::ir::{Model, Tensor, ValueId, verify};
 use onnxpress::onnx;
-use onnxpress::onnx::proto::{GraphProto, ModelProto, TensorProto};
+use onnxpress::onnx::proto::{GraphProto, ModelProto, NodeProto, TensorProto};
 use onnxpress::passes::{SimplifyOptions, simplify};
 use prost::Message;
 use rayon::prelude::*;
@@ -43,9 +43,7 @@ fn check(case: &Path, ran: &AtomicUsize, fewer: &AtomicUsize) -> Result<(), Stri
         return Err(format!("the outputs are {:?}, not {:?}", names(&after), names(&before)));
     }
     let (Some(inputs), Some(expected)) = (tensors(case, "input"), tensors(case, "output")) else { return Ok(()) };
-    let tolerance: serde_json::Value =
-        serde_json::from_str(&fs::read_to_string(case.join("tolerance.json")).unwrap()).unwrap();
-    let (relative, absolute) = (tolerance["rtol"].as_f64().unwrap(), tolerance["atol"].as_f64().unwrap());
+    let (relative, absolute) = tolerance(case);
     let close = |found: &[Tensor]| {
         found.len() == expected.len()
             && found.iter().zip(&expected).all(|(f, e)| bare::is_close(f, e, relative, absolute))
@@ -59,6 +57,56 @@ fn check(case: &Path, ran: &AtomicUsize, fewer: &AtomicUsize) -> Result<(), Stri
         Ok(_) => Err("other outputs".into()),
         Err(reason) => Err(format!("tract runs the original only: {reason}")),
     }
+}
+
+#[test]
+fn what_is_folded_is_what_the_standard_expects() {
+    let folder = root().join("target/onnx-backend");
+    let Ok(names) = fs::read_to_string(folder.join("cases.txt")) else {
+        println!("skipped: {} holds no cases; fixtures/backend_tests.py writes them", folder.display());
+        return;
+    };
+    let names: Vec<&str> = names.lines().collect();
+    let found: Vec<(&str, Option<bool>)> = names.par_iter().map(|name| (*name, folded(&folder.join(name)))).collect();
+    let wrong: Vec<&str> = found.iter().filter(|f| f.1 == Some(false)).map(|f| f.0).collect();
+    let right = found.iter().filter(|f| f.1 == Some(true)).count();
+    println!("{right} of {} cases are folded", names.len());
+    assert!(wrong.is_empty(), "{wrong:?}");
+    assert!(right > 250, "too few were folded");
+}
+
+/// Whether the outputs are as expected where all inputs are constants; `None` where they are not folded.
+fn folded(case: &Path) -> Option<bool> {
+    let mut proto = ModelProto::decode(Bytes::from(fs::read(case.join("model.onnx")).unwrap())).ok()?;
+    let graph = proto.graph.as_mut()?;
+    for (i, input) in std::mem::take(&mut graph.input).into_iter().enumerate() {
+        let bytes = fs::read(case.join(format!("data_0/input_{i}.pb"))).ok()?;
+        graph.initializer.push(TensorProto { name: input.name, ..TensorProto::decode(Bytes::from(bytes)).ok()? });
+    }
+    for output in &mut graph.output {
+        let made = output.name.replace(format!("{}_read", output.name()));
+        let (op_type, read) = (Some("Identity".to_string()), output.name().to_string());
+        let node = NodeProto { op_type, input: vec![made?], output: vec![read], ..NodeProto::default() };
+        graph.node.push(node);
+    }
+    let mut model = onnx::load_bytes(Bytes::from(proto.encode_to_vec()), None).ok()?;
+    simplify(&mut model, &SimplifyOptions::default()).ok()?;
+    let outputs = model.graph(model.main()).outputs().to_vec();
+    let constant = |v: &ValueId| {
+        let read = model.producer(*v).map(|n| model.node(n)).filter(|n| n.is("Identity"))?;
+        model.constant(read.input(0)?).cloned()
+    };
+    let found: Vec<Tensor> = outputs.iter().map(constant).collect::<Option<_>>()?;
+    let (expected, tolerance) = (tensors(case, "output")?, tolerance(case));
+    let close = |(f, e): (&Tensor, &Tensor)| bare::is_close(f, e, tolerance.0, tolerance.1);
+    Some(found.len() == expected.len() && found.iter().zip(&expected).all(close))
+}
+
+/// Relative and absolute.
+fn tolerance(case: &Path) -> (f64, f64) {
+    let text = fs::read_to_string(case.join("tolerance.json")).unwrap();
+    let tolerance: serde_json::Value = serde_json::from_str(&text).unwrap();
+    (tolerance["rtol"].as_f64().unwrap(), tolerance["atol"].as_f64().unwrap())
 }
 
 /// The tensors of the first data set; `None` where one is a sequence or an optional.

@@ -206,10 +206,7 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
             let named = args.runtime.as_deref().and_then(|name| target::find(name).ok());
             SimplifyOptions::for_target(named.unwrap_or_else(target::default))
         }
-        false => SimplifyOptions {
-            only: ["freeze-inputs", "inline-functions", "lift-loop-invariants"].map(String::from).to_vec(),
-            ..SimplifyOptions::default()
-        },
+        false => SimplifyOptions::constant_weights(),
     };
     let (decides, runtime) = (runtime::find(calibrates(args))?, runtime::one(proves)?);
     let Some(path) = path else {

@@ -2,7 +2,7 @@
 
 use super::infer::elementwise::same;
 use super::rule::{HOMOGENEOUS, Homogeneous, clamps};
-use super::{OpDef, QuantRule, channels, vjp};
+use super::{OpDef, QuantRule, channels, fold, vjp};
 use crate::ir::{Model, NodeId};
 
 /// Constant bounds of a Clip, given as inputs or, in older opsets, as attributes.
@@ -26,15 +26,18 @@ pub(super) static OPS: &[OpDef] = &[
         .scales(HOMOGENEOUS)
         .backward(vjp::activation::relu)
         .infers(same)
+        .folds(fold::function::relu)
         .couples(channels::elementwise::SAME),
     OpDef::new("Clip", clamps(clip_bounds))
         .scales(RECTIFIES)
         .backward(vjp::activation::clip)
         .infers(same)
+        .folds(fold::arithmetic::clip)
         .couples(channels::elementwise::SAME),
     OpDef::new("Sigmoid", QuantRule::FixedRange { min: 0.0, max: 1.0 })
         .backward(vjp::activation::sigmoid)
         .infers(same)
+        .folds_rounded(fold::function::sigmoid)
         .couples(channels::elementwise::SAME),
     OpDef::new("Softmax", QuantRule::FixedRange { min: 0.0, max: 1.0 })
         .backward(vjp::activation::softmax)
@@ -47,6 +50,7 @@ pub(super) static OPS: &[OpDef] = &[
     OpDef::new("Tanh", QuantRule::FixedRange { min: -1.0, max: 1.0 })
         .backward(vjp::activation::tanh)
         .infers(same)
+        .folds_rounded(fold::function::tanh)
         .couples(channels::elementwise::SAME),
     OpDef::new("Softsign", QuantRule::FixedRange { min: -1.0, max: 1.0 })
         .backward(vjp::activation::softsign)
@@ -91,6 +95,7 @@ pub(super) static OPS: &[OpDef] = &[
     OpDef::new("Softplus", QuantRule::Arithmetic)
         .backward(vjp::activation::softplus)
         .infers(same)
+        .folds_rounded(fold::function::softplus)
         .couples(channels::elementwise::SAME),
     OpDef::new("ThresholdedRelu", QuantRule::Arithmetic)
         .backward(vjp::activation::thresholded_relu)

@@ -58,42 +58,85 @@ pub(super) static OPS: &[OpDef] = &[
         .backward(vjp::elementwise::sum)
         .adds_up()
         .infers(joint)
+        .folds(fold::arithmetic::sum)
         .couples(channels::elementwise::JOINT),
     OpDef::new("Pow", GROWS)
         .backward(vjp::elementwise::pow)
         .takes(2)
         .infers(joint)
+        .folds_rounded(fold::arithmetic::pow)
         .couples(channels::elementwise::JOINT),
-    OpDef::new("Exp", GROWS).backward(vjp::elementwise::exp).infers(same).couples(channels::elementwise::SAME),
-    OpDef::new("Log", GROWS).backward(vjp::elementwise::log).infers(same).couples(channels::elementwise::SAME),
+    OpDef::new("Exp", GROWS)
+        .backward(vjp::elementwise::exp)
+        .infers(same)
+        .folds_rounded(fold::function::exp)
+        .couples(channels::elementwise::SAME),
+    OpDef::new("Log", GROWS)
+        .backward(vjp::elementwise::log)
+        .infers(same)
+        .folds_rounded(fold::function::log)
+        .couples(channels::elementwise::SAME),
     OpDef::new("Sqrt", GROWS)
         .backward(vjp::elementwise::sqrt)
         .infers(same)
-        .folds(fold::arithmetic::sqrt)
+        .folds(fold::function::sqrt)
         .couples(channels::elementwise::SAME),
     OpDef::new("Reciprocal", GROWS)
         .backward(vjp::elementwise::reciprocal)
         .infers(same)
+        .folds(fold::function::reciprocal)
         .couples(channels::elementwise::SAME),
-    OpDef::new("Erf", GROWS).backward(vjp::elementwise::erf).infers(same).couples(channels::elementwise::SAME),
+    OpDef::new("Erf", GROWS)
+        .backward(vjp::elementwise::erf)
+        .infers(same)
+        .folds_rounded(fold::function::erf)
+        .couples(channels::elementwise::SAME),
     OpDef::new("Neg", GROWS)
         .backward(vjp::elementwise::neg)
         .infers(same)
-        .folds(fold::arithmetic::neg)
+        .folds(fold::function::neg)
         .couples(channels::elementwise::SAME),
-    OpDef::new("Abs", GROWS).backward(vjp::elementwise::abs).infers(same).couples(channels::elementwise::SAME),
-    OpDef::new("Sign", GROWS).backward(vjp::nothing).infers(same).couples(channels::elementwise::SAME),
+    OpDef::new("Abs", GROWS)
+        .backward(vjp::elementwise::abs)
+        .infers(same)
+        .folds(fold::function::abs)
+        .couples(channels::elementwise::SAME),
+    OpDef::new("Sign", GROWS)
+        .backward(vjp::nothing)
+        .infers(same)
+        .folds(fold::function::sign)
+        .couples(channels::elementwise::SAME),
     OpDef::new("Floor", GROWS)
         .backward(vjp::nothing)
         .infers(same)
-        .folds(fold::arithmetic::floor)
+        .folds(fold::function::floor)
         .couples(channels::elementwise::SAME),
-    OpDef::new("Ceil", GROWS).backward(vjp::nothing).infers(same).couples(channels::elementwise::SAME),
-    OpDef::new("Round", GROWS).backward(vjp::nothing).infers(same).couples(channels::elementwise::SAME),
-    OpDef::new("Mod", GROWS).takes(2).infers(joint).couples(channels::elementwise::JOINT),
-    OpDef::new("Sin", GROWS).backward(vjp::elementwise::sin).infers(same).couples(channels::elementwise::SAME),
-    OpDef::new("Cos", GROWS).backward(vjp::elementwise::cos).infers(same).couples(channels::elementwise::SAME),
-    OpDef::new("Tan", GROWS).infers(same).couples(channels::elementwise::SAME),
+    OpDef::new("Ceil", GROWS)
+        .backward(vjp::nothing)
+        .infers(same)
+        .folds(fold::function::ceil)
+        .couples(channels::elementwise::SAME),
+    OpDef::new("Round", GROWS)
+        .backward(vjp::nothing)
+        .infers(same)
+        .folds(fold::function::round)
+        .couples(channels::elementwise::SAME),
+    OpDef::new("Mod", GROWS)
+        .takes(2)
+        .infers(joint)
+        .folds(fold::arithmetic::modulo)
+        .couples(channels::elementwise::JOINT),
+    OpDef::new("Sin", GROWS)
+        .backward(vjp::elementwise::sin)
+        .infers(same)
+        .folds_rounded(fold::function::sin)
+        .couples(channels::elementwise::SAME),
+    OpDef::new("Cos", GROWS)
+        .backward(vjp::elementwise::cos)
+        .infers(same)
+        .folds_rounded(fold::function::cos)
+        .couples(channels::elementwise::SAME),
+    OpDef::new("Tan", GROWS).infers(same).folds_rounded(fold::function::tan).couples(channels::elementwise::SAME),
     OpDef::new("Asin", GROWS).infers(same).couples(channels::elementwise::SAME),
     OpDef::new("Acos", GROWS).infers(same).couples(channels::elementwise::SAME),
     OpDef::new("Atan", GROWS).infers(same).couples(channels::elementwise::SAME),

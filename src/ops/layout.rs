@@ -57,11 +57,18 @@ pub(super) static OPS: &[OpDef] = &[
         .infers(infer::layout::tile)
         .folds(fold::layout::tile)
         .couples(channels::layout::TILE),
-    OpDef::new("Pad", REARRANGES).backward(vjp::layout::pad).infers(infer::layout::pad).couples(channels::select::PAD),
+    OpDef::new("Pad", REARRANGES)
+        .backward(vjp::layout::pad)
+        .infers(infer::layout::pad)
+        .folds(fold::place::pad)
+        .couples(channels::select::PAD),
     OpDef::new("DepthToSpace", REARRANGES).infers(infer::layout::depth_to_space).backward(vjp::layout::depth_to_space),
     OpDef::new("SpaceToDepth", REARRANGES).infers(infer::layout::space_to_depth).backward(vjp::layout::space_to_depth),
-    OpDef::new("GatherElements", REARRANGES).takes(2),
-    OpDef::new("GatherND", REARRANGES).takes(2),
+    OpDef::new("GatherElements", REARRANGES)
+        .takes(2)
+        .infers(infer::layout::gather_elements)
+        .folds(fold::place::gather_elements),
+    OpDef::new("GatherND", REARRANGES).takes(2).infers(infer::layout::gather_nd).folds(fold::place::gather_nd),
     OpDef::new("Identity", REARRANGES)
         .scales(HOMOGENEOUS)
         .backward(vjp::layout::reshape)
@@ -75,7 +82,7 @@ pub(super) static OPS: &[OpDef] = &[
         .backward(vjp::layout::reshape)
         .infers(infer::elementwise::same)
         .couples(channels::elementwise::SAME),
-    OpDef::new("Compress", REARRANGES).takes(2),
+    OpDef::new("Compress", REARRANGES).takes(2).infers(infer::layout::compress),
     OpDef::new("ReverseSequence", REARRANGES).takes(2).infers(infer::elementwise::same),
     OpDef::new("Concat", JOINS)
         .backward(vjp::layout::concat)
@@ -93,6 +100,7 @@ pub(super) static OPS: &[OpDef] = &[
     OpDef::new("Resize", QuantRule::Arithmetic)
         .single_precision(&[1, 2])
         .infers(infer::layout::resize)
+        .folds(fold::resize::nearest)
         .backward(vjp::resize::resize)
         .couples(channels::select::RESIZE),
     OpDef::new("Upsample", QuantRule::Arithmetic).single_precision(&[1]).couples(channels::select::RESIZE),
@@ -115,17 +123,24 @@ pub(super) static OPS: &[OpDef] = &[
         .folds(fold::make::cast)
         .couples(channels::elementwise::SAME),
     OpDef::new("CastLike", DESCRIBES).takes(2).infers(infer::elementwise::like_second),
-    OpDef::new("TopK", DESCRIBES),
+    OpDef::new("TopK", DESCRIBES).infers(infer::layout::top_k),
     OpDef::new("ArgMax", DESCRIBES).infers(infer::reduce::arg).couples(channels::reduce::ARG),
     OpDef::new("ArgMin", DESCRIBES).infers(infer::reduce::arg).couples(channels::reduce::ARG),
     OpDef::new("OneHot", DESCRIBES).takes(3),
     OpDef::new("Unique", DESCRIBES),
     OpDef::new("EyeLike", DESCRIBES),
-    OpDef::new("Trilu", DESCRIBES).infers(infer::elementwise::same),
-    OpDef::new("ScatterElements", DESCRIBES).takes(3).infers(infer::elementwise::same),
-    OpDef::new("ScatterND", DESCRIBES).takes(3).infers(infer::elementwise::same),
+    OpDef::new("Trilu", DESCRIBES).infers(infer::elementwise::same).folds(fold::place::trilu),
+    OpDef::new("ScatterElements", DESCRIBES)
+        .takes(3)
+        .infers(infer::elementwise::same)
+        .folds(fold::place::scatter_elements),
+    OpDef::new("ScatterND", DESCRIBES).takes(3).infers(infer::elementwise::same).folds(fold::place::scatter_nd),
     OpDef::new("Scatter", DESCRIBES).takes(3).infers(infer::elementwise::same),
-    OpDef::new("CumSum", DESCRIBES).takes(2).half_from(14).infers(infer::elementwise::same),
+    OpDef::new("CumSum", DESCRIBES)
+        .takes(2)
+        .half_from(14)
+        .infers(infer::elementwise::same)
+        .folds_rounded(fold::reduce::cumulated),
     OpDef::new("NonMaxSuppression", DESCRIBES).takes(2),
     OpDef::new("StringNormalizer", DESCRIBES),
     OpDef::new("TensorScatter", DESCRIBES).takes(2),

@@ -1,7 +1,7 @@
 //! Matrix products: MatMul `[…, K, N]`, Gemm `[K, N]` or `[N, K]` with transB.
 
 use super::rule::PRODUCT;
-use super::{OpDef, QuantRule, channels, cost, infer, vjp};
+use super::{OpDef, QuantRule, channels, cost, fold, infer, vjp};
 
 pub(super) static OPS: &[OpDef] = &[
     OpDef::new(
@@ -17,6 +17,7 @@ pub(super) static OPS: &[OpDef] = &[
     )
     .backward(vjp::product::matmul)
     .infers(infer::product::matmul)
+    .folds_rounded(fold::product::matmul)
     .costs(cost::matmul)
     .couples(channels::product::MATMUL),
     OpDef::new(
@@ -32,7 +33,11 @@ pub(super) static OPS: &[OpDef] = &[
     )
     .backward(vjp::product::gemm)
     .infers(infer::product::gemm)
+    .folds_rounded(fold::product::gemm)
     .costs(cost::gemm)
     .couples(channels::product::GEMM),
-    OpDef::new("Einsum", QuantRule::Never("no integer operator for Einsum")),
+    OpDef::new(
+        "Einsum",
+        QuantRule::Contracts("Einsum has no form on integers, and this one is no product of matrices"),
+    ),
 ];

@@ -68,6 +68,8 @@ pub struct OpDef {
     pub value: Option<InferValue>,
     /// Its outputs where all inputs are constant.
     pub fold: Option<Fold>,
+    /// The same up to rounding: sums that each runtime takes in its own order, functions that each has its own of.
+    pub fold_rounded: Option<Fold>,
     /// Multiply-accumulates of one run; none where there is no rule.
     pub macs: Option<Macs>,
     /// Gradients of its inputs from those of its outputs.
@@ -94,6 +96,7 @@ impl OpDef {
             infer: None,
             value: None,
             fold: None,
+            fold_rounded: None,
             macs: None,
             vjp: None,
             channels: None,
@@ -132,6 +135,11 @@ impl OpDef {
 
     const fn folds(mut self, rule: Fold) -> Self {
         self.fold = Some(rule);
+        self
+    }
+
+    const fn folds_rounded(mut self, rule: Fold) -> Self {
+        self.fold_rounded = Some(rule);
         self
     }
 

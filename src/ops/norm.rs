@@ -1,7 +1,7 @@
 //! Normalizations.
 
 use super::infer::elementwise::same;
-use super::{ChannelAxis, OpDef, QuantRule, channels, vjp};
+use super::{ChannelAxis, OpDef, QuantRule, channels, fold, vjp};
 
 const NORMALIZES: QuantRule = QuantRule::Never("normalization is computed in float");
 const ATTENDS: QuantRule = QuantRule::Never("attention is computed in float");
@@ -12,12 +12,14 @@ pub(super) static OPS: &[OpDef] = &[
         .backward(vjp::norm::batch)
         .takes(5)
         .infers(same)
+        .folds_rounded(fold::norm::batch_norm)
         .couples(channels::norm::BATCH_NORM),
     OpDef::new("LayerNormalization", NORMALIZES)
         .ends_affine(ChannelAxis::Last)
         .backward(vjp::norm::layer)
         .takes(2)
         .infers(same)
+        .folds_rounded(fold::norm::layer_norm)
         .couples(channels::norm::LAYER_NORM),
     OpDef::new("InstanceNormalization", NORMALIZES)
         .backward(vjp::norm::instance)

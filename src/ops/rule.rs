@@ -46,6 +46,8 @@ pub enum QuantRule {
         /// The inputs that hold their weights `[directions, gates·hidden, …]`, for what is read and for the state.
         weights: [usize; 2],
     },
+    /// Sums over operands of which any may be a weight, in a way that stays as it is, for this reason.
+    Contracts(&'static str),
     /// Stays as it is, for this reason.
     Never(&'static str),
 }
@@ -91,7 +93,7 @@ impl QuantRule {
             | QuantRule::Arithmetic
             | QuantRule::FixedRange { .. }
             | QuantRule::Recurrent { .. } => Some(0),
-            QuantRule::Never(_) => None,
+            QuantRule::Contracts(_) | QuantRule::Never(_) => None,
         }
     }
 }

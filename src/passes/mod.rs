@@ -31,6 +31,12 @@ pub use specialize::{Specialize, declare_outputs, specialize};
 pub(crate) use tidy::merge_initializers::Seen;
 
 /// The passes that are asked for before weights become integers, and before integers are computed with.
+const MAKES_WEIGHTS: [&str; 4] = [
+    tidy::freeze_inputs::PASS.name,
+    inline::functions::PASS.name,
+    inline::invariants::PASS.name,
+    tidy::fold_weights::PASS.name,
+];
 const FOLD_WEIGHT_CASTS: &str = tidy::fold_weight_casts::PASS.name;
 const UNTIE_WEIGHTS: &str = tidy::untie_weights::PASS.name;
 const WIDEN_FLOAT16: &str = layout::widen_float16::PASS.name;
@@ -45,6 +51,7 @@ pub static PASSES: &[Pass] = &[
     tidy::freeze_inputs::PASS,
     tidy::hoist_constants::PASS,
     tidy::fold_constants::PASS,
+    tidy::fold_weights::PASS,
     tidy::fold_weight_casts::PASS,
     tidy::untie_weights::PASS,
     layout::widen_float16::PASS,
@@ -61,6 +68,8 @@ pub static PASSES: &[Pass] = &[
     layout::sink_transposes::PASS,
     layout::transpose_rows::PASS,
     layout::unflatten_gemm::PASS,
+    layout::unjoined_transpose::PASS,
+    layout::split_gathers::PASS,
     layout::constant_shape::PASS,
     layout::unit_transpose::PASS,
     layout::reshape_chain::PASS,

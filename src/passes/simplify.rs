@@ -5,7 +5,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{FOLD_WEIGHT_CASTS, PASSES, Pass, Refusal, UNTIE_WEIGHTS, WIDEN_FLOAT16};
+use super::{FOLD_WEIGHT_CASTS, MAKES_WEIGHTS, PASSES, Pass, Refusal, UNTIE_WEIGHTS, WIDEN_FLOAT16};
 use crate::error::{Error, Result};
 use crate::ir::{GraphEdit, Model, NodeId};
 use crate::names;
@@ -55,6 +55,11 @@ impl SimplifyOptions {
     /// That alone.
     pub fn only_float32() -> Self {
         SimplifyOptions { only: vec![WIDEN_FLOAT16.to_string()], ..SimplifyOptions::default() }
+    }
+
+    /// What makes weights constants of the main graph, and no more.
+    pub fn constant_weights() -> Self {
+        SimplifyOptions { only: MAKES_WEIGHTS.map(String::from).to_vec(), ..SimplifyOptions::default() }
     }
 
     /// What is to be done instead of these, which have `done` that, where so many nodes were quantized then; `None` where nothing was

@@ -120,6 +120,8 @@ fn calls(node: &Node, f: &Function) -> bool {
     (f.name.as_str(), f.domain.as_str()) == (node.op_type.as_str(), node.domain())
 }
 
+/// Values that a weight is made of, at most.
+const MADE_OF: usize = 64;
 const FREEZE: &str = "simplify --only freeze-inputs makes it constant";
 const INLINE: &str = "simplify --only inline-functions takes it out";
 
@@ -135,7 +137,9 @@ fn weight_of(model: &Model, node: NodeId) -> Option<Weight> {
         let maker = model.producer(value)?;
         let [Some(first), others @ ..] = model.node(maker).inputs() else { return None };
         if !others.iter().flatten().all(|v| model.constant(*v).is_some()) {
-            return None;
+            let value = largest_of(model, value)?;
+            let hidden = Some(format!("{} makes another of it: simplify may compute that", model.describe(maker)));
+            return Some(Weight { node, value, hidden });
         }
         between = between.or(Some(maker));
         value = *first;
@@ -159,6 +163,25 @@ fn weight_of(model: &Model, node: NodeId) -> Option<Weight> {
     Some(Weight { node, value, hidden })
 }
 
+/// The largest of the constants that a value is made of; `None` where it depends on an input, or is made of none.
+fn largest_of(model: &Model, value: ValueId) -> Option<ValueId> {
+    let (mut open, mut seen, mut constants) = (vec![value], BTreeSet::new(), Vec::new());
+    while let Some(v) = open.pop() {
+        if !seen.insert(v) {
+            continue;
+        }
+        if seen.len() > MADE_OF {
+            return None;
+        }
+        match (model.constant(v), model.producer(v)) {
+            (Some(t), _) => constants.push((t.byte_len(), v)),
+            (None, Some(maker)) => open.extend(model.node(maker).inputs().iter().flatten()),
+            (None, None) => return None,
+        }
+    }
+    constants.into_iter().max().map(|(_, v)| v)
+}
+
 fn other_reader(of: &Use, node: NodeId) -> Option<NodeId> {
     match of {
         Use::Node { node: other, .. } => Some(*other).filter(|other| *other != node),
@@ -179,6 +202,10 @@ fn others(model: &Model, node: NodeId) -> Vec<Weight> {
             let left = constant(input);
             let hidden = || Some("it is the left operand of the product: only right ones are pruned".to_string());
             left.map(|value| Weight { node, value, hidden: hidden() }).into_iter().collect()
+        }
+        Some(QuantRule::Contracts(_)) => {
+            let hidden = || Some("it meets no convolution and no product of matrices".to_string());
+            (0..inputs.len()).filter_map(constant).map(|value| Weight { node, value, hidden: hidden() }).collect()
         }
         _ => Vec::new(),
     }

@@ -173,7 +173,9 @@ impl Decider<'_> {
         }
         let rule = ops::of(node)?.quant;
         if rule.weights().is_empty() {
-            return None;
+            let QuantRule::Contracts(why) = rule else { return None };
+            let weight = node.inputs().iter().flatten().any(|v| self.model.constant(*v).is_some());
+            return weight.then(|| Decision::Keep { reason: why.into() });
         }
         if let Some(reason) = self.filters.refuses(self.model.node_label(id), &node.op_type) {
             return keep(reason);

@@ -118,7 +118,8 @@ pub fn simplified(s: &SimplifyReport) -> String {
         let _ = writeln!(out, "  {note}");
     }
     if !s.refusals.is_empty() {
-        let _ = writeln!(out, "  {} rewrites refused (inspect shows why)", s.refusals.len());
+        let (count, rewrites) = (s.refusals.len(), if s.refusals.len() == 1 { "rewrite" } else { "rewrites" });
+        let _ = writeln!(out, "  {count} {rewrites} refused (inspect shows why)");
     }
     out
 }

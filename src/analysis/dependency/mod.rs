@@ -52,6 +52,12 @@ impl Group {
         (0..self.stays.len()).filter(|c| self.stays[*c].is_none()).collect()
     }
 
+    /// Positions of the member that has the most, and those of them that are `gone`, one for each channel.
+    pub fn widest(&self, gone: &[bool]) -> (usize, usize) {
+        let widest = self.members.iter().max_by_key(|m| m.channels.len());
+        widest.map_or((0, 0), |m| (m.channels.len(), m.channels.iter().filter(|c| gone[**c]).count()))
+    }
+
     /// Why none of its channels can go.
     pub fn refusal(&self) -> Option<&str> {
         if self.stays.iter().all(Option::is_some) { self.stays.first()?.as_deref() } else { None }
@@ -243,7 +249,8 @@ pub fn unshare(edit: &mut GraphEdit) -> usize {
     let main = edit.main();
     let mut added = 0;
     for value in edit.graph(main).initializers().to_vec() {
-        let small = |t: &&Tensor| t.dtype().is_float() && t.rank() <= 1 && t.byte_len() <= SMALL;
+        let one_axis = |t: &Tensor| t.shape().iter().filter(|n| **n != 1).count() <= 1;
+        let small = |t: &&Tensor| t.dtype().is_float() && one_axis(t) && t.byte_len() <= SMALL;
         let own = matches!(edit.value(value).origin(), Origin::Initializer(_));
         let Some(tensor) = edit.constant(value).filter(small).filter(|_| own).cloned() else { continue };
         for u in edit.uses(value).to_vec().into_iter().skip(1) {

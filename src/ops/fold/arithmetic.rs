@@ -1,7 +1,6 @@
 //! Arithmetic with broadcasting.
 
-use super::{MAX_ELEMENTS, broadcast, from_i64, input, ints_of, view};
-use crate::ir::shape::axis_of;
+use super::{MAX_ELEMENTS, broadcast, from_i64, input, view};
 use crate::ir::tensor::element_count;
 use crate::ir::{DType, Node, Tensor};
 
@@ -88,44 +87,35 @@ pub fn max(_: &Node, inputs: &Inputs) -> Option<Vec<Tensor>> {
     all(inputs, &Op { int: |a, b| Some(a.max(b)), f32, f64: greater })
 }
 
-fn float(x: &Tensor, narrow: fn(f32) -> f32, wide: fn(f64) -> f64) -> Option<Tensor> {
-    match x.dtype() {
-        DType::F32 => {
-            Some(Tensor::from_vec(x.shape(), x.as_slice::<f32>()?.iter().map(|v| narrow(*v)).collect::<Vec<_>>()))
-        }
-        DType::F64 => {
-            Some(Tensor::from_vec(x.shape(), x.as_slice::<f64>()?.iter().map(|v| wide(*v)).collect::<Vec<_>>()))
-        }
-        _ => None,
-    }
+pub fn sum(_: &Node, inputs: &Inputs) -> Option<Vec<Tensor>> {
+    all(inputs, &Op { int: i64::checked_add, f32: |a, b| a + b, f64: |a, b| a + b })
 }
 
-pub fn neg(_: &Node, inputs: &Inputs) -> Option<Vec<Tensor>> {
-    let x = input(inputs, 0)?;
-    if x.dtype().is_float() {
-        return Some(vec![float(x, |v| -v, |v| -v)?]);
-    }
-    let values = x.to_i64()?.into_iter().map(i64::checked_neg).collect::<Option<Vec<_>>>()?;
-    Some(vec![from_i64(x.dtype(), x.shape(), values)?])
+/// The sign is that of the divisor, with `fmod` that of the dividend.
+pub fn modulo(node: &Node, inputs: &Inputs) -> Option<Vec<Tensor>> {
+    let ints = |a: i64, b: i64| Some(a.checked_rem(b)?.checked_add(b)?.checked_rem(b)?);
+    let floored = Op { int: ints, f32: |a, b| floored(a.into(), b.into()) as f32, f64: floored };
+    let truncated = Op { int: i64::checked_rem, f32: |a, b| a % b, f64: |a, b| a % b };
+    two(inputs, if node.int_or("fmod", 0) == 0 { &floored } else { &truncated })
 }
 
-pub fn floor(_: &Node, inputs: &Inputs) -> Option<Vec<Tensor>> {
-    Some(vec![float(input(inputs, 0)?, f32::floor, f64::floor)?])
+fn floored(a: f64, b: f64) -> f64 {
+    let rest = a % b;
+    if rest != 0.0 && (rest < 0.0) != (b < 0.0) { rest + b } else { rest }
 }
 
-pub fn sqrt(_: &Node, inputs: &Inputs) -> Option<Vec<Tensor>> {
-    Some(vec![float(input(inputs, 0)?, f32::sqrt, f64::sqrt)?])
+/// Floats to the power of floats.
+pub fn pow(_: &Node, inputs: &Inputs) -> Option<Vec<Tensor>> {
+    two(inputs, &Op { int: |_, _| None, f32: |a, b| f64::from(a).powf(f64::from(b)) as f32, f64: f64::powf })
 }
 
-/// Of integer vectors: how graphs count elements.
-pub fn reduce_prod(node: &Node, inputs: &Inputs) -> Option<Vec<Tensor>> {
-    let x = input(inputs, 0).filter(|x| x.rank() == 1)?;
-    let axes = ints_of(node, inputs, "axes", 1)?.unwrap_or_default();
-    let skipped = axes.is_empty() && node.int_or("noop_with_empty_axes", 0) != 0;
-    if skipped || axes.iter().any(|a| axis_of(*a, 1).is_none()) {
+/// Bounds that are inputs.
+pub fn clip(node: &Node, inputs: &Inputs) -> Option<Vec<Tensor>> {
+    if node.attr("min").or(node.attr("max")).is_some() {
         return None;
     }
-    let shape: &[usize] = if node.int_or("keepdims", 1) != 0 { &[1] } else { &[] };
-    let value = x.to_i64()?.into_iter().try_fold(1i64, i64::checked_mul)?;
-    Some(vec![from_i64(x.dtype(), shape, vec![value])?])
+    let (x, low, high) = (input(inputs, 0)?, input(inputs, 1), input(inputs, 2));
+    let raised = low.map_or_else(|| Some(vec![x.clone()]), |low| max(node, &[Some(x), Some(low)]))?;
+    let Some(high) = high else { return Some(raised) };
+    min(node, &[raised.first(), Some(high)])
 }

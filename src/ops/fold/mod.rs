@@ -4,9 +4,15 @@
 //! zero. Float32 and float64 are computed in their own precision, as runtimes do; halves are left alone.
 
 pub(super) mod arithmetic;
+pub(super) mod function;
 pub(super) mod layout;
 pub(super) mod logic;
 pub(super) mod make;
+pub(super) mod norm;
+pub(super) mod place;
+pub(super) mod product;
+pub(super) mod reduce;
+pub(super) mod resize;
 
 use crate::ir::tensor::element_count;
 use crate::ir::{DType, Node, Tensor};

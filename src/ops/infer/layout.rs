@@ -190,6 +190,43 @@ pub fn gather(c: &Context) -> Option<Vec<TensorType>> {
     one(c.dtype(0), Some([&x[..axis], indices, &x[axis + 1..]].concat()))
 }
 
+/// One element for each of the indices.
+pub fn gather_elements(c: &Context) -> Option<Vec<TensorType>> {
+    one(c.dtype(0), Some(c.shape(1)?.to_vec()))
+}
+
+/// An element or a part for each row of the indices.
+pub fn gather_nd(c: &Context) -> Option<Vec<TensorType>> {
+    let (x, indices) = (c.shape(0)?, c.shape(1)?);
+    let (depth, rows) = indices.split_last()?;
+    let taken =
+        usize::try_from(c.node.int_or("batch_dims", 0)).ok()?.checked_add(usize::try_from(depth.known()?).ok()?)?;
+    one(c.dtype(0), Some([rows, x.get(taken..)?].concat()))
+}
+
+/// The largest and their places.
+pub fn top_k(c: &Context) -> Option<Vec<TensorType>> {
+    let mut shape = c.shape(0)?.to_vec();
+    let axis = axis_of(c.node.int_or("axis", -1), shape.len())?;
+    shape[axis] = match (c.node.int("k"), c.value(1)) {
+        (Some(k), _) => Dim::Known(k),
+        (None, Some([k])) => k.clone(),
+        _ => c.named("k"),
+    };
+    let of = |dtype| TensorType { dtype, shape: Some(shape.clone()) };
+    Some(vec![of(c.dtype(0)), of(Some(DType::I64))])
+}
+
+/// Those elements, or parts along an axis, that a condition picks.
+pub fn compress(c: &Context) -> Option<Vec<TensorType>> {
+    let picked = c.named("picked");
+    let Some(axis) = c.node.int("axis") else { return one(c.dtype(0), Some(vec![picked])) };
+    let mut shape = c.shape(0)?.to_vec();
+    let axis = axis_of(axis, shape.len())?;
+    shape[axis] = picked;
+    one(c.dtype(0), Some(shape))
+}
+
 pub fn shape(c: &Context) -> Option<Vec<TensorType>> {
     let count = c.shape(0).map(|x| super::value::bounds(c, x.len()).len());
     one(Some(DType::I64), Some(vec![count.map_or(Dim::Unknown, Dim::from)]))

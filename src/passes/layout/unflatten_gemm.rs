@@ -5,13 +5,14 @@
 //! ```
 //!
 //! Exporters write layers over sequences so (Conv1D of GPT-2). Sizes that are not known must be known to be the same on both sides; what
-//! computed them for the second Reshape has nothing left to do. transB is done to the weight.
+//! computed them for the second Reshape has nothing left to do. transB is done to the weight. Where the first Reshape joins the last axes,
+//! too (heads: [A, B, H, D] ─► [A·B, H·D]), one that joins these alone takes its place.
 //!
 //! Refuses a product that scales, or transposes what it is fed, and a bias of more than one row. One that others read, too, is no match.
 
 use crate::error::Result;
-use crate::ir::{GraphEdit, Model, NewNode, NodeId, Place, ValueId};
-use crate::passes::support::{made, producer_of};
+use crate::ir::{Dim, GraphEdit, Model, NewNode, NodeId, Place, ValueId};
+use crate::passes::support::{ints, made, producer_of};
 use crate::passes::{Outcome, Pass, PassReport, for_each};
 
 pub(in crate::passes) const PASS: Pass =
@@ -21,24 +22,32 @@ fn run(edit: &mut GraphEdit) -> Result<PassReport> {
     for_each(edit, PASS.name, &["Gemm"], |edit, id| Ok(unflatten(edit, id).unwrap_or(Outcome::NoMatch)))
 }
 
-/// The Reshapes before and after.
-fn between(model: &Model, gemm: NodeId) -> Option<(NodeId, NodeId)> {
+/// The Reshapes before and after, and how many axes stay as they are.
+fn between(model: &Model, gemm: NodeId) -> Option<(NodeId, NodeId, usize)> {
     let flat = producer_of(model, gemm, 0, &["Reshape"])?;
     let product = model.node(gemm).output(0)?;
     let back = model.single_reader(product).filter(|n| model.node(*n).is("Reshape"))?;
     let shape = |v: Option<ValueId>| model.tensor_type(v?).shape;
     let (from, rows) = (shape(model.node(flat).input(0))?, shape(model.node(flat).output(0))?);
     let (to, products) = (shape(model.node(back).output(0))?, shape(Some(product))?);
-    let ([lead_x @ .., k], [lead_y @ .., n]) = (&from[..], &to[..]) else { return None };
-    let alike = lead_x.len() == lead_y.len() && lead_x.iter().zip(lead_y).all(|(a, b)| a.same(b));
-    let whole = rows.len() == 2 && rows[1].same(k) && products.len() == 2 && products[1].same(n);
+    let [lead @ .., n] = &to[..] else { return None };
+    let (before, last) = from.split_at_checked(lead.len())?;
+    let alike = before.iter().zip(lead).all(|(a, b)| a.same(b));
+    let joined = match last {
+        [k] => rows.len() == 2 && rows[1].same(k),
+        _ => {
+            let depth = last.iter().try_fold(1i64, |depth, size| depth.checked_mul(size.known()?));
+            !last.is_empty() && rows.len() == 2 && depth.is_some_and(|k| rows[1].same(&Dim::Known(k)))
+        }
+    };
+    let whole = joined && products.len() == 2 && products[1].same(n);
     let data = model.node(back).input(0) == Some(product);
-    (lead_x.len() > 1 && alike && whole && data).then_some((flat, back))
+    (lead.len() > 1 && alike && whole && data).then_some((flat, back, lead.len()))
 }
 
 fn unflatten(edit: &mut GraphEdit, gemm: NodeId) -> Option<Outcome> {
-    let (flat, back) = between(edit, gemm)?;
-    let (x, y) = (edit.node(flat).input(0)?, edit.node(back).output(0)?);
+    let (flat, back, stay) = between(edit, gemm)?;
+    let (mut x, y) = (edit.node(flat).input(0)?, edit.node(back).output(0)?);
     let node = edit.node(gemm);
     let scales = node.float_or("alpha", 1.0) != 1.0 || node.float_or("beta", 1.0) != 1.0;
     if scales || node.int_or("transA", 0) != 0 {
@@ -56,6 +65,12 @@ fn unflatten(edit: &mut GraphEdit, gemm: NodeId) -> Option<Outcome> {
         let transpose = NewNode::new("Transpose").name(format!("{name}_Transpose")).input(weight);
         let hint = format!("{}_transposed", edit.name(weight));
         weight = made(edit, place, transpose.attr("perm", vec![1i64, 0]).output(hint, None))?;
+    }
+    if edit.tensor_type(x).rank()? > stay + 1 {
+        let label = edit.node_label(flat).to_string();
+        let shape = ints(edit, gemm, &format!("{label}_joined"), [&vec![0; stay][..], &[-1]].concat());
+        let node = NewNode::new("Reshape").name(&label).input(x).input(shape);
+        x = made(edit, place, node.output(format!("{label}_rows"), None))?;
     }
     let flat_output = edit.node(flat).output(0)?;
     edit.detach_output(back, 0);

@@ -18,7 +18,7 @@
 use crate::analysis::{self, Values};
 use crate::error::Result;
 use crate::ir::{DType, Dim, GraphEdit, Model, NodeId, Tensor};
-use crate::ops;
+use crate::ops::{self, Fold, OpDef};
 use crate::passes::support::own_bytes;
 use crate::passes::tidy::region;
 use crate::passes::{Outcome, Pass, PassReport, for_each};
@@ -33,15 +33,28 @@ pub(super) const GROWTH: usize = 1024;
 const LIMIT: usize = 1 << 20;
 
 fn run(edit: &mut GraphEdit) -> Result<PassReport> {
+    fold_all(edit, PASS.name, exact)
+}
+
+/// Which rule computes an operator.
+pub(super) type Rule = fn(&OpDef) -> Option<Fold>;
+
+pub(super) fn exact(op: &OpDef) -> Option<Fold> {
+    op.fold
+}
+
+/// Folds what `rule` computes.
+pub(super) fn fold_all(edit: &mut GraphEdit, pass: &'static str, rule: Rule) -> Result<PassReport> {
     let values = analysis::infer(edit);
-    let together = region::fold(edit);
-    let mut report = for_each(edit, PASS.name, &[], |edit, node| Ok(fold(edit, node, &values)))?;
+    let together = region::fold(edit, rule);
+    let mut report = for_each(edit, pass, &[], |edit, node| Ok(fold(edit, node, &values, rule)))?;
     report.applied += together;
     Ok(report)
 }
 
-fn fold(edit: &mut GraphEdit, node: NodeId, values: &Values) -> Outcome {
-    let Some(results) = known(edit, node, values).or_else(|| computed(edit, node)) else { return Outcome::NoMatch };
+fn fold(edit: &mut GraphEdit, node: NodeId, values: &Values, rule: Rule) -> Outcome {
+    let known = known(edit, node, values).or_else(|| computed(edit, node, rule));
+    let Some(results) = known else { return Outcome::NoMatch };
     let outputs = edit.node(node).outputs().to_vec();
     if outputs.iter().flatten().any(|v| edit.is_output(*v)) {
         return Outcome::refused("it is a graph output, which a node must make");
@@ -65,16 +78,16 @@ fn fold(edit: &mut GraphEdit, node: NodeId, values: &Values) -> Outcome {
 }
 
 /// By the operator's rule, where every input that it has is constant.
-fn computed(model: &Model, node: NodeId) -> Option<Vec<Tensor>> {
+fn computed(model: &Model, node: NodeId, rule: Rule) -> Option<Vec<Tensor>> {
     let n = model.node(node);
     let inputs = n.inputs().iter().map(|v| v.map_or(Some(None), |v| Some(Some(model.constant(v)?))));
-    evaluate(model, node, &inputs.collect::<Option<Vec<_>>>()?)
+    evaluate(model, node, &inputs.collect::<Option<Vec<_>>>()?, rule)
 }
 
 /// The outputs of `node` for these inputs; `None` where there is no rule or they would be too large.
-pub(super) fn evaluate(model: &Model, node: NodeId, inputs: &[Option<&Tensor>]) -> Option<Vec<Tensor>> {
+pub(super) fn evaluate(model: &Model, node: NodeId, inputs: &[Option<&Tensor>], rule: Rule) -> Option<Vec<Tensor>> {
     let n = model.node(node);
-    let rule = ops::of(n).filter(|op| op.pure)?.fold?;
+    let compute = rule(ops::of(n).filter(|op| op.pure)?)?;
     // Below 7 an axis attribute aligned the shapes.
     if n.attr("broadcast").is_some() {
         return None;
@@ -87,7 +100,7 @@ pub(super) fn evaluate(model: &Model, node: NodeId, inputs: &[Option<&Tensor>]) 
     if n.outputs().iter().flatten().filter_map(bytes).any(|b| b > limit) {
         return None;
     }
-    rule(n, inputs)
+    compute(n, inputs)
 }
 
 /// A shape, or a part of one, whose sizes are all known.

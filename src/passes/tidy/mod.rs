@@ -5,6 +5,7 @@ pub(super) mod dead_nodes;
 pub(super) mod eliminate_identity;
 pub(super) mod fold_constants;
 pub(super) mod fold_weight_casts;
+pub(super) mod fold_weights;
 pub(super) mod freeze_inputs;
 pub(super) mod hoist_constants;
 pub(super) mod merge_initializers;

@@ -11,7 +11,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::fold_constants::{GROWTH, evaluate};
+use super::fold_constants::{GROWTH, Rule, evaluate};
 use crate::ir::{GraphEdit, Model, NodeId, Origin, Tensor, Use, ValueId};
 
 /// Bytes that all results together may take, where four times the model's constants are less: a chain in which each is twice
@@ -19,11 +19,11 @@ use crate::ir::{GraphEdit, Model, NodeId, Origin, Tensor, Use, ValueId};
 const LEAST_ROOM: usize = 16 << 20;
 
 /// Folds every region that pays; returns how many nodes went.
-pub(super) fn fold(edit: &mut GraphEdit) -> usize {
+pub(super) fn fold(edit: &mut GraphEdit, rule: Rule) -> usize {
     let mut found = HashMap::new();
     let mut room = edit.weight_bytes().saturating_mul(4).max(LEAST_ROOM);
     let nodes: Vec<NodeId> =
-        edit.all_nodes().into_iter().filter(|n| compute(edit, *n, &mut found, &mut room)).collect();
+        edit.all_nodes().into_iter().filter(|n| compute(edit, *n, rule, (&mut found, &mut room))).collect();
     let mut folded = 0;
     for region in regions(edit, &nodes) {
         if region.len() > 1 && pays(edit, &region, &found) {
@@ -35,10 +35,16 @@ pub(super) fn fold(edit: &mut GraphEdit) -> usize {
 }
 
 /// Adds the outputs of `node` to what was found, if its inputs are constant or found.
-fn compute(model: &Model, node: NodeId, found: &mut HashMap<ValueId, Tensor>, room: &mut usize) -> bool {
+fn compute(
+    model: &Model,
+    node: NodeId,
+    rule: Rule,
+    (found, room): (&mut HashMap<ValueId, Tensor>, &mut usize),
+) -> bool {
     let inputs = model.node(node).inputs().iter();
     let known = inputs.map(|v| v.map_or(Some(None), |v| Some(Some(model.constant(v).or_else(|| found.get(&v))?))));
-    let Some(results) = known.collect::<Option<Vec<_>>>().and_then(|inputs| evaluate(model, node, &inputs)) else {
+    let Some(results) = known.collect::<Option<Vec<_>>>().and_then(|inputs| evaluate(model, node, &inputs, rule))
+    else {
         return false;
     };
     let outputs = model.node(node).outputs();

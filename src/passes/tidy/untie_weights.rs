@@ -12,7 +12,7 @@
 use crate::error::Result;
 use crate::ir::{DType, GraphEdit, NodeId, Tensor};
 use crate::passes::support::{is_weight_alone, made_constant};
-use crate::passes::tidy::fold_constants::evaluate;
+use crate::passes::tidy::fold_constants::{evaluate, exact};
 use crate::passes::{Outcome, Pass, PassReport, for_each};
 
 pub(in crate::passes) const PASS: Pass =
@@ -32,6 +32,6 @@ fn untie(edit: &mut GraphEdit, id: NodeId) -> Option<Outcome> {
     if edit.uses(y).is_empty() || !is_weight_alone(edit, y) {
         return None;
     }
-    let turned = evaluate(edit, id, &[Some(table)])?.pop()?;
+    let turned = evaluate(edit, id, &[Some(table)], exact)?.pop()?;
     made_constant(edit, id, y, turned)
 }

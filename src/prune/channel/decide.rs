@@ -9,7 +9,7 @@ use super::compensate::compensate;
 use super::criterion::{self, By};
 use super::order::{self, Consumer, Gram, Order, of_group};
 use super::target::counts;
-use super::{ChannelPlan, Cut, Ground, GroupPlan, cut, prepare, rows, sensitivity};
+use super::{ChannelPlan, Cut, Ground, GroupPlan, Unit, cut, prepare, rows, sensitivity};
 use crate::analysis::dependency::{self, Group, Reader};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ir::{DType, Model, NodeId};
@@ -88,18 +88,24 @@ fn decided(
     let counts = counts(model, &groups, (&choices, &budget), options.goal, ground)?;
     let none = vec![0; groups.len()];
     if matches!(options.goal, Goal::Macs(_) | Goal::Latency(_)) && budget.macs(&none) == 0.0 {
-        let what = why_uncounted(model, &budget).unwrap_or_else(|| why_none(model, &groups, &refused));
+        let what = why_uncounted(model, &budget).unwrap_or_else(|| why_none(model, &groups, (&refused, &orders)));
         return Err(Error::usage(format!("nothing can be counted: {what}")));
     }
     if counts == none && !matches!(options.goal, Goal::Macs(1.0) | Goal::Size(1.0)) {
-        return Err(Error::usage(format!("no channel can go: {}", why_none(model, &groups, &refused))));
+        return Err(Error::usage(format!("no channel can go: {}", why_none(model, &groups, (&refused, &orders)))));
     }
-    let group = |g: usize| GroupPlan {
-        node: groups[g].name.clone(),
-        channels: groups[g].stays.len(),
-        gone: counts[g],
-        damage: counts[g].checked_sub(1).map_or(0.0, |last| damage[g][last]),
-        kept: refused[g].clone().or_else(|| orders[g].channels.is_empty().then(|| UNREAD.into())),
+    let gone = cut(&groups, &choices, &counts);
+    let group = |g: usize| {
+        let heads = is_heads(model, &groups[g]);
+        let (channels, gone) = if heads { (groups[g].stays.len(), counts[g]) } else { groups[g].widest(&gone[g]) };
+        GroupPlan {
+            node: groups[g].name.clone(),
+            unit: if heads { Unit::Heads } else { Unit::Channels },
+            channels,
+            gone,
+            damage: counts[g].checked_sub(1).map_or(0.0, |last| damage[g][last]),
+            kept: refused[g].clone().or_else(|| orders[g].channels.is_empty().then(|| UNREAD.into())),
+        }
     };
     let each = |gone: &[usize]| budget.macs(gone) as u64 / (*samples).max(1) as u64;
     let mut plan = ChannelPlan {
@@ -109,7 +115,7 @@ fn decided(
         solved: 0,
         unsolved: Vec::new(),
         notes: Vec::from_iter(told),
-        cut: Cut { gone: cut(&groups, &choices, &counts), solved: Vec::new(), groups: groups.clone() },
+        cut: Cut { gone, solved: Vec::new(), groups: groups.clone() },
     };
     let uncounted: Vec<String> = budget.uncounted().iter().map(|n| model.describe(*n)).collect();
     if !uncounted.is_empty() {
@@ -132,19 +138,19 @@ fn why_uncounted(model: &Model, budget: &Budget) -> Option<String> {
 }
 
 /// Why the model keeps all channels.
-fn why_none(model: &Model, groups: &[Group], refused: &[Option<String>]) -> String {
+fn why_none(model: &Model, groups: &[Group], (refused, orders): (&[Option<String>], &[Order])) -> String {
     let half = |g: &Group| {
         let half = g.members.iter().any(|m| model.constant(m.value).is_some_and(|t| t.dtype() == DType::F16));
         half.then(|| "what is left of float16 weights is not solved again: prune the model in float32".to_string())
     };
-    let told: Vec<String> = groups
-        .iter()
-        .zip(refused)
-        .filter_map(|(g, why)| Some(format!("those of {}: {}", g.name, why.clone().or_else(|| half(g))?)))
-        .take(TOLD)
-        .collect();
+    let unread = |order: &Order| order.channels.is_empty().then(|| UNREAD.to_string());
+    let why = |(g, (why, order)): (&Group, (&Option<String>, &Order))| {
+        Some(format!("those of {}: {}", g.name, why.clone().or_else(|| half(g)).or_else(|| unread(order))?))
+    };
+    let told: Vec<String> = groups.iter().zip(refused.iter().zip(orders)).filter_map(why).collect();
     if !told.is_empty() {
-        return told.join("; ");
+        let more = if told.len() > TOLD { format!("; and {} more", told.len() - TOLD) } else { String::new() };
+        return told[..told.len().min(TOLD)].join("; ") + &more;
     }
     let main = model.main();
     let nested = |n: &&NodeId| {

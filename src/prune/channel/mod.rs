@@ -35,14 +35,35 @@ use crate::error::{Error, Result};
 use crate::ir::{GraphEdit, Model};
 use crate::second_order::Solved;
 
+/// What goes as one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Unit {
+    /// A channel, or several that only go together.
+    Channels,
+    /// An attention head.
+    Heads,
+}
+
+impl fmt::Display for Unit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Unit::Channels => "channels",
+            Unit::Heads => "heads",
+        })
+    }
+}
+
 /// One group of channels.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct GroupPlan {
     /// The first node that makes them.
     pub node: String,
-    /// Channels that there are.
+    /// What is counted.
+    pub unit: Unit,
+    /// Those that there are, in the layer that has the most.
     pub channels: usize,
-    /// Channels that go.
+    /// Those of it that go.
     pub gone: usize,
     /// What losing them costs the outputs: the share of their energy, as measured for this group alone.
     pub damage: f64,
@@ -69,6 +90,9 @@ pub struct ChannelPlan {
     cut: Cut,
 }
 
+/// A share that is this much smaller than the one asked for is told.
+const FURTHER: f64 = 0.02;
+
 impl ChannelPlan {
     /// Without what it does to the model.
     pub(super) fn told(self) -> Self {
@@ -83,11 +107,13 @@ impl ChannelPlan {
             Goal::Size(wanted) => ("parameters", wanted, share((self.parameters.0 as f64, self.parameters.1 as f64))),
             _ => return None,
         };
-        let (asked, left_over) = (100.0 * wanted, 100.0 * left);
-        let reached = format!(
-            "{asked:.1} % of the {what} were wanted, {left_over:.1} % are left: the other groups keep their channels"
-        );
-        (left > wanted + 1e-3).then_some(reached)
+        let why = match left - wanted {
+            over if over > 1e-3 => "the other groups keep their channels",
+            over if over < -FURTHER => "channels go in blocks, and the next larger choice leaves more than was wanted",
+            _ => return None,
+        };
+        let (asked, left) = (100.0 * wanted, 100.0 * left);
+        Some(format!("{asked:.1} % of the {what} were wanted, {left:.1} % are left: {why}"))
     }
 }
 
@@ -104,8 +130,10 @@ struct Cut {
 pub struct ChannelReport {
     /// Groups that lost channels.
     pub groups: usize,
-    /// Channels that went.
+    /// Channels that went, each counted once where several layers lost it.
     pub channels: usize,
+    /// Heads that went.
+    pub heads: usize,
     /// Multiply-accumulates of one sample, before and after.
     pub macs: (u64, u64),
     /// Numbers in float constants, before and after.
@@ -142,9 +170,11 @@ pub fn apply(model: &mut Model, plan: &ChannelPlan) -> Result<ChannelReport> {
     shrink(model, &plan.cut.groups, &plan.cut.gone)?;
     let mut edit = GraphEdit::new(model);
     plan.cut.solved.iter().for_each(|solved| solved.put(&mut edit));
+    let gone = |unit: Unit| plan.groups.iter().filter(|g| g.unit == unit).map(|g| g.gone).sum();
     Ok(ChannelReport {
         groups: plan.groups.iter().filter(|g| g.gone > 0).count(),
-        channels: plan.groups.iter().map(|g| g.gone).sum(),
+        channels: gone(Unit::Channels),
+        heads: gone(Unit::Heads),
         macs: plan.macs,
         parameters: plan.parameters,
         solved: plan.solved,
@@ -159,10 +189,10 @@ impl fmt::Display for ChannelPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for g in &self.groups {
             match &g.kept {
-                Some(why) => writeln!(f, "keep      {}  {} channels: {why}", g.node, g.channels)?,
+                Some(why) => writeln!(f, "keep      {}  {} {}: {why}", g.node, g.channels, g.unit)?,
                 None => {
                     let damage = if g.gone > 0 { format!(", damage {:.1e}", g.damage) } else { String::new() };
-                    writeln!(f, "prune     {}  {} of {} channels go{damage}", g.node, g.gone, g.channels)?;
+                    writeln!(f, "prune     {}  {} of {} {} go{damage}", g.node, g.gone, g.channels, g.unit)?;
                 }
             }
         }
@@ -170,8 +200,10 @@ impl fmt::Display for ChannelPlan {
             writeln!(f, "keep      {node}  its weights: {why}")?;
         }
         let (before, after) = self.macs;
-        let share = percent(after as f64, before as f64);
-        writeln!(f, "          {before} multiply-accumulates become {after} ({share:.1} %)")?;
+        if before > 0 {
+            let share = percent(after as f64, before as f64);
+            writeln!(f, "          {before} multiply-accumulates become {after} ({share:.1} %)")?;
+        }
         let (before, after) = self.parameters;
         let share = percent(after as f64, before as f64);
         writeln!(f, "          {before} parameters become {after} ({share:.1} %)")
@@ -181,14 +213,13 @@ impl fmt::Display for ChannelPlan {
 impl fmt::Display for ChannelReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ((a, b), (p, q)) = (self.macs, self.parameters);
-        write!(
-            f,
-            "{} channels of {} groups are gone: {:.1} % of the multiply-accumulates and {:.1} % of the parameters are left, {} layers solved anew",
-            self.channels,
-            self.groups,
-            percent(b as f64, a as f64),
-            percent(q as f64, p as f64),
-            self.solved
-        )
+        let some = |n: usize, one: &str| format!("{n} {one}{}", if n == 1 { "" } else { "s" });
+        let counted = [(self.channels, "channel"), (self.heads, "head")].into_iter().filter(|(n, _)| *n > 0);
+        let cut: Vec<String> = counted.map(|(n, one)| some(n, one)).collect();
+        write!(f, "cut {} in {}: ", cut.join(" and "), some(self.groups, "group"))?;
+        if a > 0 {
+            write!(f, "{:.1} % of the multiply-accumulates and ", percent(b as f64, a as f64))?;
+        }
+        write!(f, "{:.1} % of the parameters are left, {} layers solved anew", percent(q as f64, p as f64), self.solved)
     }
 }

@@ -1,0 +1,130 @@
+//! Reductions over axes.
+
+use super::{input, ints_of, strides, view};
+use crate::ir::shape::axis_of;
+use crate::ir::tensor::element_count;
+use crate::ir::{DType, Node, Tensor};
+use crate::ops::from_i64;
+
+type Inputs<'a> = [Option<&'a Tensor>];
+
+/// What a reduction makes of the numbers that meet in one place.
+struct Rule {
+    float: fn(&[f64]) -> f64,
+    /// `None` for one that makes no integers.
+    int: Option<fn(&[i64]) -> Option<i64>>,
+}
+
+fn reduce(node: &Node, inputs: &Inputs, rule: &Rule) -> Option<Vec<Tensor>> {
+    let x = input(inputs, 0).filter(|x| !x.is_empty())?;
+    let axes = ints_of(node, inputs, "axes", 1)?.unwrap_or_default();
+    if axes.is_empty() && node.int_or("noop_with_empty_axes", 0) != 0 {
+        return None;
+    }
+    let mut goes = vec![axes.is_empty(); x.rank()];
+    for axis in axes {
+        goes[axis_of(axis, x.rank())?] = true;
+    }
+    let keeps = node.int_or("keepdims", 1) != 0;
+    let shape = x.shape().iter().zip(&goes).filter(|(_, goes)| keeps || !**goes);
+    let shape: Vec<usize> = shape.map(|(n, goes)| if *goes { 1 } else { *n }).collect();
+    // What stays first, what goes last.
+    let own = strides(x.shape());
+    let order: Vec<usize> = [false, true].iter().flat_map(|last| (0..x.rank()).filter(|i| goes[*i] == *last)).collect();
+    let sizes: Vec<usize> = order.iter().map(|i| x.shape()[*i]).collect();
+    let steps: Vec<i64> = order.iter().map(|i| own[*i]).collect();
+    let places = view(&sizes, &steps, 0);
+    let each = places.len() / element_count(&shape)?.max(1);
+    let chunks = places.chunks(each.max(1));
+    Some(vec![match x.dtype() {
+        DType::F32 => {
+            let values = x.as_slice::<f32>()?;
+            let of =
+                |chunk: &[usize]| (rule.float)(&chunk.iter().map(|i| f64::from(values[*i])).collect::<Vec<_>>()) as f32;
+            Tensor::from_vec(shape, chunks.map(of).collect::<Vec<_>>())
+        }
+        DType::F64 => {
+            let values = x.as_slice::<f64>()?;
+            let of = |chunk: &[usize]| (rule.float)(&chunk.iter().map(|i| values[*i]).collect::<Vec<_>>());
+            Tensor::from_vec(shape, chunks.map(of).collect::<Vec<_>>())
+        }
+        DType::U64 | DType::Bool => return None,
+        dtype => {
+            let (values, int) = (x.to_i64()?, rule.int?);
+            let of = |chunk: &[usize]| int(&chunk.iter().map(|i| values[*i]).collect::<Vec<_>>());
+            from_i64(dtype, &shape, chunks.map(of).collect::<Option<_>>()?)?
+        }
+    }])
+}
+
+/// A number that is not one is the extreme of any.
+fn extreme(values: &[f64], farther: fn(f64, f64) -> bool) -> f64 {
+    values.iter().copied().fold(values[0], |m, v| if v.is_nan() || farther(v, m) { v } else { m })
+}
+
+macro_rules! reductions {
+    ($($name:ident: $float:expr, $int:expr;)*) => {
+        $(pub fn $name(node: &Node, inputs: &Inputs) -> Option<Vec<Tensor>> {
+            reduce(node, inputs, &Rule { float: $float, int: $int })
+        })*
+    };
+}
+
+reductions! {
+    max: |v| extreme(v, |a, b| a > b), Some(|v| v.iter().copied().max());
+    min: |v| extreme(v, |a, b| a < b), Some(|v| v.iter().copied().min());
+    sum: |v| v.iter().sum(), Some(|v| v.iter().try_fold(0i64, |sum, v| sum.checked_add(*v)));
+    prod: |v| v.iter().product(), Some(|v| v.iter().try_fold(1i64, |product, v| product.checked_mul(*v)));
+    mean: |v| v.iter().sum::<f64>() / v.len() as f64, None;
+    l1: |v| v.iter().map(|v| v.abs()).sum(), None;
+    l2: |v| v.iter().map(|v| v * v).sum::<f64>().sqrt(), None;
+    sum_square: |v| v.iter().map(|v| v * v).sum(), None;
+    log_sum: |v| v.iter().sum::<f64>().ln(), None;
+    log_sum_exp: |v| {
+        let most = extreme(v, |a, b| a > b);
+        most + v.iter().map(|v| (v - most).exp()).sum::<f64>().ln()
+    }, None;
+}
+
+/// Sums up to each element along an axis.
+pub fn cumulated(node: &Node, inputs: &Inputs) -> Option<Vec<Tensor>> {
+    let x = input(inputs, 0).filter(|x| !x.is_empty())?;
+    let axis = axis_of(*input(inputs, 1)?.to_i64()?.first()?, x.rank())?;
+    let (exclusive, reverse) = (node.int_or("exclusive", 0) != 0, node.int_or("reverse", 0) != 0);
+    let (length, inner) = (x.shape()[axis], element_count(&x.shape()[axis + 1..])?);
+    // The places of each sum, in the order in which they are added.
+    let row = |i: usize| {
+        let start = i / inner * length * inner + i % inner;
+        (0..length).map(move |k| start + if reverse { length - 1 - k } else { k } * inner)
+    };
+    let rows = x.len() / length;
+    Some(vec![match x.dtype() {
+        DType::F32 => {
+            let values = x.as_slice::<f32>()?;
+            let mut sums = vec![0f32; x.len()];
+            for i in 0..rows {
+                let mut sum = 0f64;
+                for at in row(i) {
+                    let next = sum + f64::from(values[at]);
+                    sums[at] = if exclusive { sum } else { next } as f32;
+                    sum = next;
+                }
+            }
+            Tensor::from_vec(x.shape(), sums)
+        }
+        DType::F64 | DType::U64 | DType::Bool => return None,
+        dtype => {
+            let values = x.to_i64()?;
+            let mut sums = vec![0i64; x.len()];
+            for i in 0..rows {
+                let mut sum = 0i64;
+                for at in row(i) {
+                    let next = sum.checked_add(values[at])?;
+                    sums[at] = if exclusive { sum } else { next };
+                    sum = next;
+                }
+            }
+            from_i64(dtype, x.shape(), sums)?
+        }
+    }])
+}
