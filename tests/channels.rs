@@ -320,6 +320,24 @@ fn channels_are_found_where_they_can_go() {
 }
 
 #[test]
+fn equal_slopes_do_not_tie_layers() {
+    let mut made = Made { nodes: String::new(), weights: Vec::new(), count: 0, values: Vec::new() };
+    for shape in [&[4, 3, 1, 1][..], &[4, 4, 1, 1], &[2, 4, 1, 1], &[4, 1, 1]] {
+        made.weight(shape);
+    }
+    let source = format!(
+        "<ir_version: 8, opset_import: [\"\" : 17]> g (float[N,3,6,6] x) => (float[N,2,6,6] y) <{}> {{
+        a = Conv (x, w0) b = PRelu (a, w3) c = Conv (b, w1) d = PRelu (c, w3) y = Conv (d, w2) }}",
+        made.weights.join(", ")
+    );
+    let mut model = text::parse(&source).unwrap();
+    assert_eq!(unshare(&mut GraphEdit::new(&mut model)), 1);
+    infer(&mut GraphEdit::new(&mut model));
+    let free: Vec<usize> = groups(&model).iter().map(|g| g.free().len()).filter(|n| *n > 0).collect();
+    assert_eq!(free, [4, 4]);
+}
+
+#[test]
 fn groups_of_one_output_each_are_not_depthwise() {
     let mut made = Made { nodes: String::new(), weights: Vec::new(), count: 0, values: Vec::new() };
     for shape in [&[4, 3, 1, 1][..], &[4, 1, 1, 1], &[2, 2]] {

@@ -5,6 +5,7 @@ use onnxpress::ir::{Model, text};
 use onnxpress::passes::{SimplifyOptions, simplify};
 use onnxpress::runtime;
 use onnxpress::validate::check::{Checked, ROUNDING, check};
+use onnxpress::validate::everywhere::{Inputs, check_everywhere};
 use onnxpress::validate::within::within;
 
 fn model(factor: f32) -> Model {
@@ -33,6 +34,27 @@ fn rounding_passes_and_a_wrong_factor_does_not() {
     assert!(*off > 0.0 && *off < 1e-6, "{off}");
     let wrong = checked(&original, &model(0.301)).worst().unwrap().1;
     assert!((wrong - 0.001 / 0.3).abs() < 1e-4 && wrong > ROUNDING, "{wrong}");
+}
+
+#[test]
+fn a_model_of_few_positions_is_checked_with_short_sequences() {
+    let numbers: Vec<String> = (0..40 * 2).map(|i| format!("{}", i % 7)).collect();
+    let source = format!(
+        "<ir_version: 8, opset_import: [\"\" : 17]> g (float[N,S,2] x) => (float[N,S,2] y)
+         <float[1,40,2] positions = {{{}}}, int64[1] one = {{1}}, int64[1] two = {{2}}, int64[1] zero = {{0}}>
+         {{ sizes = Shape (x) s = Slice (sizes, one, two) p = Slice (positions, zero, s, one)
+            i = Identity (x) y = Add (i, p) }}",
+        numbers.join(",")
+    );
+    let original = text::parse(&source).unwrap();
+    let mut model = original.clone();
+    simplify(&mut model, &SimplifyOptions::default()).unwrap();
+    // 128 steps that are made up by themselves are more than there are positions.
+    let seen = check_everywhere(&Inputs::default(), &original, &model).unwrap();
+    assert!(!seen.checked.is_empty() && seen.off().is_none(), "{seen}");
+    let asked = Inputs { data: Some("random:1"), count: None };
+    let seen = check_everywhere(&asked, &original, &model).unwrap();
+    assert!(seen.checked.is_empty() && seen.unchecked[0].contains("128"), "{seen}");
 }
 
 #[test]

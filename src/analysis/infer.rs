@@ -156,6 +156,17 @@ mod tests {
     }
 
     #[test]
+    fn what_is_picked_by_indices_has_their_shape() {
+        let source = "<ir_version: 8, opset_import: [\"\" : 17]>
+            g (float[B,4,5] x, int64[B,4,2] i, int64[7,1] rows, bool[4] c) => (a, b, d, e, f) <int64[1] k = {3}>
+            { a = GatherElements <axis = 2> (x, i)  b = GatherND (x, rows)  d, e = TopK (x, k)
+              f = Compress <axis = 1> (x, c) }";
+        let found = types(source);
+        assert_eq!(found[..4], ["float[B,4,2]", "float[7,4,5]", "float[B,4,3]", "int64[B,4,3]"]);
+        assert!(found[4].starts_with("float[B,") && found[4].ends_with(",5]"), "{found:?}");
+    }
+
+    #[test]
     fn an_output_dtype_decides() {
         let source = "<ir_version: 11, opset_import: [\"\" : 23]> g (uint8[3] q, float[3] x) => (d, e, u)
             <float s = {0.5}>

@@ -6,6 +6,7 @@ use onnxpress::data::{DataOptions, Dataset, InputSpec};
 use onnxpress::error::Error;
 use onnxpress::ir::{GraphEdit, Model, text};
 use onnxpress::onnx;
+use onnxpress::passes::{SimplifyOptions, simplify};
 use onnxpress::progress::Silent;
 use onnxpress::prune::{self, Data, Goal, Pattern, PruneOptions, PrunePlan, Scope};
 use onnxpress::recover::{RecoverOptions, recover};
@@ -142,6 +143,17 @@ fn weights_in_another_form_are_told_of() {
     let why = "it is read through \"turn\" (Transpose): simplify may make one constant of them";
     assert_eq!(plan.tensors[0].kept, None);
     assert_eq!((plan.tensors[1].tensor.as_str(), plan.tensors[1].kept.as_deref()), ("w1", Some(why)));
+
+    // Weight normalization, which the commands compute first.
+    let nodes =
+        "[plain] h = MatMul (x, w0)  n = ReduceL2 (w1)  [unit] u = Div (w1, n)  t = Transpose (u)  y = MatMul (h, t)";
+    let mut normalized = model(8, &constants, nodes);
+    let plan = prune::decide(&normalized, &options, None, &Silent).unwrap();
+    let why = "\"unit\" (Div) makes another of it: simplify may compute that";
+    assert_eq!((plan.tensors[1].tensor.as_str(), plan.tensors[1].kept.as_deref()), ("w1", Some(why)));
+    simplify(&mut normalized, &SimplifyOptions::constant_weights()).unwrap();
+    let plan = prune::decide(&normalized, &options, None, &Silent).unwrap();
+    assert_eq!(plan.tensors.iter().map(|t| t.kept.is_none()).collect::<Vec<_>>(), [true, true]);
 
     let source = format!(
         "<ir_version: 8, opset_import: [\"\" : 17, \"f\" : 1]> g (float[N,8] x) => (float[N,4] y) <{}> {{ [call] y = f.Twice (x, w0) }}

@@ -27,7 +27,7 @@ fn run(edit: &mut GraphEdit) -> Result<PassReport> {
 fn split(edit: &mut GraphEdit, reshape: NodeId) -> Option<Outcome> {
     let (size, parts) = parts(edit, reshape)?;
     let (x, name) = (edit.node(reshape).input(0)?, edit.node_label(reshape).to_string());
-    let mut node = NewNode::new("Split").name(&name).input(x).attr("axis", -1i64);
+    let mut node = NewNode::new("Split").input(x).attr("axis", -1i64);
     for (i, gather) in parts.iter().enumerate() {
         node = match gather.and_then(|gather| edit.detach_output(gather, 0)) {
             Some(value) => node.output_into(value),
@@ -38,6 +38,7 @@ fn split(edit: &mut GraphEdit, reshape: NodeId) -> Option<Outcome> {
     let node = edit.insert(Place::After(reshape), node);
     set_ints(edit, node, "split", (1, 13), vec![size; parts.len()]);
     edit.remove_node(reshape);
+    edit.rename_node(node, &name);
     Some(Outcome::Applied)
 }
 
