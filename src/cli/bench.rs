@@ -7,7 +7,7 @@ use super::args::{DataArgs, in_runtimes, positive, runtimes};
 use super::printed::Printed;
 use crate::error::Result;
 use crate::pipeline;
-use crate::validate::bench::bench;
+use crate::validate::bench::{Entry, bench};
 use crate::validate::latency::LatencyOptions;
 
 #[derive(clap::Args)]
@@ -33,11 +33,11 @@ pub(super) fn run(args: &Args) -> Result<Done> {
         let model = pipeline::load(path)?;
         let data = args.data.open(args.data.data.as_deref().unwrap_or("random:1"), &model)?;
         let inputs = data.batch(0)?.inputs;
-        models.push((path.clone(), model, inputs));
+        models.push(Entry { path: path.clone(), model, inputs });
     }
     // There is a first one: the command line asks for it.
     let timed = |runtime| bench(&models, (runtime, args.threads), &LatencyOptions::default());
-    let all = in_runtimes(&args.runtime, &models[0].1, timed)?;
+    let all = in_runtimes(&args.runtime, &models[0].model, timed)?;
     args.format.print_all(&all, |all| all.iter().map(ToString::to_string).collect())?;
     Ok(Done::Well)
 }

@@ -40,23 +40,30 @@ pub struct Benched {
     pub ratio: f64,
 }
 
+/// A model to be timed.
+pub struct Entry {
+    /// The file.
+    pub path: PathBuf,
+    /// What is in it.
+    pub model: Model,
+    /// What it is run on.
+    pub inputs: Vec<(String, Tensor)>,
+}
+
 /// Times models on inputs, each as its file stands.
 ///
 /// # Errors
 /// Runtime, for a model that it cannot run.
-pub fn bench(
-    models: &[(PathBuf, Model, Vec<(String, Tensor)>)],
-    (runtime, threads): (&dyn Runtime, usize),
-    options: &LatencyOptions,
-) -> Result<Bench> {
-    let load = |(path, model, inputs): &(PathBuf, Model, Vec<(String, Tensor)>)| {
-        load_as_it_stands(runtime, model, inputs, (Rewrites::Runtime, threads)).map_err(|e| e.in_file(path))
+pub fn bench(models: &[Entry], (runtime, threads): (&dyn Runtime, usize), options: &LatencyOptions) -> Result<Bench> {
+    let load = |e: &Entry| {
+        load_as_it_stands(runtime, &e.model, &e.inputs, (Rewrites::Runtime, threads))
+            .map_err(|error| error.in_file(&e.path))
     };
     let sessions: Vec<Ready> = models.iter().map(load).collect::<Result<_>>()?;
     let pairs: Vec<Timed> = sessions.iter().map(|(s, i)| (&**s, i.as_slice())).collect();
     let times = interleaved(&pairs, options)?;
-    let benched = |((path, ..), own): (&(PathBuf, Model, _), &Vec<f64>)| Benched {
-        model: path.clone(),
+    let benched = |(entry, own): (&Entry, &Vec<f64>)| Benched {
+        model: entry.path.clone(),
         times: summary(own),
         ratio: quantile(&ratios(&times[0], own), 0.5),
     };

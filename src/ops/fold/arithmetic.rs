@@ -93,7 +93,7 @@ pub fn sum(_: &Node, inputs: &Inputs) -> Option<Vec<Tensor>> {
 
 /// The sign is that of the divisor, with `fmod` that of the dividend.
 pub fn modulo(node: &Node, inputs: &Inputs) -> Option<Vec<Tensor>> {
-    let ints = |a: i64, b: i64| Some(a.checked_rem(b)?.checked_add(b)?.checked_rem(b)?);
+    let ints = |a: i64, b: i64| a.checked_rem(b)?.checked_add(b)?.checked_rem(b);
     let floored = Op { int: ints, f32: |a, b| floored(a.into(), b.into()) as f32, f64: floored };
     let truncated = Op { int: i64::checked_rem, f32: |a, b| a % b, f64: |a, b| a % b };
     two(inputs, if node.int_or("fmod", 0) == 0 { &floored } else { &truncated })

@@ -71,7 +71,7 @@ pub fn scatter_nd(node: &Node, inputs: &Inputs) -> Option<Vec<Tensor>> {
 fn put(node: &Node, x: &Tensor, updates: &Tensor, places: &[usize]) -> Option<Vec<Tensor>> {
     let bits = x.dtype().bits();
     let replaces = node.str("reduction").is_none_or(|r| r == "none");
-    if !replaces || x.dtype() != updates.dtype() || x.strings().is_some() || bits == 0 || bits % 8 != 0 {
+    if !replaces || x.dtype() != updates.dtype() || x.strings().is_some() || bits == 0 || !bits.is_multiple_of(8) {
         return None;
     }
     let (mut bytes, new, width) = (x.bytes().to_vec(), updates.bytes(), bits / 8);
@@ -88,7 +88,7 @@ pub fn trilu(node: &Node, inputs: &Inputs) -> Option<Vec<Tensor>> {
     let k = input(inputs, 1).map_or(Some(0), |k| k.to_i64()?.first().copied())?;
     let upper = node.int_or("upper", 1) != 0;
     let bits = x.dtype().bits();
-    if x.strings().is_some() || bits == 0 || bits % 8 != 0 || x.is_empty() {
+    if x.strings().is_some() || bits == 0 || !bits.is_multiple_of(8) || x.is_empty() {
         return None;
     }
     let mut bytes = x.bytes().to_vec();

@@ -8,11 +8,14 @@ use crate::ops::from_i64;
 
 type Inputs<'a> = [Option<&'a Tensor>];
 
+/// `None` where it overflows.
+type OfIntegers = fn(&[i64]) -> Option<i64>;
+
 /// What a reduction makes of the numbers that meet in one place.
 struct Rule {
     float: fn(&[f64]) -> f64,
     /// `None` for one that makes no integers.
-    int: Option<fn(&[i64]) -> Option<i64>>,
+    int: Option<OfIntegers>,
 }
 
 fn reduce(node: &Node, inputs: &Inputs, rule: &Rule) -> Option<Vec<Tensor>> {

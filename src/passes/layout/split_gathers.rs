@@ -49,7 +49,7 @@ fn parts(model: &Model, reshape: NodeId) -> Option<(i64, Vec<Option<NodeId>>)> {
     let ([lead @ .., all], [same @ .., count, size]) = (&whole[..], &apart[..]) else { return None };
     let (all, count, size) = (all.known()?, usize::try_from(count.known()?).ok()?, size.known()?);
     let fits = lead.len() == same.len() && lead.iter().zip(same).all(|(a, b)| a.same(b));
-    if !fits || count < 2 || count > PARTS || all != count as i64 * size || size == 0 {
+    if !fits || !(2..=PARTS).contains(&count) || size.checked_mul(count as i64) != Some(all) || all == 0 {
         return None;
     }
     let mut parts = vec![None; count];
