@@ -4,7 +4,7 @@
 //! - [`paired`]: whether a difference of accuracies is more than chance
 //! - [`drift`]: where inside the model the error is born
 //! - [`latency`]: interleaved timing
-//! - [`bench`]: any number of models
+//! - [`mod@bench`]: any number of models
 //! - [`ran`]: what of it truly runs in integers
 //! - [`size`]: bytes, parameters, zeros
 //! - [`check`]: whether a clean-up left the outputs as they were
