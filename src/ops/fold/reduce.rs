@@ -93,41 +93,48 @@ reductions! {
 pub fn cumulated(node: &Node, inputs: &Inputs) -> Option<Vec<Tensor>> {
     let x = input(inputs, 0).filter(|x| !x.is_empty())?;
     let axis = axis_of(*input(inputs, 1)?.to_i64()?.first()?, x.rank())?;
-    let (exclusive, reverse) = (node.int_or("exclusive", 0) != 0, node.int_or("reverse", 0) != 0);
-    let (length, inner) = (x.shape()[axis], element_count(&x.shape()[axis + 1..])?);
-    // The places of each sum, in the order in which they are added.
-    let row = |i: usize| {
-        let start = i / inner * length * inner + i % inner;
-        (0..length).map(move |k| start + if reverse { length - 1 - k } else { k } * inner)
+    let inner = element_count(&x.shape()[axis + 1..])?;
+    let along = Along {
+        length: x.shape()[axis],
+        inner,
+        exclusive: node.int_or("exclusive", 0) != 0,
+        reverse: node.int_or("reverse", 0) != 0,
     };
-    let rows = x.len() / length;
     Some(vec![match x.dtype() {
         DType::F32 => {
-            let values = x.as_slice::<f32>()?;
-            let mut sums = vec![0f32; x.len()];
-            for i in 0..rows {
-                let mut sum = 0f64;
-                for at in row(i) {
-                    let next = sum + f64::from(values[at]);
-                    sums[at] = if exclusive { sum } else { next } as f32;
-                    sum = next;
-                }
-            }
-            Tensor::from_vec(x.shape(), sums)
+            let values: Vec<f64> = x.as_slice::<f32>()?.iter().map(|v| f64::from(*v)).collect();
+            let sums = along.sums(&values, |a, b| Some(a + b))?;
+            Tensor::from_vec(x.shape(), sums.into_iter().map(|v| v as f32).collect::<Vec<_>>())
         }
         DType::F64 | DType::U64 | DType::Bool => return None,
-        dtype => {
-            let values = x.to_i64()?;
-            let mut sums = vec![0i64; x.len()];
-            for i in 0..rows {
-                let mut sum = 0i64;
-                for at in row(i) {
-                    let next = sum.checked_add(values[at])?;
-                    sums[at] = if exclusive { sum } else { next };
-                    sum = next;
-                }
-            }
-            from_i64(dtype, x.shape(), sums)?
-        }
+        dtype => from_i64(dtype, x.shape(), along.sums(&x.to_i64()?, i64::checked_add)?)?,
     }])
+}
+
+/// How numbers are added up along an axis.
+struct Along {
+    length: usize,
+    /// How far neighbours lie apart.
+    inner: usize,
+    /// Without the element itself.
+    exclusive: bool,
+    reverse: bool,
+}
+
+impl Along {
+    fn sums<T: Copy + Default>(&self, values: &[T], add: fn(T, T) -> Option<T>) -> Option<Vec<T>> {
+        let mut sums = values.to_vec();
+        for i in 0..values.len() / self.length {
+            let start = i / self.inner * self.length * self.inner + i % self.inner;
+            let mut sum = T::default();
+            for k in 0..self.length {
+                let k = if self.reverse { self.length - 1 - k } else { k };
+                let at = start + k * self.inner;
+                let next = add(sum, values[at])?;
+                sums[at] = if self.exclusive { sum } else { next };
+                sum = next;
+            }
+        }
+        Some(sums)
+    }
 }
