@@ -76,7 +76,7 @@ impl Everywhere {
 
 impl fmt::Display for Everywhere {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.unchecked.iter().try_for_each(|why| writeln!(f, "not checked{why}"))?;
+        self.unchecked.iter().try_for_each(|why| writeln!(f, "{why}"))?;
         self.checked.iter().try_for_each(|checked| writeln!(f, "{checked}"))
     }
 }
@@ -94,7 +94,7 @@ pub fn check_everywhere(inputs: &Inputs, original: &Model, result: &Model) -> Re
     let data = match inputs.open(count, original) {
         // Inputs that nobody asked for need not be possible.
         Err(e) if inputs.data.is_none() => {
-            found.unchecked.push(format!(" ({HINT}): {e}"));
+            found.unchecked.push(format!("not checked ({HINT}): {e}"));
             return Ok(found);
         }
         data => data?,
@@ -115,7 +115,9 @@ fn check_on(data: &Dataset, count: usize, original: &Model, result: &Model) -> R
     let bytes = value_bytes(original, &data.shapes(0)?).into_values().max().unwrap_or(0);
     if data.is_random() && bytes > VALUE {
         let gigabytes = bytes as f64 / 1e9;
-        let why = format!(": on made-up inputs a value takes {gigabytes:.1} GB (--shape or --data gives smaller ones)");
+        let why = format!(
+            "not checked: on made-up inputs a value takes {gigabytes:.1} GB (--shape or --data gives smaller ones)"
+        );
         found.unchecked.push(why);
         return Ok(found);
     }
@@ -123,13 +125,13 @@ fn check_on(data: &Dataset, count: usize, original: &Model, result: &Model) -> R
     for runtime in &present {
         let name = runtime.name();
         if name == built_in().name() && present.len() > 1 && reads_halves(original) {
-            found.unchecked.push(format!(" in {name}, which takes minutes for float16"));
+            found.unchecked.push(format!("not checked in {name}, which takes minutes for float16"));
             continue;
         }
         match check(original, result, data, count, *runtime) {
             Err(e) if e.kind() == ErrorKind::Runtime => {
                 let hint = if data.is_random() { format!(" ({HINT})") } else { String::new() };
-                found.unchecked.push(format!(" in {name}{hint}: {e}"));
+                found.unchecked.push(format!("not checked in {name}{hint}: {e}"));
             }
             checked => {
                 found.checked.push(checked?);
