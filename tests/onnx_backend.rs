@@ -16,16 +16,21 @@ use rayon::prelude::*;
 use crate::bare;
 use crate::common::root;
 
-#[test]
-fn every_backend_case_keeps_its_outputs() {
+/// Their folder and their names, where they were written.
+pub fn cases() -> Option<(PathBuf, Vec<String>)> {
     let folder = root().join("target/onnx-backend");
     let Ok(names) = fs::read_to_string(folder.join("cases.txt")) else {
         println!("skipped: {} holds no cases; fixtures/backend_tests.py writes them", folder.display());
-        return;
+        return None;
     };
-    let names: Vec<&str> = names.lines().collect();
+    Some((folder, names.lines().map(String::from).collect()))
+}
+
+#[test]
+fn every_backend_case_keeps_its_outputs() {
+    let Some((folder, names)) = cases() else { return };
     let (ran, fewer) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let check = |name: &&str| check(&folder.join(name), &ran, &fewer).err().map(|e| format!("{name}: {e}"));
+    let check = |name: &String| check(&folder.join(name), &ran, &fewer).err().map(|e| format!("{name}: {e}"));
     let wrong: Vec<String> = names.par_iter().filter_map(check).collect();
     assert!(wrong.is_empty(), "{} of {} cases\n{}", wrong.len(), names.len(), wrong.join("\n"));
     println!("{} cases, {ran:?} compared in tract, {fewer:?} have fewer nodes", names.len());
@@ -61,14 +66,9 @@ fn check(case: &Path, ran: &AtomicUsize, fewer: &AtomicUsize) -> Result<(), Stri
 
 #[test]
 fn what_is_folded_is_what_the_standard_expects() {
-    let folder = root().join("target/onnx-backend");
-    let Ok(names) = fs::read_to_string(folder.join("cases.txt")) else {
-        println!("skipped: {} holds no cases; fixtures/backend_tests.py writes them", folder.display());
-        return;
-    };
-    let names: Vec<&str> = names.lines().collect();
-    let found: Vec<(&str, Option<bool>)> = names.par_iter().map(|name| (*name, folded(&folder.join(name)))).collect();
-    let wrong: Vec<&str> = found.iter().filter(|f| f.1 == Some(false)).map(|f| f.0).collect();
+    let Some((folder, names)) = cases() else { return };
+    let found: Vec<(&String, Option<bool>)> = names.par_iter().map(|n| (n, folded(&folder.join(n)))).collect();
+    let wrong: Vec<&String> = found.iter().filter(|f| f.1 == Some(false)).map(|f| f.0).collect();
     let right = found.iter().filter(|f| f.1 == Some(true)).count();
     println!("{right} of {} cases are folded", names.len());
     assert!(wrong.is_empty(), "{wrong:?}");

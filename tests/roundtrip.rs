@@ -164,12 +164,8 @@ fn real_models_come_back() {
 
 #[test]
 fn every_backend_case_comes_back() {
-    let folder = root().join("target/onnx-backend");
-    let Ok(cases) = std::fs::read_to_string(folder.join("cases.txt")) else {
-        println!("skipped: {} holds no cases; fixtures/backend_tests.py writes them", folder.display());
-        return;
-    };
-    let files: Vec<PathBuf> = cases.lines().map(|case| folder.join(case).join("model.onnx")).collect();
+    let Some((folder, cases)) = crate::onnx_backend::cases() else { return };
+    let files: Vec<PathBuf> = cases.iter().map(|case| folder.join(case).join("model.onnx")).collect();
     assert!(files.len() > 1500, "{} cases", files.len());
     all_round_trip(&files, to_memory);
 }

@@ -18,6 +18,7 @@ mod quantized;
 mod random;
 mod recurrent;
 mod reduce;
+mod resize;
 mod rule;
 pub mod vjp;
 

@@ -4,6 +4,7 @@ use super::{MAX_ELEMENTS, input, pick};
 use crate::ir::shape::axis_of;
 use crate::ir::tensor::element_count;
 use crate::ir::{Node, Tensor};
+use crate::ops::resize::coordinate;
 
 /// What lies so close to the edge between two elements, a runtime may round to either.
 const CLOSE: f64 = 1e-4;
@@ -23,7 +24,6 @@ pub fn nearest(node: &Node, inputs: &[Option<&Tensor>]) -> Option<Vec<Tensor>> {
     };
     let scales = input(inputs, 2).filter(|s| !s.is_empty()).map(|s| s.to_f32());
     let sizes = input(inputs, 3).map(Tensor::to_i64);
-    let coordinates = node.str("coordinate_transformation_mode").unwrap_or("half_pixel");
     let rounds = node.str("nearest_mode").unwrap_or("round_prefer_floor");
     // For each axis the element that each of the result is taken from.
     let mut taken: Vec<Vec<usize>> = x.shape().iter().map(|n| (0..*n).collect()).collect();
@@ -40,17 +40,14 @@ pub fn nearest(node: &Node, inputs: &[Option<&Tensor>]) -> Option<Vec<Tensor>> {
             }
             _ => return None,
         };
+        // By the standard a scale that keeps the size moves values; ONNX Runtime copies them.
+        match size == length {
+            true if scale == 1.0 => continue,
+            true => return None,
+            false => {}
+        }
         let source = |i: usize| {
-            let i = i as f64;
-            let at = match coordinates {
-                "asymmetric" => i / scale,
-                "half_pixel" => (i + 0.5) / scale - 0.5,
-                "pytorch_half_pixel" if size > 1 => (i + 0.5) / scale - 0.5,
-                "pytorch_half_pixel" => 0.0,
-                "align_corners" if size > 1 => i * (length as f64 - 1.0) / (size as f64 - 1.0),
-                "align_corners" => 0.0,
-                _ => return None,
-            };
+            let at = coordinate(node, i, (length, size), scale).ok()?;
             let (edge, up) = match rounds {
                 "round_prefer_floor" => (at - 0.5, true),
                 "round_prefer_ceil" => (at + 0.5, false),

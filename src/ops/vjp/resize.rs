@@ -6,6 +6,7 @@
 
 use super::{Adjoint, Var};
 use crate::ir::{Node, Tensor};
+use crate::ops::resize::coordinate;
 
 type Rule = Result<(), String>;
 
@@ -56,22 +57,12 @@ fn along<'t>(a: &Adjoint<'t>, v: Var<'t>, map: Vec<f32>, axis: usize, size: usiz
 
 /// Aᵀ, row-major.
 fn transposed_map(node: &Node, size: usize, out: usize, scale: f64) -> Result<Vec<f32>, String> {
-    let coordinates = node.str("coordinate_transformation_mode").unwrap_or("half_pixel");
     let mode = node.str("mode").unwrap_or("nearest");
     let rounding = node.str("nearest_mode").unwrap_or("round_prefer_floor");
     let mut map = vec![0f32; size * out];
     let last = size - 1;
     for o in 0..out {
-        let i = o as f64;
-        let at = match coordinates {
-            "asymmetric" => i / scale,
-            "half_pixel" => (i + 0.5) / scale - 0.5,
-            "pytorch_half_pixel" if out > 1 => (i + 0.5) / scale - 0.5,
-            "pytorch_half_pixel" => 0.0,
-            "align_corners" if out > 1 => i * last as f64 / (out - 1) as f64,
-            "align_corners" => 0.0,
-            other => return Err(format!("it has coordinates {other}")),
-        };
+        let at = coordinate(node, o, (size, out), scale)?;
         let mut take = |place: f64, share: f64| map[(place.max(0.0) as usize).min(last) * out + o] += share as f32;
         match (mode, rounding) {
             ("nearest", "floor") => take(at.floor(), 1.0),
