@@ -140,9 +140,8 @@ impl Search<'_> {
 /// The outputs in a few words.
 fn words(a: &Accuracy) -> String {
     let outputs = a.outputs();
-    if let Some(t) = a.task() {
-        return format!("top-1 {:+.2} points", 100.0 * t.top1.difference);
-    }
-    let agreement = worst_agreement(&outputs).map_or(String::new(), |a| format!(", agreement {:.1} %", 100.0 * a));
-    worst_db(&outputs).map_or("nothing measured".into(), |db| format!("{db:.1} dB{agreement}"))
+    let agreement = || worst_agreement(&outputs).map(|a| format!("agreement {:.1} %", 100.0 * a));
+    let answers = a.task().map(|t| format!("top-1 {:+.2} points", 100.0 * t.top1.difference)).or_else(agreement);
+    let told: Vec<String> = worst_db(&outputs).map(|db| format!("{db:.1} dB")).into_iter().chain(answers).collect();
+    if told.is_empty() { "nothing measured".into() } else { told.join(", ") }
 }

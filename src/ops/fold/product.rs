@@ -4,7 +4,7 @@ use faer::linalg::matmul::matmul as multiply;
 use faer::{Accum, Mat, MatRef, Par};
 
 use super::arithmetic::add;
-use super::{broadcast, input, strides, view};
+use super::{MAX_ELEMENTS, broadcast, input, strides, view};
 use crate::ir::tensor::element_count;
 use crate::ir::{Node, Tensor};
 
@@ -19,6 +19,8 @@ pub fn matmul(_: &Node, inputs: &Inputs) -> Option<Vec<Tensor>> {
     }
     let (before, _) = broadcast(&[before_a, before_b])?;
     let (x, y) = (a.as_slice::<f32>()?, b.as_slice::<f32>()?);
+    let shape = [&before[..], &[*m, *n]].concat();
+    element_count(&shape).filter(|count| fits(*count, a, b))?;
     // One matrix of each for every place before.
     let places = |shape: &[usize]| {
         let own = strides(shape);
@@ -26,14 +28,14 @@ pub fn matmul(_: &Node, inputs: &Inputs) -> Option<Vec<Tensor>> {
         let step = |i: usize| i.checked_sub(skipped).map_or(0, |i| if shape[i] == 1 { 0 } else { own[i] });
         view(&before, &(0..before.len()).map(step).collect::<Vec<_>>(), 0)
     };
-    let mut values = Vec::with_capacity(element_count(&before)?.checked_mul(m * n)?);
+    let mut values = Vec::new();
     for (i, j) in places(before_a).into_iter().zip(places(before_b)) {
         let left = MatRef::from_row_major_slice(x.get(i * m * k..(i + 1) * m * k)?, *m, *k);
         let right = MatRef::from_row_major_slice(y.get(j * k * n..(j + 1) * k * n)?, *k, *n);
         let product = product(left, right, 1.0);
         values.extend((0..*m).flat_map(|r| (0..*n).map(move |c| (r, c))).map(|at| product[at]));
     }
-    Some(vec![Tensor::from_vec([&before[..], &[*m, *n]].concat(), values)])
+    Some(vec![Tensor::from_vec(shape, values)])
 }
 
 /// α·A'·B' + β·C of float32.
@@ -45,7 +47,7 @@ pub fn gemm(node: &Node, inputs: &Inputs) -> Option<Vec<Tensor>> {
     let right = MatRef::from_row_major_slice(&y, rb, cb);
     let left = if node.int_or("transA", 0) == 0 { left } else { left.transpose() };
     let right = if node.int_or("transB", 0) == 0 { right } else { right.transpose() };
-    if left.ncols() != right.nrows() {
+    if left.ncols() != right.nrows() || !fits(left.nrows().checked_mul(right.ncols())?, a, b) {
         return None;
     }
     let factor = |name: &str| node.float_or(name, 1.0);
@@ -57,6 +59,11 @@ pub fn gemm(node: &Node, inputs: &Inputs) -> Option<Vec<Tensor>> {
     let beta = factor("beta");
     let c = Tensor::from_vec(c.shape(), c.as_slice::<f32>()?.iter().map(|v| v * beta).collect::<Vec<_>>());
     add(node, &[Some(&product), Some(&c)])
+}
+
+/// Whether a product of so many elements is not far larger than what it is made of.
+fn fits(count: usize, a: &Tensor, b: &Tensor) -> bool {
+    count <= MAX_ELEMENTS.max(a.len().saturating_add(b.len()).saturating_mul(4))
 }
 
 fn product(a: MatRef<f32>, b: MatRef<f32>, factor: f32) -> Mat<f32> {

@@ -85,7 +85,7 @@ impl Parts {
 /// The parts, and those that each axis of `joined` is made of. From both ends sizes are the same or one divides the other; one axis between
 /// takes all that is left.
 fn parts(from: &[Dim], joined: &[Dim]) -> Option<(Vec<Dim>, Vec<Vec<usize>>)> {
-    let before = from.iter().zip(joined).take_while(|(a, b)| a.same(b)).count().min(joined.len() - 1);
+    let before = from.iter().zip(joined).take_while(|(a, b)| a.same(b)).count().min(joined.len().checked_sub(1)?);
     let (mut rest, mut left) = (from[before..].to_vec(), joined[before..].to_vec());
     // From the back: the sizes of the parts, and for each axis of `joined` how many it has.
     let (mut sizes, mut counts): (Vec<Dim>, Vec<usize>) = (Vec::new(), Vec::new());
@@ -130,4 +130,24 @@ fn said(parts: &[Dim], from: &[Dim]) -> Option<Vec<i64>> {
     let size = |(i, part): (usize, &Dim)| if copied(i) { 0 } else { part.known().unwrap_or(-1) };
     let sizes: Vec<i64> = parts.iter().enumerate().map(size).collect();
     (sizes.iter().filter(|n| **n == -1).count() <= 1).then_some(sizes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_what_both_sides_are_made_of() {
+        let known = |sizes: &[i64]| sizes.iter().map(|n| Dim::Known(*n)).collect::<Vec<_>>();
+        let s = || Dim::Symbol("s".into());
+        let [from, joined] =
+            [vec![Dim::Known(20), s(), Dim::Known(64)], vec![Dim::Known(20), Dim::Unknown, Dim::Known(16)]];
+        let (found, of_joined) = parts(&from, &joined).unwrap();
+        assert_eq!(found, [Dim::Known(20), s(), Dim::Known(4), Dim::Known(16)]);
+        assert_eq!(of_joined, [vec![0], vec![1, 2], vec![3]]);
+        assert_eq!(said(&found, &from), Some(vec![0, 0, 4, 16]));
+        // 6 and 4 have no parts in common that both could be made of; a scalar has none at all.
+        assert_eq!(parts(&known(&[2, 6]), &known(&[3, 4])), None);
+        assert_eq!(parts(&known(&[1]), &[]), None);
+    }
 }
