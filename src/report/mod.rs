@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 pub use markdown::markdown;
-pub use text::{comparison, count, megabytes, miss, quantized, simplified, sizes, speedup, text};
+pub use text::{comparison, count, megabytes, quantized, simplified, sizes, text};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::passes::SimplifyReport;

@@ -281,7 +281,7 @@ pub fn comparison(v: &Validation, missed: &[Missed]) -> String {
 }
 
 /// How much faster, where, and how sure that is.
-pub fn speedup(l: &Latency) -> String {
+fn speedup(l: &Latency) -> String {
     let threads = if l.threads == 1 { "1 thread".to_string() } else { format!("{} threads", l.threads) };
     format!(
         "{:.2}× in {}, {threads}, {} interleaved runs ({:.2} … {:.2})",
@@ -290,7 +290,7 @@ pub fn speedup(l: &Latency) -> String {
 }
 
 /// A demand that was not met, and what there is.
-pub fn miss(m: &Missed) -> String {
+fn miss(m: &Missed) -> String {
     let of = |x: f64| match m.gate {
         Gate::MaxDrop => percent(x),
         Gate::MinSqnr => format!("{x:.1} dB"),

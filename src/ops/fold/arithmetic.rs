@@ -1,10 +1,8 @@
 //! Arithmetic with broadcasting.
 
-use super::{MAX_ELEMENTS, broadcast, from_i64, input, view};
+use super::{Inputs, MAX_ELEMENTS, broadcast, from_i64, input, view};
 use crate::ir::tensor::element_count;
 use crate::ir::{DType, Node, Tensor};
-
-type Inputs<'a> = [Option<&'a Tensor>];
 
 /// One operator on each kind of number.
 struct Op {

@@ -1,13 +1,11 @@
 //! Functions of one number.
 
-use super::input;
+use super::{Inputs, input};
 use crate::ir::{DType, Node, Tensor};
 use crate::ops::from_i64;
 
-type Inputs<'a> = [Option<&'a Tensor>];
-
 /// A function of floats in the precision that they have.
-pub(super) fn float(x: &Tensor, narrow: fn(f32) -> f32, wide: fn(f64) -> f64) -> Option<Tensor> {
+fn float(x: &Tensor, narrow: fn(f32) -> f32, wide: fn(f64) -> f64) -> Option<Tensor> {
     match x.dtype() {
         DType::F32 => {
             Some(Tensor::from_vec(x.shape(), x.as_slice::<f32>()?.iter().map(|v| narrow(*v)).collect::<Vec<_>>()))

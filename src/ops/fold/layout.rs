@@ -1,12 +1,10 @@
 //! Operators that move or select elements.
 
-use super::{MAX_ELEMENTS, broadcast, input, ints_of, pick, sizes, strides, view};
+use super::{Inputs, MAX_ELEMENTS, broadcast, input, ints_of, pick, sizes, strides, view};
 use crate::ir::shape::axis_of;
 use crate::ir::tensor::element_count;
 use crate::ir::{Node, Tensor};
 use crate::ops::infer::layout::clamp;
-
-type Inputs<'a> = [Option<&'a Tensor>];
 
 fn shaped(x: &Tensor, shape: Vec<usize>) -> Option<Vec<Tensor>> {
     Some(vec![x.reshaped(shape).ok()?])

@@ -2,11 +2,9 @@
 
 use std::cmp::Ordering;
 
-use super::{MAX_ELEMENTS, broadcast, from_i64, input, pick, view};
+use super::{Inputs, MAX_ELEMENTS, broadcast, from_i64, input, pick, view};
 use crate::ir::tensor::element_count;
 use crate::ir::{DType, Node, Tensor};
-
-type Inputs<'a> = [Option<&'a Tensor>];
 
 fn decide(inputs: &Inputs, holds: fn(Option<Ordering>) -> bool) -> Option<Vec<Tensor>> {
     let [Some(a), Some(b)] = inputs else { return None };

@@ -1,9 +1,7 @@
 //! Tensors made from numbers: filled, counted, cast.
 
-use super::{MAX_ELEMENTS, from_i64, input, sizes};
+use super::{Inputs, MAX_ELEMENTS, from_i64, input, sizes};
 use crate::ir::{Attr, DType, Node, Tensor};
-
-type Inputs<'a> = [Option<&'a Tensor>];
 
 /// The one element of attribute `value` (0.0 without it) throughout.
 pub fn constant_of_shape(node: &Node, inputs: &Inputs) -> Option<Vec<Tensor>> {

@@ -17,8 +17,11 @@ pub(super) mod resize;
 use crate::ir::tensor::element_count;
 use crate::ir::{DType, Node, Tensor};
 
-/// Outputs of a node with these inputs; `None` stands for an input left out.
-pub type Fold = fn(&Node, &[Option<&Tensor>]) -> Option<Vec<Tensor>>;
+/// Inputs of a node; `None` stands for one left out.
+type Inputs<'a> = [Option<&'a Tensor>];
+
+/// Outputs of a node with these inputs.
+pub type Fold = fn(&Node, &Inputs) -> Option<Vec<Tensor>>;
 
 /// Elements that a rule makes at most, where its output may be larger than its inputs.
 const MAX_ELEMENTS: usize = 1 << 18;
@@ -117,17 +120,19 @@ fn view(shape: &[usize], strides: &[i64], offset: i64) -> Vec<usize> {
     found
 }
 
+/// Bytes of an element; `None` for types below a byte and for strings.
+fn width(tensor: &Tensor) -> Option<usize> {
+    let bits = tensor.dtype().bits();
+    (tensor.strings().is_none() && bits > 0 && bits.is_multiple_of(8)).then_some(bits / 8)
+}
+
 /// The elements at `indices`, in that order; `None` for types below a byte and indices out of range.
 fn pick(tensor: &Tensor, shape: &[usize], indices: &[usize]) -> Option<Tensor> {
     if let Some(strings) = tensor.strings() {
         let picked = indices.iter().map(|i| strings.get(*i).cloned()).collect::<Option<Vec<_>>>()?;
         return Tensor::from_strings(shape, picked).ok();
     }
-    let (bits, bytes) = (tensor.dtype().bits(), tensor.bytes());
-    if bits == 0 || bits % 8 != 0 {
-        return None;
-    }
-    let width = bits / 8;
+    let (width, bytes) = (width(tensor)?, tensor.bytes());
     let mut picked = Vec::with_capacity(indices.len().checked_mul(width)?);
     for i in indices {
         let at = i.checked_mul(width)?;

@@ -1,11 +1,9 @@
 //! Normalization.
 
-use super::input;
+use super::{Inputs, input};
 use crate::ir::shape::axis_of;
 use crate::ir::tensor::element_count;
 use crate::ir::{Node, Tensor};
-
-type Inputs<'a> = [Option<&'a Tensor>];
 
 /// Of float32: (x − μ) / √(σ² + ε) · scale + bias, by the statistics that are given, or in training by those of x; then these are handed on,
 /// too.

@@ -1,11 +1,9 @@
 //! Operators that take elements from places, or put them there, which other tensors name.
 
-use super::{MAX_ELEMENTS, input, pick, strides, view};
+use super::{Inputs, MAX_ELEMENTS, input, pick, strides, view, width};
 use crate::ir::shape::axis_of;
 use crate::ir::tensor::element_count;
 use crate::ir::{Node, Tensor};
-
-type Inputs<'a> = [Option<&'a Tensor>];
 
 /// The place in `x` of each element of `indices`, which stand for its own place along the axis.
 fn along(node: &Node, x: &Tensor, indices: &Tensor) -> Option<Vec<usize>> {
@@ -69,12 +67,9 @@ pub fn scatter_nd(node: &Node, inputs: &Inputs) -> Option<Vec<Tensor>> {
 
 /// `x` with the elements of `updates` at `places`.
 fn put(node: &Node, x: &Tensor, updates: &Tensor, places: &[usize]) -> Option<Vec<Tensor>> {
-    let bits = x.dtype().bits();
     let replaces = node.str("reduction").is_none_or(|r| r == "none");
-    if !replaces || x.dtype() != updates.dtype() || x.strings().is_some() || bits == 0 || !bits.is_multiple_of(8) {
-        return None;
-    }
-    let (mut bytes, new, width) = (x.bytes().to_vec(), updates.bytes(), bits / 8);
+    let width = width(x).filter(|_| replaces && x.dtype() == updates.dtype())?;
+    let (mut bytes, new) = (x.bytes().to_vec(), updates.bytes());
     for (place, new) in places.iter().zip(new.chunks_exact(width)) {
         bytes.get_mut(place * width..(place + 1) * width)?.copy_from_slice(new);
     }
@@ -87,12 +82,9 @@ pub fn trilu(node: &Node, inputs: &Inputs) -> Option<Vec<Tensor>> {
     let (_, [rows, columns]) = x.shape().split_last_chunk()?;
     let k = input(inputs, 1).map_or(Some(0), |k| k.to_i64()?.first().copied())?;
     let upper = node.int_or("upper", 1) != 0;
-    let bits = x.dtype().bits();
-    if x.strings().is_some() || bits == 0 || !bits.is_multiple_of(8) || x.is_empty() {
-        return None;
-    }
+    let width = width(x).filter(|_| !x.is_empty())?;
     let mut bytes = x.bytes().to_vec();
-    for (i, element) in bytes.chunks_exact_mut(bits / 8).enumerate() {
+    for (i, element) in bytes.chunks_exact_mut(width).enumerate() {
         let (row, column) = ((i / columns % rows) as i64, (i % columns) as i64);
         let stays = if upper { column >= row.saturating_add(k) } else { column <= row.saturating_add(k) };
         if !stays {
@@ -107,9 +99,10 @@ pub fn pad(node: &Node, inputs: &Inputs) -> Option<Vec<Tensor>> {
     let x = input(inputs, 0)?;
     let constant = node.str("mode").is_none_or(|m| m == "constant");
     // Below 11 the value is an attribute.
-    if !constant || node.ints("pads").is_some() || x.strings().is_some() {
+    if !constant || node.ints("pads").is_some() {
         return None;
     }
+    let width = width(x)?;
     let pads = input(inputs, 1)?.to_i64()?;
     let axes = input(inputs, 3).map_or_else(|| Some((0..x.rank() as i64).collect()), Tensor::to_i64)?;
     if pads.len() != 2 * axes.len() {
@@ -124,7 +117,7 @@ pub fn pad(node: &Node, inputs: &Inputs) -> Option<Vec<Tensor>> {
     }
     element_count(&shape).filter(|n| *n <= MAX_ELEMENTS.max(4 * x.len()))?;
     let value = input(inputs, 2).filter(|v| v.len() == 1);
-    let zero = vec![0; x.dtype().bits() / 8];
+    let zero = vec![0; width];
     let filled = value.map_or(zero, |v| v.bytes().to_vec()).repeat(element_count(&shape)?);
     let filled = Tensor::from_bytes(x.dtype(), &shape[..], filled).ok()?;
     let steps = strides(&shape);

@@ -4,11 +4,9 @@ use faer::linalg::matmul::matmul as multiply;
 use faer::{Accum, Mat, MatRef, Par};
 
 use super::arithmetic::add;
-use super::{MAX_ELEMENTS, broadcast, input, strides, view};
+use super::{Inputs, MAX_ELEMENTS, broadcast, input, strides, view};
 use crate::ir::tensor::element_count;
 use crate::ir::{Node, Tensor};
-
-type Inputs<'a> = [Option<&'a Tensor>];
 
 /// `[…, M, K] × […, K, N]` of float32, the axes before broadcast.
 pub fn matmul(_: &Node, inputs: &Inputs) -> Option<Vec<Tensor>> {

@@ -1,12 +1,10 @@
 //! Reductions over axes.
 
-use super::{input, ints_of, strides, view};
+use super::{Inputs, input, ints_of, strides, view};
 use crate::ir::shape::axis_of;
 use crate::ir::tensor::element_count;
 use crate::ir::{DType, Node, Tensor};
 use crate::ops::from_i64;
-
-type Inputs<'a> = [Option<&'a Tensor>];
 
 /// `None` where it overflows.
 type OfIntegers = fn(&[i64]) -> Option<i64>;

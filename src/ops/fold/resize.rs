@@ -1,6 +1,6 @@
 //! Resize to the nearest element.
 
-use super::{MAX_ELEMENTS, input, pick};
+use super::{Inputs, MAX_ELEMENTS, input, pick};
 use crate::ir::shape::axis_of;
 use crate::ir::tensor::element_count;
 use crate::ir::{Node, Tensor};
@@ -9,7 +9,7 @@ use crate::ops::resize::coordinate;
 /// What lies so close to the edge between two elements, a runtime may round to either.
 const CLOSE: f64 = 1e-4;
 
-pub fn nearest(node: &Node, inputs: &[Option<&Tensor>]) -> Option<Vec<Tensor>> {
+pub fn nearest(node: &Node, inputs: &Inputs) -> Option<Vec<Tensor>> {
     let x = input(inputs, 0)?;
     let plain = node.str("mode").is_none_or(|m| m == "nearest")
         && node.str("keep_aspect_ratio_policy").is_none_or(|p| p == "stretch")

@@ -100,9 +100,8 @@ fn by_weight(
     let columns: Vec<char> = e.out.iter().copied().filter(|c| own.contains(c)).collect();
     let (fed, made) = ([&rows[..], summed].concat(), [&rows[..], &columns].concat());
     let weighs = [summed, &columns].concat();
-    let Some(([before, order], after)) =
-        orders(&e.a, &fed).zip(orders(&e.b, &weighs)).map(|(a, b)| [a, b]).zip(orders(&made, &e.out))
-    else {
+    let found = (orders(&e.a, &fed), orders(&e.b, &weighs), orders(&made, &e.out));
+    let (Some(before), Some(order), Some(after)) = found else {
         return Outcome::NoMatch;
     };
     if weight.rank() != order.len() {
