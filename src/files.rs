@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempDir};
 use zstd::stream::write::Encoder;
 
 use crate::error::{Error, Result};
@@ -41,6 +41,47 @@ pub fn destination(path: &Path) -> Result<PathBuf> {
     Err(Error::usage("is a link to a link that never ends at a file").in_file(path))
 }
 
+/// How the names of all that this process writes for the time being begin.
+fn prefix() -> String {
+    format!(".onnxpress-{}-", std::process::id())
+}
+
+/// Removes what this process wrote for the time being in `folder`, where it ends before that has its name or is dropped.
+pub fn sweep(folder: &Path) {
+    let own = |entry: &std::fs::DirEntry| entry.file_name().to_string_lossy().starts_with(&prefix());
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten().filter(own) {
+        // What cannot be removed stays, and takes room.
+        let path = entry.path();
+        let _ = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
+    }
+}
+
+/// A folder beside an output, in which that is tried before it takes its place; gone when dropped.
+#[derive(Debug)]
+pub struct Trial {
+    folder: TempDir,
+    name: PathBuf,
+}
+
+impl Trial {
+    /// Beside `path`, or the file that it links to.
+    ///
+    /// # Errors
+    /// Those of [`destination`], and io.
+    pub fn beside(path: &Path) -> Result<Self> {
+        let written = destination(path)?;
+        let folder = tempfile::Builder::new().prefix(&prefix()).tempdir_in(folder_of(&written));
+        let name = written.file_name().map(PathBuf::from).unwrap_or_default();
+        Ok(Trial { folder: folder.map_err(|e| Error::io(path, e))?, name })
+    }
+
+    /// A file in it, of the same name as the output.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        self.folder.path().join(&self.name)
+    }
+}
+
 /// Writes a temporary file in the folder of `path`, or of the file that it links to; it vanishes if it is not [`persist`]ed.
 ///
 /// # Errors
@@ -55,7 +96,7 @@ pub fn staged(path: &Path, fill: impl FnOnce(&mut dyn Write) -> std::io::Result<
         builder.permissions(std::fs::Permissions::from_mode(0o666));
     }
     let written = destination(path)?;
-    let temporary = builder.prefix(".onnxpress-").tempfile_in(folder_of(&written)).map_err(at)?;
+    let temporary = builder.prefix(&prefix()).tempfile_in(folder_of(&written)).map_err(at)?;
     filled(temporary.as_file(), fill).map_err(at)?;
     temporary.as_file().sync_all().map_err(at)?;
     Ok(temporary)
@@ -102,23 +143,43 @@ impl Write for Counted {
 /// # Errors
 /// Those of [`destination`], and of renaming.
 pub fn persist(temporary: NamedTempFile, path: &Path) -> Result<()> {
-    let at = |e: std::io::Error| Error::io(path, e);
     let path = &destination(path)?;
+    takes_rights(temporary.as_file(), path)?;
+    temporary.persist(path).map_err(|e| Error::io(path, e.error))?;
+    sync_folder(path);
+    Ok(())
+}
+
+/// Gives a whole file in a [`Trial`] the name `path`, as [`persist`] does.
+///
+/// # Errors
+/// Those of [`destination`], and of renaming.
+pub fn moved(from: &Path, path: &Path) -> Result<()> {
+    let path = &destination(path)?;
+    takes_rights(&File::open(from).map_err(|e| Error::io(from, e))?, path)?;
+    std::fs::rename(from, path).map_err(|e| Error::io(path, e))?;
+    sync_folder(path);
+    Ok(())
+}
+
+/// Gives a file the rights of the one at `path`, which it replaces, if there is one.
+fn takes_rights(file: &File, path: &Path) -> Result<()> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        // The output has the rights of the file that it replaces.
         if let Ok(replaced) = std::fs::metadata(path) {
             let mode = replaced.permissions().mode();
-            temporary.as_file().set_permissions(std::fs::Permissions::from_mode(mode)).map_err(at)?;
+            file.set_permissions(std::fs::Permissions::from_mode(mode)).map_err(|e| Error::io(path, e))?;
         }
     }
-    temporary.persist(path).map_err(|e| at(e.error))?;
+    Ok(())
+}
+
+/// Not every file system can sync a folder; the rename itself is done.
+fn sync_folder(path: &Path) {
     if let Ok(folder) = File::open(folder_of(path)) {
-        // Not every file system can sync a folder; the rename itself is done.
         let _ = folder.sync_all();
     }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ mod decide;
 mod inspect;
 mod plan;
 mod train;
+mod untimed;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -17,6 +18,7 @@ pub use train::trainable;
 
 use crate::data::Dataset;
 use crate::error::{ErrorKind, Result};
+use crate::files::Trial;
 use crate::ir::Model;
 use crate::mixed::{self, Budget, Promise, Subject};
 use crate::passes::{self, SimplifyOptions, SimplifyReport};
@@ -63,10 +65,12 @@ impl Data {
     }
 }
 
-/// Simplifies, prunes and quantizes, writes the file, reads it back and compares it with the original. A runtime that
-/// cannot run them leaves the file, and the report says why it is unproven.
+/// Simplifies, prunes and quantizes, writes the file beside its place, reads it back and compares it with the original; what stands at the
+/// end takes the place of the output. A runtime that cannot run them leaves the file, and the report says why it is unproven.
 pub fn optimize(o: &Optimize, open: impl FnOnce(&Model) -> Result<Data>, progress: &dyn Progress) -> Result<Report> {
     let begin = Instant::now();
+    let trial = Trial::beside(o.output)?;
+    let written = &trial.path();
     trainable(o.job.recover, o.job.quantize.as_ref().map(|q| &q.options))?;
     let original = load(o.job.model)?;
     let data = open(&original)?;
@@ -94,9 +98,9 @@ pub fn optimize(o: &Optimize, open: impl FnOnce(&Model) -> Result<Data>, progres
         let plain = eased.as_ref().zip(report.plan.as_mut()).and_then(|(eased, plan)| eased.undone(plan));
         let float = plain.unwrap_or(float);
         let trained = trained(o, teacher, float, calibration, report, progress)?;
-        write(o, trained, report)?;
+        write(trained, written, report)?;
         // What is in the file need not be in memory while it is proven.
-        prove(o, (&original, &before), validation, report, progress)
+        prove((o, written), (&original, &before), validation, report, progress)
     };
     finished(&mut report, teacher)?;
     if let (Some(decided), Some(dataset)) = (decided, validation) {
@@ -115,8 +119,12 @@ pub fn optimize(o: &Optimize, open: impl FnOnce(&Model) -> Result<Data>, progres
         }
     }
     if let Some(clean) = as_it_came(o, &original, &mut report)? {
-        onnx::emit(&clean, o.output)?;
-        prove(o, (&original, &before), validation, &mut report, progress)?;
+        onnx::emit(&clean, written)?;
+        prove((o, written), (&original, &before), validation, &mut report, progress)?;
+    }
+    onnx::install(written, o.output)?;
+    if let (Some(plan), None) = (&mut report.plan, &o.validate) {
+        plan.notes.extend(untimed::slower(&original, &onnx::load(o.output)?, plan, calibration));
     }
     if let (Some(dataset), Some(how)) = (validation, &o.validate) {
         look_closer(o, &original, (dataset, how), &mut report, progress)?;
@@ -141,21 +149,21 @@ fn measurable(o: &Optimize, original: &Model, dataset: &Dataset) -> Result<()> {
 }
 
 /// Applies the plan to the float model, and writes the file.
-fn write(o: &Optimize, mut model: Model, report: &mut Report) -> Result<()> {
+fn write(mut model: Model, path: &Path, report: &mut Report) -> Result<()> {
     report.quantize = report.plan.as_ref().map(|plan| quantize::apply(&mut model, plan)).transpose()?;
-    onnx::emit(&model, o.output)
+    onnx::emit(&model, path)
 }
 
 /// Reads the file back and compares it with the original.
 fn prove(
-    o: &Optimize,
+    (o, path): (&Optimize, &Path),
     (original, before): (&Model, &Size),
     dataset: Option<&Dataset>,
     report: &mut Report,
     progress: &dyn Progress,
 ) -> Result<()> {
-    let written = onnx::load(o.output)?;
-    let after = weighed(&written, o.output, dataset, report.prune.is_some())?;
+    let written = onnx::load(path)?;
+    let after = weighed(&written, path, dataset, report.prune.is_some())?;
     report.sizes = Some((*before, after));
     let (Some(dataset), Some(how)) = (dataset, &o.validate) else { return Ok(()) };
     // Nothing said of an earlier file stays beside this one.

@@ -233,6 +233,12 @@ fn what_is_printed_as_json_is_what_its_schema_says() {
             "quantize",
         ),
         ("prune", &[&model, "-o", "a.onnx", "--sparsity", "0.5", "--report", "json"], "prune"),
+        ("prune", &[&model, "--sparsity", "0.5", "--plan", "--report", "json"], "plan"),
+        (
+            "optimize",
+            &[&[&model, "--plan", "--report", "json", "--prune", "channel:0.8"][..], &sampled].concat(),
+            "plan",
+        ),
         ("validate", &[&[&model, "a.onnx", "--no-latency", "--format", "json"][..], &sampled].concat(), "validate"),
         ("bench", &[&model, "a.onnx", "--format", "json", "--runtime", "tract"], "bench"),
         ("sensitivity", &[&[&model, "--report", "json"][..], &sampled].concat(), "sensitivity"),

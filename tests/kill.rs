@@ -1,4 +1,4 @@
-//! A process that is killed leaves no output, or the whole output, and what was there before stays whole.
+//! A process that is killed leaves no output, or the whole output, and what was there before stays whole; one that is told to end leaves nothing else.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -77,4 +77,38 @@ fn a_killed_process_leaves_nothing_half_written() {
         println!("killed {early} of 20 times before the end (external data {external}, an output before {old})");
         assert!(early >= 5, "the kills came too late to tell anything: {early} of 20");
     }
+}
+
+/// Sends the process the signal that ends it politely.
+#[cfg(unix)]
+fn interrupt(child: &std::process::Child) {
+    let done = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    assert!(done.success());
+}
+
+#[test]
+#[cfg(unix)]
+fn what_is_not_proven_yet_takes_no_place_and_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let [model, data] = ["digits.onnx", "digits_calib.npz"].map(crate::common::fixture);
+    std::fs::copy(&model, at("m.onnx")).unwrap();
+    let before = std::fs::read(&model).unwrap();
+    let begin = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_onnxpress"));
+        command.current_dir(folder.path()).args(["optimize", "m.onnx", "-o", "m.onnx", "--data"]).arg(&data);
+        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    };
+    let names = || std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect::<Vec<_>>();
+    let mut child = begin();
+    // Until something stands beside it: from then on the result is made and proven.
+    while names().len() < 2 {
+        assert_eq!(child.try_wait().unwrap(), None, "it ended before it could be interrupted");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    interrupt(&child);
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!((names(), std::fs::read(at("m.onnx")).unwrap() == before), (vec!["m.onnx".into()], true));
+    assert!(begin().wait().unwrap().success());
+    assert_eq!((names(), std::fs::read(at("m.onnx")).unwrap() == before), (vec!["m.onnx".into()], false));
 }

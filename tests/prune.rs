@@ -2,6 +2,7 @@
 
 mod halves;
 mod kept;
+mod shared;
 mod shortcut;
 mod still;
 

@@ -20,7 +20,8 @@ impl Values {
 }
 
 /// Writes what follows from the types of inputs and initializers to the values of the main graph and of its
-/// subgraphs. What the file declares stays where inference knows less; a size on which both differ is unknown.
+/// subgraphs. What the file declares stays where inference knows less; a size on which both differ is unknown, and of ranks that differ
+/// that of the operators counts.
 pub fn infer(edit: &mut GraphEdit) -> Values {
     let mut values = Values::default();
     let main = edit.main();
@@ -79,6 +80,16 @@ fn is_index(dtype: DType) -> bool {
     matches!(dtype, DType::I64 | DType::I32 | DType::Bool)
 }
 
+/// How names begin that a size which is not known goes by; no file's do.
+const OWN: char = '%';
+
+/// What is known of a value as a file may say it: sizes that only inference has a name for are open.
+pub fn declarable(model: &Model, value: ValueId) -> TensorType {
+    let open = |dim: Dim| if matches!(&dim, Dim::Symbol(s) if s.starts_with(OWN)) { Dim::Unknown } else { dim };
+    let ty = model.tensor_type(value);
+    TensorType { shape: ty.shape.map(|dims| dims.into_iter().map(open).collect()), ..ty }
+}
+
 /// The shape of a value, where a size that is not known goes by a name of its own.
 pub fn shape_of(model: &Model, value: ValueId) -> Option<Shape> {
     let name = |(axis, dim): (usize, Dim)| match dim {
@@ -117,8 +128,6 @@ fn merge(mut found: TensorType, model: &Model, value: ValueId) -> TensorType {
         found.dtype = found.dtype.or(known.dtype);
         found.shape = match (found.shape, known.shape) {
             (Some(a), Some(b)) if a.len() == b.len() => Some(a.into_iter().zip(b).map(|(a, b)| join(a, b)).collect()),
-            // Ranks that differ: trust the file, as before.
-            (Some(_), Some(b)) => Some(b),
             (a, b) => a.or(b),
         };
     }
@@ -164,6 +173,19 @@ mod tests {
         let found = types(source);
         assert_eq!(found[..4], ["float[B,4,2]", "float[7,4,5]", "float[B,4,3]", "int64[B,4,3]"]);
         assert!(found[4].starts_with("float[B,") && found[4].ends_with(",5]"), "{found:?}");
+    }
+
+    #[test]
+    fn columns_of_a_table_keep_their_shape_and_become_floats() {
+        let source = "<ir_version: 8, opset_import: [\"\" : 17, \"ai.onnx.ml\" : 3]> g (double[N,4] x) => (y, z)
+            { y = ai.onnx.ml.Scaler <offset = [1.0], scale = [2.0]> (x)  z = ai.onnx.ml.Imputer (x) }";
+        assert_eq!(types(source), ["float[N,4]", "double[N,4]"]);
+    }
+
+    #[test]
+    fn of_ranks_that_differ_that_of_the_operators_counts() {
+        let source = "<ir_version: 8, opset_import: [\"\" : 17]> g (float[2,3] x) => (float[N] y) { y = Relu (x) }";
+        assert_eq!(types(source), ["float[2,3]"]);
     }
 
     #[test]

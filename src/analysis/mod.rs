@@ -8,6 +8,7 @@ mod cost;
 pub mod dependency;
 mod dequantized;
 mod infer;
+mod joined;
 
 pub use angles::makes_angles;
 pub use arity::arity;
@@ -15,4 +16,5 @@ pub use classes::without_classes;
 pub use concrete::value_bytes;
 pub use cost::{Costs, macs};
 pub use dequantized::dequantized;
-pub use infer::{Values, infer, shape_of};
+pub use infer::{Values, declarable, infer, shape_of};
+pub use joined::{Joined, joined};

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::interrupt;
 use crate::data::{DataOptions, Dataset, InputSpec};
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::{destination, folder_of};
@@ -261,8 +262,10 @@ pub fn check_output(path: &Path) -> Result<()> {
     if path == Path::new("-") {
         return Err(Error::usage("an output is a file; standard output takes none (./- is a file of that name)"));
     }
-    if !folder_of(&destination(path)?).is_dir() {
+    let folder = folder_of(&destination(path)?).to_path_buf();
+    if !folder.is_dir() {
         return Err(Error::usage("its folder does not exist").in_file(path));
     }
+    interrupt::sweeps(&folder);
     Ok(())
 }

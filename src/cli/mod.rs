@@ -6,6 +6,7 @@ mod bench;
 mod calibrate;
 mod completions;
 mod inspect;
+mod interrupt;
 mod optimize;
 mod out;
 mod plan;

@@ -1,5 +1,6 @@
 //! What `--plan` prints of the main job, or of a part of it: what would be done, and nothing is.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::args::{DataArgs, RecoverArgs};
@@ -17,8 +18,8 @@ use crate::runtime::Runtime;
 use crate::validate::Gates;
 
 /// What would be done.
-#[derive(Serialize)]
-struct Plan {
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Plan {
     simplify: Option<SimplifyReport>,
     prune: Option<PrunePlan>,
     quantize: Option<QuantPlan>,

@@ -6,12 +6,12 @@ use std::str::FromStr;
 use super::Done;
 use super::args::{DataArgs, RecoverArgs, decider, each_of, number, one_of, output, positive};
 use super::bars::Bars;
-use super::out::{put, say};
+use super::plan::{self, Asked};
 use super::printed::Printed;
 use crate::error::{Error, Result};
 use crate::passes::SimplifyOptions;
 use crate::pipeline::{self, Job, Optimize};
-use crate::prune::{self, ALGORITHMS, CHANNEL_CRITERIA, CRITERIA, Data, Goal, Pattern, PruneOptions, Scope, Threshold};
+use crate::prune::{ALGORITHMS, CHANNEL_CRITERIA, CRITERIA, Goal, Pattern, PruneOptions, Scope, Threshold};
 use crate::report;
 use crate::runtime;
 use crate::target;
@@ -208,9 +208,21 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
         }
         false => SimplifyOptions::constant_weights(),
     };
-    let (decides, runtime) = (runtime::find(calibrates(args))?, runtime::one(proves)?);
+    let (decides, runtime) =
+        (runtime::find(decider(args.calibration_runtime.as_ref(), args.runtime.as_ref()))?, runtime::one(proves)?);
+    let job = Job {
+        model: &args.model,
+        simplify: Some(simplify),
+        prune: Some(options),
+        quantize: None,
+        recover: None,
+        seed: args.data.seed,
+        runtime: decides,
+    };
+    let gates = Gates::default();
     let Some(path) = path else {
-        return plan(args, &options, &simplify, bars);
+        plan::print(job, &Asked { data: &args.data, gates, runtime, recover: args.prune.recover }, args.report, bars)?;
+        return Ok(Done::Well);
     };
     // The built-in one comes last where it is too slow to be shown beside.
     let built_in = runtime::built_in().name();
@@ -219,19 +231,11 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
     let others = order.iter().copied().filter(|r| shown(r));
     let job = Optimize {
         output: path,
-        job: Job {
-            model: &args.model,
-            simplify: Some(simplify),
-            prune: Some(options),
-            quantize: None,
-            recover: None,
-            seed: args.data.seed,
-            runtime: decides,
-        },
+        job,
         runtime,
         beside: others.collect(),
         validate: Some(ValidateOptions { threads: args.threads, ..ValidateOptions::default() }),
-        gates: Gates::default(),
+        gates,
     };
     let report = pipeline::optimize(&job, |model| args.data.both(args.eval.as_ref(), model), bars)?;
     args.report.print(&report, report::text)?;
@@ -241,22 +245,6 @@ pub(super) fn run(args: &Args, bars: &Bars) -> Result<Done> {
     // Where the user named no runtime, the proof of any is one.
     let elsewhere = args.runtime.is_none() && report.beside.iter().any(|b| b.validation.is_some());
     Ok(if report.unproven.is_some() && !elsewhere { Done::Unproven } else { Done::Well })
-}
-
-fn calibrates(args: &Args) -> &str {
-    decider(args.calibration_runtime.as_ref(), args.runtime.as_ref())
-}
-
-fn plan(args: &Args, options: &PruneOptions, simplify: &SimplifyOptions, bars: &Bars) -> Result<Done> {
-    let (model, _) = pipeline::load_simplified(&args.model, simplify)?;
-    let dataset = args.data.data.as_ref().map(|spec| args.data.open(spec, &model)).transpose()?;
-    let runtime = runtime::find(calibrates(args))?;
-    let data = dataset.as_ref().map(|dataset| Data { dataset, runtime });
-    put!("{}", prune::decide(&model, options, data, bars)?);
-    if let Some(line) = args.prune.recover.told() {
-        say!("{line}");
-    }
-    Ok(Done::Well)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 
 use super::out::say;
-use super::{Done, validate};
+use super::{Done, plan, validate};
 use crate::error::Result;
 use crate::report::{Report, schema};
 use crate::validate::bench::Bench;
@@ -22,6 +22,8 @@ enum Reports {
     Optimize,
     Quantize,
     Prune,
+    /// --plan of these three
+    Plan,
     Simplify,
     Inspect,
     Validate,
@@ -34,6 +36,7 @@ enum Reports {
 pub(super) fn run(args: &Args) -> Result<Done> {
     let schema = match args.subcommand {
         Reports::Optimize | Reports::Quantize | Reports::Prune => schema::<Report>(),
+        Reports::Plan => schema::<plan::Plan>(),
         Reports::Simplify => schema::<pipeline::Cleaned>(),
         Reports::Inspect => schema::<pipeline::Inspection>(),
         Reports::Validate => schema::<validate::Output>(),

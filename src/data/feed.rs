@@ -17,6 +17,9 @@ use super::convert;
 use crate::error::{Error, Result};
 use crate::ir::Dim;
 
+/// Words in the names of axes that count the steps of a sequence.
+const TIME: [&str; 6] = ["seq", "len", "time", "frame", "step", "chunk"];
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
     /// Axis 0 counts the samples; `Some` where the model declares its size.
@@ -68,9 +71,15 @@ impl Feeds {
         }
     }
 
-    /// Whether the arrays say different numbers of samples and can still feed one run: nodes and edges of a graph.
+    /// Whether the arrays can feed one run, and say different numbers of samples (nodes and edges of a graph), or the steps of a sequence
+    /// beside a state of fixed sizes.
     pub fn is_one_run(&self) -> bool {
-        self.agree().is_err() && self.0.iter().all(Feed::feeds_one_run)
+        self.0.iter().all(Feed::feeds_one_run) && (self.agree().is_err() || self.is_sequence())
+    }
+
+    fn is_sequence(&self) -> bool {
+        let state = |f: &Feed| f.role == Role::Exact && f.is_declared() && f.array.shape.len() > 1;
+        self.0.iter().any(Feed::counts_steps) && self.0.iter().any(state)
     }
 
     /// Decides that all arrays are fed whole, in one run.
@@ -183,6 +192,14 @@ impl Feed {
             Role::PerRun => self.array.shape[0] == 1,
             Role::Exact | Role::Constant => true,
         }
+    }
+
+    /// Whether the first axis goes by a name of time.
+    fn counts_steps(&self) -> bool {
+        let first = self.input.ty.shape.as_ref().and_then(|dims| dims.first());
+        let Some(Dim::Symbol(name)) = first.filter(|_| self.role == Role::Samples(None)) else { return false };
+        let name = name.to_lowercase();
+        TIME.iter().any(|word| name.contains(word)) && !name.contains("batch")
     }
 
     fn is_declared(&self) -> bool {

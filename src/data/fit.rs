@@ -55,7 +55,7 @@ impl Fit {
             feeds.settle_as_one_run().map_err(here)?;
             if !inputs.iter().any(|i| i.name == LABELS) && container.optional(LABELS)?.is_some() {
                 return Err(here(Error::input(format!(
-                    "has array \"{LABELS}\", but its other arrays have no first axis in common: the file is one sample, fed without labels; leave them out"
+                    "has array \"{LABELS}\", but its other arrays are one run, not samples on a first axis: the file is one sample, fed without labels; leave them out"
                 ))));
             }
             return Ok(Fit { feeds, labels: None, samples: 1, batch: 1, fixed: false, one_run: true });

@@ -3,7 +3,8 @@
 //! All headers are checked on opening. Files are opened again when their batch is loaded, so that any number of them
 //! takes neither memory nor file handles. A file with more samples than a declared batch size is several batches.
 //!
-//! Where the arrays of a file have no first axis in common (nodes and edges of a graph) every file is one sample, fed whole.
+//! Where the arrays of a file have no first axis in common (nodes and edges of a graph), or the first axis of one is called a sequence's and
+//! another is a state of fixed sizes, every file is one sample, fed whole.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};

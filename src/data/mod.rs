@@ -9,7 +9,7 @@
 //! | `data.npz`, `data.safetensors` | arrays named by the inputs, samples on axis 0 | array `labels` |
 //! | `data.npy` | the only input of the model | |
 //! | folder of those | one file per batch, sorted by name, shapes may differ | array `labels` in each |
-//! | the same, the arrays of a file with no first axis in common | one file per sample | |
+//! | the same, the arrays of a file with no first axis in common, or steps of a sequence beside a fixed state | one file per sample | |
 //! | folder of images, or an image | see [`Preprocess`] | the class folders |
 //! | `random:N` | N samples of the declared shapes | |
 

@@ -41,6 +41,14 @@ impl Promise {
         }
     }
 
+    /// The SQNR that every output must have, in dB, where that is what is demanded.
+    pub(super) fn decibels(&self, a: &Accuracy) -> Option<f64> {
+        match *self {
+            Promise::Bounds { min_sqnr, .. } => min_sqnr,
+            Promise::WithinNoise => a.task().is_none().then_some(COLLAPSED_DB),
+        }
+    }
+
     /// The bounds as demands.
     fn gates(&self) -> Option<Gates> {
         match *self {

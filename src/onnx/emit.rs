@@ -17,7 +17,7 @@ use super::tensor::{sparse_tensor_proto, tensor_proto};
 use super::write::{ExternalPlan, model_len, write_model};
 use super::{attribute, entries, replaced, text, types};
 use crate::error::{Error, Result};
-use crate::files::{destination, filled, persist, staged};
+use crate::files::{destination, filled, moved, persist, staged};
 use crate::ir::{Function, GraphId, Model, NodeId, OpsetImport, Origin, Storage, ValueId};
 
 /// Bytes below which a tensor stays in the message that is written for a reader in this process.
@@ -70,6 +70,21 @@ pub fn emit(model: &Model, path: &Path) -> Result<()> {
         let _ = fresh.map(std::fs::remove_file);
         return Err(e);
     }
+    replaced::remove_unused(path, &replaced);
+    Ok(())
+}
+
+/// Gives a model that [`emit`] wrote under the same name in a folder of the same file system its place at `path`, its data first.
+///
+/// # Errors
+/// Those of renaming.
+pub fn install(from: &Path, path: &Path) -> Result<()> {
+    let path = &destination(path)?;
+    let replaced = replaced::data_files(path);
+    for data in replaced::data_files(from) {
+        moved(&from.with_file_name(&data), &path.with_file_name(&data))?;
+    }
+    moved(from, path)?;
     replaced::remove_unused(path, &replaced);
     Ok(())
 }

@@ -14,7 +14,7 @@ mod tensor;
 mod types;
 mod write;
 
-pub use emit::{emit, spill, to_bytes};
+pub use emit::{emit, install, spill, to_bytes};
 pub use load::{load, load_bytes};
 
 /// The messages of the standard, generated from `proto/onnx.proto`.

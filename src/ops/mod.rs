@@ -20,6 +20,7 @@ mod recurrent;
 mod reduce;
 mod resize;
 mod rule;
+mod tabular;
 pub mod vjp;
 
 use std::collections::HashMap;
@@ -204,6 +205,7 @@ static OPS: &[&[OpDef]] = &[
     quantized::OPS,
     control::OPS,
     random::OPS,
+    tabular::OPS,
 ];
 
 /// Every operator that is known.

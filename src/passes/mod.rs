@@ -31,10 +31,12 @@ pub use specialize::{Specialize, declare_outputs, specialize};
 pub(crate) use tidy::merge_initializers::Seen;
 
 /// The passes that are asked for before weights become integers, and before integers are computed with.
-const MAKES_WEIGHTS: [&str; 4] = [
+const MAKES_WEIGHTS: [&str; 6] = [
     tidy::freeze_inputs::PASS.name,
     inline::functions::PASS.name,
     inline::invariants::PASS.name,
+    tidy::eliminate_identity::PASS.name,
+    tidy::fold_constants::PASS.name,
     tidy::fold_weights::PASS.name,
 ];
 const FOLD_WEIGHT_CASTS: &str = tidy::fold_weight_casts::PASS.name;
@@ -113,6 +115,7 @@ pub static PASSES: &[Pass] = &[
     fuse::matmul_add::PASS,
     algebra::as_batch_norm::PASS,
     layout::depthwise_rows::PASS,
+    tidy::correct_shapes::PASS,
     tidy::dead_nodes::PASS,
     tidy::merge_initializers::PASS,
     tidy::common_subexpressions::PASS,

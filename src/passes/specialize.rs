@@ -96,7 +96,7 @@ pub fn declare_outputs(model: &mut Model) {
     let mut edit = GraphEdit::new(model);
     crate::analysis::infer(&mut edit);
     for output in edit.graph(edit.main()).outputs().to_vec() {
-        let ty = edit.tensor_type(output);
+        let ty = crate::analysis::declarable(&edit, output);
         if ty.dtype.is_some() {
             edit.set_declared(output, Some(Type::tensor(&ty)));
         }

@@ -110,6 +110,8 @@ fn checked(wanted: &Clean, original: &Model, result: Model, done: &mut Cleaned) 
             "{off}: nothing is written (--no-check writes all the same, --skip PASS leaves a pass out)"
         )));
     };
+    let made_up = wanted.inputs.data.is_none_or(|d| d.starts_with("random:"));
+    let off = if made_up { format!("{off}, on made-up inputs (--data may tell otherwise)") } else { off };
     (done.left_out, done.simplify, done.check) = (Some((less.left_out, off)), less.report, last);
     Ok(less.model)
 }

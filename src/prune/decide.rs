@@ -221,7 +221,7 @@ impl Ground<'_> {
                 continue;
             }
             let what = if algorithm.solves { "weights" } else { "biases" };
-            let solved = |t: &TensorPlan| t.fresh.as_ref().is_some_and(|f| algorithm.solves || f.bias.is_some());
+            let solved = |t: &TensorPlan| t.fresh.as_ref().is_some_and(|f| algorithm.solves || !f.biases.is_empty());
             let (count, all) = (tensors.iter().filter(|t| solved(t)).count(), tensors.len());
             notes.push(format!("{what} of {count} of {all} tensors solved anew on {}", data.dataset.describe()));
             let unseen = solvable.iter().map(|l| l.tensor).filter(|i| !solved(&tensors[*i]));

@@ -1,10 +1,14 @@
 //! The layers of a plan that are solved anew, in the order of the walk.
 
+use std::collections::BTreeMap;
+
+use super::Data;
 use super::plan::TensorPlan;
+use crate::error::Result;
 use crate::ir::{Model, ValueId};
 use crate::second_order::moments::Centred;
 use crate::second_order::rows::{self, Sample, Sought, Wanted};
-use crate::second_order::{self, Order, Walk};
+use crate::second_order::{self, Moments, Order, Walk, places};
 
 const SAMPLE: Sample = Sample { each: 40, least: 16 << 10, most: 64 << 10 };
 
@@ -14,8 +18,8 @@ pub(super) struct Layer {
     /// Its place in the plan's tensors.
     pub tensor: usize,
     pub solved: second_order::Layer,
-    /// The other operands of the sums that its output goes into, made before it.
-    pub beside: Vec<ValueId>,
+    /// For each node that shares its weight the other operands of the sums that its output goes into, made before it.
+    pub beside: Vec<Vec<ValueId>>,
 }
 
 impl Layer {
@@ -43,9 +47,12 @@ pub(super) fn steps<'a>(order: &Order, layers: &'a [Layer]) -> Vec<(usize, Vec<&
     sorted.sort_by_key(|(place, _)| *place);
     let mut steps: Vec<(usize, Vec<&Layer>)> = Vec::new();
     for (place, layer) in sorted {
-        match steps.iter_mut().find(|(_, s)| s[0].solved.contraction.reads_as(&layer.solved.contraction)) {
+        let alone = !layer.solved.is_together(order);
+        match steps.iter_mut().filter(|_| !alone).find(|(_, s)| s[0].solved.reads_as(&layer.solved)) {
             // What stands beside it must be there when the first of the step runs.
-            Some((_, step)) if layer.beside.iter().all(|v| order.is_there(*v, step[0].solved.node)) => step.push(layer),
+            Some((_, step)) if layer.beside.iter().flatten().all(|v| order.is_there(*v, step[0].solved.node)) => {
+                step.push(layer)
+            }
             _ => steps.push((place, vec![layer])),
         }
     }
@@ -63,25 +70,65 @@ pub(super) enum Sums {
     Means,
 }
 
-/// Moments of each layer of a step, by group.
-///
-/// # Errors
-/// What the data refuse, and io.
-pub(super) fn measure(model: &Model, walk: &Walk, step: &[&Layer], sums: Sums) -> crate::Result<Vec<Vec<Centred>>> {
-    let mut sought = Vec::with_capacity(step.len());
-    for l in step {
-        let wanted = || Wanted::of(model, &l.solved.contraction, &l.beside);
-        let wanted = match sums {
-            Sums::Inputs => None,
-            Sums::All => Some(wanted()),
-            Sums::Means => Some(wanted().means()),
-        };
-        sought.push(Sought { layer: &l.solved, wanted });
+/// The moments of layers, as a walk comes to them.
+pub(super) struct Measure<'a> {
+    model: &'a Model,
+    sums: Sums,
+    /// Those of layers that read what they made before, by tensor.
+    early: BTreeMap<usize, Vec<Centred>>,
+}
+
+impl<'a> Measure<'a> {
+    /// What a walk through `layers` asks for; those that read what they made before are seen now, as the model stands.
+    ///
+    /// # Errors
+    /// What the data or the runtime refuse, and io.
+    pub fn new(
+        (model, layers): (&'a Model, &[Layer]),
+        order: &Order,
+        (data, batches): (Data, &[usize]),
+        sums: Sums,
+    ) -> Result<Self> {
+        let mut early = BTreeMap::new();
+        let again: Vec<&Layer> = layers.iter().filter(|l| !l.solved.is_together(order)).collect();
+        if !again.is_empty() {
+            let mut walk = Walk::new((model, 1), order, (data.dataset, data.runtime), batches.to_vec())?;
+            let solved: Vec<&second_order::Layer> = again.iter().map(|l| &l.solved).collect();
+            let asked = places::Sums { sample: SAMPLE, outputs: sums != Sums::Inputs, parts: (1, &|_| 0) };
+            places::each((model, &solved), (&mut walk, order), &asked, |i, parts| {
+                early.insert(again[i].tensor, centred(again[i], parts));
+            })?;
+        }
+        Ok(Measure { model, sums, early })
     }
-    let sums = rows::measure((walk, model), &sought, SAMPLE, (1, &|_| 0))?;
-    let centred = |(l, parts): (&&Layer, Vec<Vec<_>>)| {
-        let groups: Vec<second_order::Moments> = parts.into_iter().flatten().collect();
-        groups.into_iter().map(|m| m.centred(l.solved.bias.is_some())).collect()
-    };
-    Ok(step.iter().zip(sums).map(centred).collect())
+
+    /// Moments of each layer of a step, by group.
+    ///
+    /// # Errors
+    /// What the data refuse, and io.
+    pub fn of(&self, walk: &Walk, step: &[&Layer]) -> Result<Vec<Vec<Centred>>> {
+        if let [layer] = step
+            && let Some(moments) = self.early.get(&layer.tensor)
+        {
+            return Ok(vec![moments.clone()]);
+        }
+        let sought: Vec<Sought> = step.iter().map(|l| self.sought(l)).collect();
+        let sums = rows::measure((walk, self.model), &sought, SAMPLE, (1, &|_| 0))?;
+        Ok(step.iter().zip(sums).map(|(l, parts)| centred(l, parts)).collect())
+    }
+
+    fn sought<'l>(&self, layer: &'l Layer) -> Sought<'l> {
+        let places = layer.solved.contractions().zip(&layer.beside);
+        let wanted = places.map(|(c, beside)| Wanted::of(self.model, c, beside));
+        let wanted = match self.sums {
+            Sums::Inputs => Vec::new(),
+            Sums::All => wanted.collect(),
+            Sums::Means => wanted.map(Wanted::means).collect(),
+        };
+        Sought { read: layer.solved.contractions().collect(), wanted }
+    }
+}
+
+fn centred(layer: &Layer, parts: Vec<Vec<Moments>>) -> Vec<Centred> {
+    parts.into_iter().flatten().map(|m| m.centred(layer.solved.bias.is_some())).collect()
 }

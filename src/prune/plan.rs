@@ -61,11 +61,11 @@ pub struct TensorPlan {
     pub(super) fresh: Option<Arc<Fresh>>,
 }
 
-/// Weights solved anew, as the tensor holds them, zeros included, and the bias that goes with them.
+/// Weights solved anew, as the tensor holds them, zeros included, and the biases that go with them.
 #[derive(Debug, Clone)]
 pub(super) struct Fresh {
     pub weights: Tensor,
-    pub bias: Option<Bias>,
+    pub biases: Vec<Bias>,
 }
 
 impl PrunePlan {
@@ -117,12 +117,12 @@ impl TensorPlan {
         Ok(pruned)
     }
 
-    /// Writes it, and the bias that goes with it.
+    /// Writes it, and the biases that go with it.
     pub(super) fn write(&self, edit: &mut GraphEdit) -> Result<()> {
         let pruned = self.pruned(edit)?;
         edit.set_floats(self.value, pruned);
-        if let Some(bias) = self.fresh.as_ref().and_then(|f| f.bias.as_ref()) {
-            bias.set(edit, bias.values.clone());
+        if let Some(fresh) = &self.fresh {
+            Bias::put_all(&fresh.biases, edit);
         }
         Ok(())
     }

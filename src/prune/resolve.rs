@@ -16,14 +16,14 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::algorithm::Algorithm;
-use super::layer::{Layer, Sums, measure, steps};
+use super::layer::{Layer, Measure, Sums, steps};
 use super::plan::{Fresh, TensorPlan};
 use super::{Activations, Data, Pattern};
 use crate::error::Result;
 use crate::ir::{GraphEdit, Model, Tensor};
 use crate::progress::Progress;
 use crate::second_order::moments::Centred;
-use crate::second_order::{self, Bias, Order, Walk, least_squares};
+use crate::second_order::{self, Order, Walk, least_squares};
 
 /// The least μ, as a share of the mean of H_kk.
 const DAMPING: f64 = 1e-3;
@@ -61,10 +61,11 @@ pub(super) fn resolve(
     let steps = steps(&order, layers);
     // The mean of what went is all that a bias makes up for.
     let sums = if algorithm.solves { Sums::All } else { Sums::Means };
+    let measure = Measure::new((model, layers), &order, (data, batches), sums)?;
     progress.start("solving layers", layers.len() as u64);
     for (place, step) in &steps {
         walk.advance(&[model, &changed], *place)?;
-        let moments = measure(model, &walk, step, sums)?;
+        let moments = measure.of(&walk, step)?;
         for (layer, moments) in step.iter().zip(moments) {
             let plan = &mut tensors[layer.tensor];
             solve(model, (layer, &moments), plan, (algorithm, pattern));
@@ -102,8 +103,8 @@ impl Known<'_> {
             let row: Vec<f32> = (0..c.depth).map(|k| masked[c.element(o, k)]).collect();
             self.moments[o / c.outputs].shift(o % c.outputs, &row) as f32
         };
-        let bias = self.layer.bias.as_ref().map(|bias| moved(bias, (0..c.channels()).map(shift)));
-        Fresh { weights: Tensor::from_vec(self.plan.shape.clone(), masked), bias }
+        let biases = self.layer.moved((0..c.channels()).map(shift));
+        Fresh { weights: Tensor::from_vec(self.plan.shape.clone(), masked), biases }
     }
 
     /// The weights that stay under this mask, and the bias, solved anew, those of a group that sees nothing as they are; `None` where none can
@@ -133,16 +134,12 @@ impl Known<'_> {
         for (o, (row, _)) in rows.iter().enumerate() {
             row.iter().enumerate().for_each(|(k, w)| fresh[c.element(o, k)] = *w);
         }
-        let bias = layer.bias.as_ref().map(|bias| moved(bias, rows.iter().map(|(_, shift)| *shift)));
-        Some(Fresh { weights: Tensor::from_vec(self.plan.shape.clone(), fresh), bias })
+        let biases = layer.moved(rows.iter().map(|(_, shift)| *shift));
+        Some(Fresh { weights: Tensor::from_vec(self.plan.shape.clone(), fresh), biases })
     }
 }
 
 /// μ where so many weights of an output stay, as a share of the mean of H_kk.
 pub(super) fn damping(stay: usize, moments: &Centred) -> f64 {
     DAMPING + stay as f64 / moments.rows().max(1) as f64
-}
-
-fn moved(bias: &Bias, shifts: impl Iterator<Item = f32>) -> Bias {
-    Bias { values: bias.values.iter().zip(shifts).map(|(b, shift)| b + shift).collect(), ..bias.clone() }
 }

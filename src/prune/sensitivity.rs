@@ -16,7 +16,7 @@ use serde::Serialize;
 use super::algorithm::Algorithm;
 use super::decide::Data;
 use super::judge::Judge;
-use super::layer::{Layer, Sums, measure, steps};
+use super::layer::{Layer, Measure, Sums, steps};
 use super::plan::TensorPlan;
 use super::resolve::Known;
 use super::way::Way;
@@ -126,6 +126,8 @@ pub(super) fn damages(
     let judge = Judge::new(model, data, &measured)?;
     let order = Order::of(model);
     let layers = Layer::all(model, &order, tensors).0;
+    let fed: &[Layer] = if algorithm.solves { &layers } else { &[] };
+    let measure = Measure::new((model, fed), &order, (data, &fitted), Sums::All)?;
     let mut walk = Walk::new((model, 1), &order, (data.dataset, data.runtime), fitted)?;
     let mut judged = judge.floats.walk(model, &order)?;
     let mut found = Vec::new();
@@ -135,7 +137,7 @@ pub(super) fn damages(
         if algorithm.solves {
             walk.advance(&[model], place)?;
             judged.advance(&[model], place)?;
-            moments = measure(model, &walk, &step, Sums::All)?;
+            moments = measure.of(&walk, &step)?;
         }
         for (layer, moments) in step.iter().zip(&moments) {
             let t = &tensors[layer.tensor];

@@ -2,7 +2,7 @@
 
 use super::Data;
 use super::decide::WALKED;
-use super::layer::{Layer, Sums, measure, steps};
+use super::layer::{Layer, Measure, Sums, steps};
 use super::plan::TensorPlan;
 use crate::error::{Error, Result};
 use crate::gradient::{CollectOptions, Moment, collect};
@@ -81,11 +81,12 @@ fn activations(
     let order = Order::of(model);
     let layers: Vec<Layer> = Layer::all(model, &order, tensors).0;
     let batches = data.dataset.some(WALKED);
+    let measure = Measure::new((model, &layers), &order, (data, &batches), Sums::Inputs)?;
     let mut walk = Walk::new((model, 1), &order, (data.dataset, data.runtime), batches)?;
     progress.start("observing layers", layers.len() as u64);
     for (place, step) in steps(&order, &layers) {
         walk.advance(&[model], place)?;
-        for (layer, moments) in step.iter().zip(measure(model, &walk, &step, Sums::Inputs)?) {
+        for (layer, moments) in step.iter().zip(measure.of(&walk, &step)?) {
             let contraction = layer.solved.contraction.clone();
             let activations = Some(Activations { contraction, moments });
             see(layer.tensor, &Statistics { activations, gradients: None });

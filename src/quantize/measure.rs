@@ -26,7 +26,7 @@ use crate::error::Result;
 use crate::ir::{GraphEdit, Model, NodeId, Tensor, TensorType, Type, ValueId};
 use crate::ops::{self, QuantRule};
 use crate::progress::Progress;
-use crate::runtime::timing::LatencyOptions;
+use crate::runtime::timing::{LatencyOptions, decimals};
 use crate::runtime::{Runtime, Shaped};
 
 /// Plans that the whole model is tried with: what gains at least this much alone. A little below 1 may still pay, as the
@@ -97,7 +97,7 @@ pub fn measure(
                 gains.push((*i, *ratio));
                 continue;
             }
-            Ok(ratio) => format!("its integer form runs at {ratio:.2}x in {name}"),
+            Ok(ratio) => format!("its integer form runs at {} in {name}", times(*ratio)),
             Err(error) => format!("its integer form cannot be timed: {error}"),
         };
         found.float.insert(plan.nodes[*i].node.clone(), reason);
@@ -106,18 +106,24 @@ pub fn measure(
     let ratios = || known.values().flatten().copied();
     if !open.is_empty() {
         found.notes.push(format!(
-            "{} nodes of {} kinds timed alone in {}: integer forms run at {:.2}x to {:.2}x",
+            "{} nodes of {} kinds timed alone in {}: integer forms run at {} to {}",
             open.len(),
             known.len(),
             runtime.name(),
-            ratios().fold(f64::INFINITY, f64::min),
-            ratios().fold(0.0, f64::max),
+            times(ratios().fold(f64::INFINITY, f64::min)),
+            times(ratios().fold(0.0, f64::max)),
         ));
     }
     whole(model, plan, &mut found, &gains, (inputs, &mut watch))?;
     stored_only::measure(model, plan, &mut found, (inputs, &mut watch))?;
     found.notes.extend(watch.stop());
     Ok(found)
+}
+
+/// A ratio as it is told.
+fn times(ratio: f64) -> String {
+    let decimals = decimals(ratio);
+    format!("{ratio:.decimals$}x")
 }
 
 /// Times the model with each of the plans that [`LEAST`] makes of `gains`, the nodes timed and their ratios; the fastest is
@@ -139,7 +145,7 @@ fn whole(
         }
         let mut tried = found.clone();
         let reason = |(i, gain): &(usize, f64)| {
-            (plan.nodes[*i].node.clone(), format!("its integer form runs at {gain:.2}x in {name}"))
+            (plan.nodes[*i].node.clone(), format!("its integer form runs at {} in {name}", times(*gain)))
         };
         tried.float.extend(left.into_iter().map(reason));
         let tried_plan = tried.plan(model, plan)?;

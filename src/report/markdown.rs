@@ -34,7 +34,7 @@ pub fn markdown(sizes: &(Size, Size), v: &Validation, missed: &[Missed]) -> Stri
     for o in &v.outputs {
         let how = format!("cosine {:.5}, max error {:.3e} of {:.3e}", o.cosine, o.max_abs_error, o.max_abs);
         let same = o.agreement.map_or(String::new(), |a| format!("{:.1} % equal", 100.0 * a));
-        let (how, far) = if o.float { (how, format!("{:.1} dB", o.sqnr_db)) } else { (String::new(), same) };
+        let (how, far) = if o.float { (how, format!("{:.1} dB", o.worst_db())) } else { (String::new(), same) };
         row(&format!("`{}`", o.name), String::new(), far, how);
     }
     for name in &v.missing {

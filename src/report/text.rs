@@ -13,6 +13,9 @@ use crate::validate::ran::Ran;
 use crate::validate::size::Size;
 use crate::validate::{Gate, Missed, Validation};
 
+/// A part of an output that is so much further than the whole is told.
+const APART_DB: f64 = 3.0;
+
 /// The report on one screen.
 pub fn text(r: &Report) -> String {
     let mut out = String::new();
@@ -256,18 +259,27 @@ pub fn comparison(v: &Validation, missed: &[Missed]) -> String {
     if !v.no_tensors.is_empty() {
         let _ = writeln!(out, "    not compared   {}: no tensor", v.no_tensors.join(", "));
     }
-    let worst = v.outputs.iter().filter(|o| o.float).min_by(|a, b| a.sqnr_db.total_cmp(&b.sqnr_db));
+    let worst = v.outputs.iter().filter(|o| o.float).min_by(|a, b| a.worst_db().total_cmp(&b.worst_db()));
     if worst.is_none() && v.task.is_none() && !agreement.is_empty() {
         let _ = writeln!(out, "    outputs  {agreement}");
     }
     if let Some(o) = worst {
-        let db = if o.sqnr_db >= EXACT_DB { "exact".to_string() } else { format!("{:.1} dB", o.sqnr_db) };
+        let db = if o.worst_db() >= EXACT_DB { "exact".to_string() } else { format!("{:.1} dB", o.worst_db()) };
         let node = v.nodes.first().filter(|n| n.sqnr_db < EXACT_DB).map_or(String::new(), |n| {
             let born = if n.born_here { "born there" } else { "inherited" };
             format!("   worst node {} {:.1} dB, {born}", n.node, n.sqnr_db)
         });
         let agreement = if v.task.is_none() { agreement.as_str() } else { "" };
         let _ = writeln!(out, "    {:<9} {db:>10}    cosine {:.5}{agreement}{node}", "SQNR", o.cosine);
+        if let Some(p) = o.parts.iter().find(|p| p.sqnr_db < o.sqnr_db - APART_DB) {
+            let ((from, to), axis, name) = (p.range, p.axis, &o.name);
+            let _ = writeln!(
+                out,
+                "              of {from} … {} along axis {axis} of {name}, which joins several values: {:.1} dB over all",
+                to - 1,
+                o.sqnr_db
+            );
+        }
     }
     if let Some(l) = &v.latency {
         let how = speedup(l);

@@ -29,6 +29,12 @@ impl Default for LatencyOptions {
     }
 }
 
+/// Decimals with which a ratio is told: a small one keeps its digits.
+#[must_use]
+pub fn decimals(ratio: f64) -> usize {
+    if ratio < 0.1 { 4 } else { 2 }
+}
+
 /// A session and what it is fed.
 pub type Timed<'a> = (&'a dyn Session, &'a [(String, Tensor)]);
 

@@ -80,6 +80,11 @@ impl Contraction {
         usize::from(self.transposed)
     }
 
+    /// The axis of the weight that counts input channels, of a group where there are several.
+    pub fn input_axis(&self) -> usize {
+        1 - self.channel_axis()
+    }
+
     /// Output positions of all samples of `x`.
     fn positions(&self, x: &[usize]) -> Option<usize> {
         match &self.window {
@@ -113,6 +118,12 @@ impl Contraction {
     /// Whether `other` reads the same rows of the same input.
     pub fn reads_as(&self, other: &Contraction) -> bool {
         let key = |c: &Contraction| (c.input, c.groups, c.depth, c.window.clone());
+        key(self) == key(other)
+    }
+
+    /// Whether `other` has the same weight, in the same form.
+    pub fn shares_weight(&self, other: &Contraction) -> bool {
+        let key = |c: &Contraction| (c.weight, c.groups, c.outputs, c.depth, c.transposed);
         key(self) == key(other)
     }
 

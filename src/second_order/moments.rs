@@ -115,6 +115,20 @@ impl Centred {
         weights.chunks(depth.max(1)).enumerate().map(of).sum()
     }
 
+    /// Those of some of the inputs and outputs.
+    pub fn part(&self, inputs: &[bool], outputs: &[bool]) -> Centred {
+        let numbers = |stays: &[bool]| -> Vec<usize> { (0..stays.len()).filter(|i| stays[*i]).collect() };
+        let (inputs, outputs) = (numbers(inputs), numbers(outputs));
+        let some = |all: &[f64], numbers: &[usize]| numbers.iter().map(|i| all[*i]).collect();
+        Centred {
+            h: Mat::from_fn(inputs.len(), inputs.len(), |i, j| self.h[(inputs[i], inputs[j])]),
+            g: Mat::from_fn(inputs.len(), outputs.len(), |i, o| self.g[(inputs[i], outputs[o])]),
+            x: some(&self.x, &inputs),
+            t: some(&self.t, &outputs),
+            rows: self.rows,
+        }
+    }
+
     /// Adds what others saw, whose means were taken off or not as these were.
     pub fn merge(&mut self, other: &Centred) {
         let (n, m) = (self.rows as f64, other.rows as f64);
@@ -287,6 +301,19 @@ mod tests {
         assert!(error(&w, c.shift(0, &w)) < error(&near, c.shift(0, &near)));
         // 40 rows, each wrong by 1 more.
         assert!((error(&w, c.shift(0, &w) + 1.0) - error(&w, c.shift(0, &w)) - 40.0).abs() < 1e-3);
+    }
+
+    #[test]
+    fn an_input_that_went_is_made_up_for_by_one_that_follows_it() {
+        // x₁ = 2·x₀ and t = x₀ + x₁.
+        let x: Vec<f32> = (0..30).flat_map(|i| [(i % 7) as f32, (2 * (i % 7)) as f32]).collect();
+        let t: Vec<f32> = x.chunks(2).flat_map(|r| [r[0], r[0] + r[1]]).collect();
+        let mut m = Moments::new(2, 2);
+        m.add(MatRef::from_row_major_slice(&x, 30, 2), MatRef::from_row_major_slice(&t, 30, 2));
+        let left = m.centred(true).part(&[false, true], &[false, true]);
+        assert_eq!((left.h.nrows(), left.g.shape(), left.x.len(), left.rows()), (1, (1, 1), 1, 30));
+        let w = left.nearest(&[1.0], &left.missing(&[1.0]), 0.0).unwrap();
+        assert!((w[0] - 1.5).abs() < 1e-4 && left.shift(0, &w).abs() < 1e-4, "{w:?}");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use faer::{Accum, Mat, MatRef, Par};
 use rayon::prelude::*;
 
 use super::walk::Values;
-use super::{Contraction, Layer, Moments, Walk};
+use super::{Contraction, Moments, Walk};
 use crate::error::{Error, Result};
 use crate::ir::{Model, Tensor, ValueId};
 
@@ -41,10 +41,17 @@ impl Sample {
 
 /// A layer, and what is wanted of it.
 pub struct Sought<'a> {
-    /// The layer, in the model that changed.
-    pub layer: &'a Layer,
-    /// `None`: its inputs alone are of interest.
-    pub wanted: Option<Wanted<'a>>,
+    /// Where its rows come from, in the model that changed: one place, or several that share the weight.
+    pub read: Vec<&'a Contraction>,
+    /// What is wanted at each of them; none where its inputs alone are of interest.
+    pub wanted: Vec<Wanted<'a>>,
+}
+
+impl Sought<'_> {
+    /// Those of a group that are of interest.
+    fn outputs(&self) -> usize {
+        if self.wanted.is_empty() { 0 } else { self.read[0].outputs }
+    }
 }
 
 /// What the float model makes where the layer stands.
@@ -84,14 +91,14 @@ impl<'a> Wanted<'a> {
     }
 
     /// t at some positions, `[count, channels]`; `None` where a value has another shape than the layer says.
-    fn outputs(&self, (float, changed): (&Values, &Values), layer: &Layer, most: usize) -> Option<Vec<f32>> {
+    fn outputs(&self, (float, changed): (&Values, &Values), read: &Contraction, most: usize) -> Option<Vec<f32>> {
         let c = self.contraction;
         let x = float.get(&c.input)?;
         let (rows, count) = c.rows(x, most)?;
         let mut t = self.product(&rows, count);
         // Positions are those of what the layer is fed, which may have lost channels.
-        let fed = changed.get(&layer.contraction.input)?.shape();
-        let at = |s: &Tensor| layer.contraction.at_rows(s, fed, most);
+        let fed = changed.get(&read.input)?.shape();
+        let at = |s: &Tensor| read.at_rows(s, fed, most);
         for v in self.beside {
             let (s, now) = (float.get(v)?, changed.get(v)?);
             let s = (self.cut)(s, *v)?;
@@ -121,7 +128,7 @@ impl<'a> Wanted<'a> {
     }
 }
 
-/// Moments of each layer of a step, all of which read the same rows, by part and group. `part` says to which of `parts` a batch belongs.
+/// Moments of each layer of a step, all of which read the same rows at the same places, by part and group. `part` says to which of `parts` a batch belongs.
 ///
 /// # Errors
 /// What the data refuse, and io.
@@ -131,20 +138,21 @@ pub fn measure(
     sample: Sample,
     (parts, part): (usize, &(dyn Fn(usize) -> usize + Sync)),
 ) -> Result<Vec<Vec<Vec<Moments>>>> {
-    let Some(first) = step.first().map(|s| &s.layer.contraction) else { return Ok(Vec::new()) };
+    let places = step.first().map_or(&[][..], |s| &s.read);
+    let Some(first) = places.first() else { return Ok(Vec::new()) };
     let of = |s: &Sought| -> Vec<Vec<Moments>> {
-        let outputs = s.wanted.as_ref().map_or(0, |_| s.layer.contraction.outputs);
-        let made = if s.wanted.as_ref().is_some_and(|w| w.means) { Moments::means } else { Moments::new };
+        let made = if s.wanted.iter().any(|w| w.means) { Moments::means } else { Moments::new };
+        let outputs = s.outputs();
         let groups = || (0..first.groups).map(|_| made(first.depth, outputs)).collect();
         (0..parts).map(|_| groups()).collect()
     };
     let bytes = parts * first.groups * first.depth * first.depth * size_of::<f64>() * step.len();
     let lanes = (SUMS / bytes.max(1)).clamp(1, LANES).min(walk.batches()).max(1);
-    let most = sample.a_batch(first.depth, walk.batches());
-    let wanted = step.iter().filter_map(|s| s.wanted.as_ref());
+    let most = sample.a_batch(first.depth, walk.batches() * places.len());
+    let wanted = step.iter().flat_map(|s| &s.wanted);
     let read: BTreeSet<ValueId> = wanted
         .flat_map(|w| w.beside.iter().copied().chain([w.contraction.input]))
-        .chain(step.iter().map(|s| s.layer.contraction.input))
+        .chain(places.iter().map(|c| c.input))
         .collect();
     let lane = |lane: usize| -> Result<Vec<Vec<Vec<Moments>>>> {
         let mut sums: Vec<Vec<Vec<Moments>>> = step.iter().map(of).collect();
@@ -193,30 +201,31 @@ impl Gathered {
     }
 
     fn take(&mut self, versions: Vec<Values>, step: &[Sought], most: usize) -> Result<()> {
-        let c = &step[0].layer.contraction;
         // A single version is the float one and its own.
         let (Some(float), Some(changed)) = (versions.first(), versions.last()) else { return Ok(()) };
-        let x = changed.get(&c.input).ok_or_else(|| Error::runtime("a layer's input was not kept"))?;
-        let Some((rows, count)) = c.rows(x, most) else { return Ok(()) };
-        let wanted = step.iter().map(|s| match &s.wanted {
-            Some(wanted) => wanted.outputs((float, changed), s.layer, most),
-            None => Some(Vec::new()),
-        });
-        let Some(wanted) = wanted.collect::<Option<Vec<Vec<f32>>>>() else { return Ok(()) };
-        self.t.iter_mut().zip(wanted).for_each(|(t, wanted)| t.extend(wanted));
-        self.x.extend(rows);
-        self.count += count;
+        for (place, c) in step[0].read.iter().enumerate() {
+            let x = changed.get(&c.input).ok_or_else(|| Error::runtime("a layer's input was not kept"))?;
+            let Some((rows, count)) = c.rows(x, most) else { continue };
+            let wanted = step.iter().map(|s| match s.wanted.get(place) {
+                Some(wanted) => wanted.outputs((float, changed), s.read[place], most),
+                None => Some(Vec::new()),
+            });
+            let Some(wanted) = wanted.collect::<Option<Vec<Vec<f32>>>>() else { continue };
+            self.t.iter_mut().zip(wanted).for_each(|(t, wanted)| t.extend(wanted));
+            self.x.extend(rows);
+            self.count += count;
+        }
         Ok(())
     }
 
     fn add_to<'a>(&mut self, sums: impl Iterator<Item = &'a mut Vec<Moments>>, step: &[Sought]) {
-        let c = &step[0].layer.contraction;
+        let c = step[0].read[0];
         if self.count == 0 {
             return;
         }
         let x = MatRef::from_row_major_slice(&self.x, self.count, c.groups * c.depth);
         for ((s, t), sums) in step.iter().zip(&self.t).zip(sums) {
-            let outputs = if t.is_empty() { 0 } else { s.layer.contraction.outputs };
+            let outputs = s.outputs();
             let t = MatRef::from_row_major_slice(t, self.count, c.groups * outputs);
             for (g, sum) in sums.iter_mut().enumerate() {
                 sum.add(x.subcols(g * c.depth, c.depth), t.subcols(g * outputs, outputs));
@@ -246,7 +255,7 @@ mod tests {
         let (float, cut) = (model(3), model(2));
         let node = float.graph(float.main()).nodes()[0];
         let contraction = Contraction::of(&float, node).unwrap().unwrap();
-        let layer = Layer::of(&cut, node).unwrap().unwrap();
+        let read = Contraction::of(&cut, node).unwrap().unwrap();
         let x = contraction.input;
         let s = float.user_inputs()[1];
         let values = |fed: Vec<f32>, shortcut: [f32; 2]| -> Values {
@@ -256,7 +265,7 @@ mod tests {
         let before = values(vec![1.0, 2.0, 3.0], [10.0, 20.0]);
         let beside = [s];
         let wanted = Wanted::of(&float, &contraction, &beside);
-        let of = |now: &Values| wanted.outputs((&before, now), &layer, 8);
+        let of = |now: &Values| wanted.outputs((&before, now), &read, 8);
         // 1 + 2 + 3, and what the shortcut has lost.
         assert_eq!(of(&values(vec![1.0, 2.0], [9.0, 22.0])), Some(vec![7.0, 4.0]));
         assert_eq!(of(&values(vec![1.0, 2.0], [10.0, 20.0])), Some(vec![6.0, 6.0]));

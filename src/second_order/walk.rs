@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Nodes come in the order of how many contractions lie before them at most, so that the short way around a residual block is done before
-//! the end of the long one. A step of one version is a model of its own: what waits is its input, what will be waiting its output.
+//! the end of the long one. Those that share a weight come together, unless one reads what another makes. A step of one version is a model of its own: what waits is its input, what will be waiting its output.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -36,12 +36,7 @@ impl Order {
     /// Of the nodes of the main graph.
     pub fn of(model: &Model) -> Self {
         let nodes = model.graph(model.main()).nodes();
-        let mut levels: HashMap<NodeId, usize> = HashMap::new();
-        for id in nodes {
-            let read = reads(model, *id);
-            let before = read.iter().filter_map(|v| levels.get(&model.producer(*v)?)).max().copied().unwrap_or(0);
-            levels.insert(*id, before + usize::from(is_contraction(model, *id)));
-        }
+        let levels = levels(model, nodes);
         let mut order = nodes.to_vec();
         order.sort_by_key(|id| levels[id]);
         // Place 0 is that of the inputs.
@@ -90,6 +85,46 @@ impl Order {
     fn waiting(&self, place: usize) -> BTreeSet<ValueId> {
         self.spans.iter().filter(|(_, (made, read))| *made < place && *read >= place).map(|(v, _)| *v).collect()
     }
+}
+
+/// How many contractions lie before each node at most, itself included, where those that share a weight lie at the same place.
+fn levels(model: &Model, nodes: &[NodeId]) -> HashMap<NodeId, usize> {
+    let mut least: HashMap<NodeId, usize> = HashMap::new();
+    let mut shared = sharing(model, nodes);
+    loop {
+        let mut raised = Vec::new();
+        // Each turn settles one weight more at least, unless a node waits for itself.
+        for _ in 0..=shared.len() {
+            let mut levels: HashMap<NodeId, usize> = HashMap::new();
+            for id in nodes {
+                let read = reads(model, *id);
+                let before = read.iter().filter_map(|v| levels.get(&model.producer(*v)?)).max().copied().unwrap_or(0);
+                let own = before + usize::from(is_contraction(model, *id));
+                levels.insert(*id, own.max(least.get(id).copied().unwrap_or(0)));
+            }
+            let last = |group: &Vec<NodeId>| group.iter().map(|n| levels[n]).max().unwrap_or(0);
+            raised = (0..shared.len()).filter(|i| shared[*i].iter().any(|n| levels[n] < last(&shared[*i]))).collect();
+            if raised.is_empty() {
+                return levels;
+            }
+            least.extend(raised.iter().flat_map(|i| shared[*i].iter().map(|n| (*n, last(&shared[*i])))));
+        }
+        raised.into_iter().rev().for_each(|i| drop(shared.remove(i)));
+        least.clear();
+    }
+}
+
+/// The contractions of each weight that several share.
+fn sharing(model: &Model, nodes: &[NodeId]) -> Vec<Vec<NodeId>> {
+    let mut by_weight: BTreeMap<ValueId, Vec<NodeId>> = BTreeMap::new();
+    for id in nodes {
+        if let Some(QuantRule::Weighted { weight, .. }) = ops::of(model.node(*id)).map(|op| op.quant)
+            && let Some(v) = model.node(*id).input(weight).filter(|v| model.constant(*v).is_some())
+        {
+            by_weight.entry(v).or_default().push(*id);
+        }
+    }
+    by_weight.into_values().filter(|all| all.len() > 1).collect()
 }
 
 /// What a node reads, its subgraphs included.
@@ -283,5 +318,43 @@ impl Step {
         let inputs = if names.len() > self.inputs.len() { inputs()? } else { Vec::new() };
         let own = inputs.into_iter().filter(|(name, _)| names.contains(&name.as_str()));
         Ok(fed?.into_iter().chain(own).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ir::text;
+
+    /// The places of nodes by their names.
+    fn places(nodes: &str) -> impl Fn(&str) -> usize {
+        let source = format!(
+            "<ir_version: 8, opset_import: [\"\" : 17]> g (float[N,2] x) => (float[N,2] y, float[N,2] z)
+             <float[2,2] w = {{1,2,3,4}}, float[2,2] v = {{1,1,2,3}}, float[2,2] u = {{0,1,2,0}}> {{ {nodes} }}"
+        );
+        let model = text::parse(&source).unwrap();
+        let order = Order::of(&model);
+        move |name: &str| {
+            let nodes = model.graph(model.main()).nodes();
+            order.place(*nodes.iter().find(|n| model.node_label(**n) == name).unwrap()).unwrap()
+        }
+    }
+
+    #[test]
+    fn nodes_that_share_a_weight_come_when_all_that_they_read_is_there() {
+        // a and d share w, of which d waits for c; b and y share v.
+        let at = places(
+            "[a] a = MatMul (x, w) [b] y = MatMul (a, v) [c] c = MatMul (x, u) [d] d = MatMul (c, w) [y] z = MatMul (d, v)",
+        );
+        assert!(at("c") < at("a").min(at("d")), "{} {} {}", at("c"), at("a"), at("d"));
+        assert!(at("a").max(at("d")) < at("b").min(at("y")));
+    }
+
+    #[test]
+    fn a_node_that_would_wait_for_itself_does_not() {
+        let at = places(
+            "[a] a = MatMul (x, w) [b] b = MatMul (a, v) [c] c = MatMul (b, w) [d] y = MatMul (c, v) [e] z = MatMul (x, u)",
+        );
+        assert!(at("a") < at("b") && at("b") < at("c") && at("c") < at("d") && at("e") < at("b"));
     }
 }

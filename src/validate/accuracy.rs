@@ -6,16 +6,19 @@
 //! SQNR = 10·log10(Σr² / Σ(r−q)²) dB        cosine = Σrq / √(Σr²·Σq²)
 //! ```
 //!
+//! An output that joins several values ([`joined`]) is as far as the worst of them: an error over boxes of hundreds of pixels and scores below
+//! one tells of the boxes alone.
+//!
 //! Where the last axis holds classes ([`without_classes`]), its arg-max is compared, and with labels the accuracy of both ([`super::paired`]).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::paired::{Paired, Table};
-use crate::analysis::without_classes;
+use crate::analysis::{Joined, joined, without_classes};
 use crate::ir::{Model, Tensor};
 use crate::runtime::{EXACT_DB, Pair};
 
@@ -117,6 +120,26 @@ pub struct OutputDrift {
     pub max_abs: f64,
     /// Share of positions with the same arg-max over the last axis, absent where that axis holds one number; of equal integers.
     pub agreement: Option<f64>,
+    /// Of each value that it joins, where it joins several.
+    pub parts: Vec<PartDrift>,
+}
+
+/// How far a part of an output moved.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct PartDrift {
+    /// The axis along which parts are joined, counted from the front.
+    pub axis: usize,
+    /// Its first position, and the one behind its last.
+    pub range: (usize, usize),
+    /// As of the whole output, in dB.
+    pub sqnr_db: f64,
+}
+
+impl OutputDrift {
+    /// The SQNR of its worst part, or of the whole where it is one value, in dB.
+    pub fn worst_db(&self) -> f64 {
+        self.parts.iter().map(|p| p.sqnr_db).fold(self.sqnr_db, f64::min)
+    }
 }
 
 /// Accuracy of both models by labels.
@@ -130,9 +153,9 @@ pub struct TaskAccuracy {
     pub top5: Option<Paired>,
 }
 
-/// The SQNR of the worst output of floats, in dB.
+/// The SQNR of the worst output of floats, or part of one, in dB.
 pub fn worst_db(outputs: &[OutputDrift]) -> Option<f64> {
-    outputs.iter().filter(|o| o.float).map(|o| o.sqnr_db).min_by(f64::total_cmp)
+    outputs.iter().filter(|o| o.float).map(OutputDrift::worst_db).min_by(f64::total_cmp)
 }
 
 /// The agreement of the worst output.
@@ -151,6 +174,8 @@ struct Output {
     name: String,
     float: bool,
     sums: Sums,
+    /// Of each part, where there are several.
+    parts: Vec<Sums>,
     /// Rows of classes, or integers, and how many of them are the same.
     rows: u64,
     same: u64,
@@ -162,9 +187,12 @@ struct Output {
 }
 
 impl Output {
-    fn add(&mut self, (r, q): (&Tensor, &Tensor), labels: Option<&[i64]>, classes: bool) {
+    fn add(&mut self, (r, q): (&Tensor, &Tensor), labels: Option<&[i64]>, (classes, joined): (bool, Option<&Joined>)) {
         let (Some(rv), Some(qv)) = (r.to_f32(), q.to_f32()) else { return };
         let alike = r.shape() == q.shape();
+        if let Some(joined) = joined.filter(|j| alike && r.shape().get(j.axis) == j.ends.last()) {
+            self.add_parts(joined, r.shape(), (&rv, &qv));
+        }
         self.float = r.dtype().is_float();
         self.sums.add(&rv, if alike { &qv } else { &[] });
         self.sums.broken += u64::from(!alike);
@@ -195,9 +223,24 @@ impl Output {
         }
     }
 
+    fn add_parts(&mut self, joined: &Joined, shape: &[usize], (r, q): (&[f32], &[f32])) {
+        self.parts.resize(joined.ends.len(), Sums::default());
+        let inner: usize = shape[joined.axis + 1..].iter().product();
+        let row = (shape[joined.axis] * inner).max(1);
+        for (r, q) in r.chunks(row).zip(q.chunks(row)) {
+            let mut begin = 0;
+            for (part, end) in self.parts.iter_mut().zip(&joined.ends) {
+                part.add(&r[begin..end * inner], &q[begin..end * inner]);
+                begin = end * inner;
+            }
+        }
+    }
+
     fn merge(&mut self, o: &Output) {
         self.float |= o.float;
         self.sums.merge(&o.sums);
+        self.parts.resize(self.parts.len().max(o.parts.len()), Sums::default());
+        self.parts.iter_mut().zip(&o.parts).for_each(|(a, b)| a.merge(b));
         self.rows += o.rows;
         self.same += o.same;
         self.top1.merge(&o.top1);
@@ -206,8 +249,14 @@ impl Output {
         self.outside = self.outside.or(o.outside);
     }
 
-    fn drift(&self) -> OutputDrift {
+    fn drift(&self, joined: Option<&Joined>) -> OutputDrift {
         let s = &self.sums;
+        let begins = joined.iter().flat_map(|j| std::iter::once(0).chain(j.ends.iter().copied()).zip(&j.ends));
+        let part = |(sums, (begin, end)): (&Sums, (usize, &usize))| PartDrift {
+            axis: joined.map_or(0, |j| j.axis),
+            range: (begin, *end),
+            sqnr_db: sums.sqnr_db(),
+        };
         OutputDrift {
             name: self.name.clone(),
             float: self.float,
@@ -217,6 +266,8 @@ impl Output {
             mean_abs_error: s.abs / s.count.max(1) as f64,
             max_abs: s.max_r,
             agreement: (self.rows > 0).then(|| self.same as f64 / self.rows as f64),
+            // One without energy tells nothing apart.
+            parts: self.parts.iter().zip(begins).filter(|(sums, _)| sums.rr > 0.0).map(part).collect(),
         }
     }
 }
@@ -227,21 +278,25 @@ pub struct Accuracy {
     outputs: Vec<Output>,
     /// Outputs whose largest number tells no class.
     without_classes: Arc<BTreeSet<String>>,
+    /// Outputs that are several values.
+    joined: Arc<BTreeMap<String, Joined>>,
 }
 
 impl Accuracy {
     /// Of no batch yet, of the outputs of this model.
     pub fn of_outputs(model: &Model) -> Self {
-        Accuracy { without_classes: Arc::new(without_classes(model)), ..Accuracy::default() }
+        let (without_classes, joined) = (Arc::new(without_classes(model)), Arc::new(joined(model)));
+        Accuracy { without_classes, joined, ..Accuracy::default() }
     }
 
     /// Takes in the outputs of one batch. One of another shape than before is as far as can be; one that the rewritten model has not is
     /// passed over.
     pub fn add(&mut self, original: &[(String, Tensor)], rewritten: &[(String, Tensor)], labels: Option<&[i64]>) {
+        let joined = self.joined.clone();
         for (name, r) in original {
             if let Some((_, q)) = rewritten.iter().find(|(n, _)| n == name) {
                 let classes = !self.without_classes.contains(name);
-                self.of(name).add((r, q), labels, classes);
+                self.of(name).add((r, q), labels, (classes, joined.get(name)));
             }
         }
     }
@@ -267,7 +322,11 @@ impl Accuracy {
 
     /// The drift of each output, in order.
     pub fn outputs(&self) -> Vec<OutputDrift> {
-        self.outputs.iter().filter(|o| o.sums.count > 0 || o.sums.broken > 0).map(Output::drift).collect()
+        self.outputs
+            .iter()
+            .filter(|o| o.sums.count > 0 || o.sums.broken > 0)
+            .map(|o| o.drift(self.joined.get(&o.name)))
+            .collect()
     }
 
     /// The output that labels judge: of those with a class for every label the one in which the original is right most often.
@@ -380,6 +439,25 @@ mod tests {
         assert!(
             in_top(&[0.0; 6], 0, 1) && !in_top(&[0.0; 6], 1, 1) && in_top(&[0.0; 6], 4, 5) && !in_top(&[0.0; 6], 5, 5)
         );
+    }
+
+    #[test]
+    fn a_part_of_small_numbers_counts_as_much_as_one_of_large_ones() {
+        let source = "<ir_version: 8, opset_import: [\"\" : 17]> g (float[N,1,2] b, float[N,2,2] s) => (float[N,3,2] y)
+            { y = Concat <axis = 1> (b, s) }";
+        let mut a = Accuracy::of_outputs(&crate::ir::text::parse(source).unwrap());
+        let of = |score: f32| {
+            let sample = [300., 400., 0.6, 0., 0.8, score];
+            vec![("y".to_string(), Tensor::from_vec([2, 3, 2], [sample, sample].concat()))]
+        };
+        a.add(&of(0.0), &of(0.1), None);
+        let mut all = a.clone();
+        all.merge(a);
+        let [y] = &all.outputs()[..] else { panic!("one output") };
+        assert!(y.sqnr_db > 70.0, "25e4 / 0.01");
+        assert_eq!(y.parts.iter().map(|p| (p.axis, p.range)).collect::<Vec<_>>(), [(1, (0, 1)), (1, (1, 3))]);
+        assert!((y.worst_db() - 20.0).abs() < 1e-3 && y.parts[0].sqnr_db == EXACT_DB, "1 / 0.01");
+        assert_eq!(worst_db(&all.outputs()), Some(y.worst_db()));
     }
 
     #[test]

@@ -9,11 +9,8 @@ use serde::Serialize;
 use super::latency::{LatencyOptions, Timed, Times, interleaved, quantile, summary};
 use crate::error::Result;
 use crate::ir::{Model, Tensor};
-use crate::runtime::timing::ratios;
+use crate::runtime::timing::{decimals, ratios};
 use crate::runtime::{Ready, Rewrites, Runtime, load_as_it_stands};
-
-/// A ratio below this keeps its digits.
-const SMALL: f64 = 0.1;
 
 /// Times in one runtime.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
@@ -81,7 +78,7 @@ impl fmt::Display for Bench {
         writeln!(f, "{:>12} {:>12} {:>8}   model ({runtime}, {runs} runs)", "median ms", "p95 ms", "ratio")?;
         for m in &self.models {
             let (Times { median_ms, p95_ms }, ratio, model) = (m.times, m.ratio, m.model.display());
-            let digits = if ratio < SMALL { 4 } else { 2 };
+            let digits = decimals(ratio);
             writeln!(f, "{median_ms:>12.3} {p95_ms:>12.3} {ratio:>7.digits$}×   {model}")?;
         }
         Ok(())

@@ -261,6 +261,26 @@ fn graph_npz(path: &Path, nodes: usize, edges: usize, labels: usize) {
 }
 
 #[test]
+fn steps_of_a_sequence_beside_a_fixed_state_are_one_sample_of_their_folder() {
+    let folder = TempDir::new().unwrap();
+    for (name, steps) in [("a.npz", 5), ("b.npz", 2)] {
+        let mut npz = NpzWriter::new(fs::File::create(folder.path().join(name)).unwrap());
+        npz.add_array("x", &Array2::<f32>::ones((steps, 3))).unwrap();
+        npz.add_array("h", &Array2::<f32>::zeros((1, 4))).unwrap();
+        npz.finish().unwrap();
+    }
+    let of = |steps: &str, state: &str| {
+        let inputs = [input("x", DType::F32, &[steps, "3"]), input("h", DType::F32, &[state, "4"])];
+        let data = open(folder.path(), 4, &inputs).unwrap();
+        (data.len(), data.shapes(0).unwrap().into_iter().map(|(_, shape)| shape).collect::<Vec<_>>())
+    };
+    assert_eq!(of("seq_len", "1"), (2, vec![vec![5, 3], vec![1, 4]]));
+    // By the name of a batch, and without a state, the rows are samples.
+    let rows = (7, vec![vec![1, 3], vec![1, 4]]);
+    assert_eq!((of("N", "1"), of("seq_batch", "1")), (rows.clone(), rows));
+}
+
+#[test]
 fn a_file_without_a_common_first_axis_is_one_sample_of_its_folder() {
     let folder = TempDir::new().unwrap();
     let at = |name: &str| folder.path().join(name);
@@ -302,8 +322,7 @@ fn a_file_without_a_common_first_axis_is_one_sample_of_its_folder() {
     for (name, labels) in [("b.npz", [0, 1]), ("a.npz", [2, 0])] {
         graph_npz(&at("a.npz"), 2, 2, labels[0]);
         graph_npz(&at("b.npz"), 2, 3, labels[1]);
-        let why =
-            "its other arrays have no first axis in common: the file is one sample, fed without labels; leave them out";
+        let why = "its other arrays are one run, not samples on a first axis: the file is one sample, fed without labels; leave them out";
         assert_eq!(in_folder(&inputs), format!("{name}: has array \"labels\", but {why}"));
     }
     fs::remove_file(at("a.npz")).unwrap();

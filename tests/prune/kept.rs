@@ -31,11 +31,11 @@ fn model(width: usize, constants: &[String], nodes: &str) -> Model {
     text::parse(&source).unwrap()
 }
 
-/// Two of four products have one weight in common.
+/// Two of four products have one weight in common, and one of them scales it.
 fn with_shared_weight() -> Model {
     let constants = [weight("w0", 16, 16), weight("ws", 16, 64), weight("w1", 64, 4)];
     let nodes = "[first] h = MatMul (x, w0)  r = Relu (h)  [left] a = MatMul (r, ws)  t = Tanh (r)
-                 [right] b = MatMul (t, ws)  s = Add (a, b)  [last] y = MatMul (s, w1)";
+                 [right] b = Gemm <alpha = 2.0> (t, ws)  s = Add (a, b)  [last] y = MatMul (s, w1)";
     model(16, &constants, nodes)
 }
 
@@ -173,7 +173,7 @@ fn sensitivity_names_the_layers_that_it_leaves_out() {
     let (dataset, options) = (random(&model), PruneOptions::new(Goal::Sparsity(0.5)));
     let found = prune::sensitivity(&model, &options, Data { dataset: &dataset, runtime: tract() }, &Silent).unwrap();
     assert_eq!(found.layers.len(), 2);
-    assert_eq!(found.kept, [("left".to_string(), "several nodes share its weight".to_string())]);
+    assert_eq!(found.kept, [("left".to_string(), "its weight is read in another way, too".to_string())]);
 }
 
 /// A Reshape behind the second product takes the shape that is computed before the first.

@@ -70,7 +70,7 @@ impl Points {
         self.axes.insert(at, (first, size));
         self.order.push(at);
         if size == 1 {
-            self.stay(first, || format!("{} has no other there", model.name(at.0)));
+            self.stay(first, || format!("the axis of {} that they meet has size 1", model.name(at.0)));
         }
         Some((first, size))
     }

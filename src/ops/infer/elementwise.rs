@@ -16,6 +16,11 @@ fn joint_shape(c: &Context, first: usize) -> Option<Shape> {
     (first + 1..c.types.len()).try_fold(c.shape(first)?.to_vec(), |shape, i| Some(broadcast(&shape, c.shape(i)?)))
 }
 
+/// The shape of the first input, in float32 whatever numbers that holds.
+pub fn single(c: &Context) -> Option<Vec<TensorType>> {
+    Some(vec![TensorType { dtype: Some(DType::F32), shape: c.types.first()?.shape.clone() }])
+}
+
 /// Arithmetic with broadcasting.
 pub fn joint(c: &Context) -> Option<Vec<TensorType>> {
     one(c.dtype(0), joint_shape(c, 0))

@@ -1,6 +1,7 @@
 //! What is dead, duplicate, constant or without effect.
 
 pub(super) mod common_subexpressions;
+pub(super) mod correct_shapes;
 pub(super) mod dead_nodes;
 pub(super) mod eliminate_identity;
 pub(super) mod fold_constants;

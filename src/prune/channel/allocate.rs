@@ -7,6 +7,7 @@
 //! Steps of any length are compared, so that a group whose first channels are dear and whose next are cheap is not passed over. What is
 //! left of a group is whole blocks of the target's kernels or less than one block: a block that is begun takes the time of a whole one.
 
+use super::FURTHER;
 use super::order::Order;
 use crate::analysis::dependency::{Group, Reader, producers};
 use crate::ir::Model;
@@ -52,6 +53,30 @@ pub trait Cost {
 
 /// How many go of each, so that the cost is at most `budget`; as many as can go, where that is not enough.
 pub fn allocate(choices: &[Choice], cost: &impl Cost, budget: f64) -> Vec<usize> {
+    let mut limits: Vec<usize> = choices.iter().map(|c| c.order.channels.len()).collect();
+    let mut best = greedy(choices, &limits, cost, budget);
+    let damage = |gone: &[usize]| choices.iter().zip(gone).map(|(c, n)| c.damage(*n)).sum::<f64>();
+    // One long step that is cheap for what it saves may save more than is wanted: shorter ones of several groups may do with less damage.
+    for g in 0..choices.len() {
+        let left = cost.total(&best);
+        let fewer = [0].into_iter().chain(choices[g].stops()).filter(|s| *s < best[g]).last();
+        let Some(fewer) = fewer.filter(|_| left < budget - FURTHER) else { continue };
+        if left - cost.saved(&best, g, fewer) <= budget {
+            continue;
+        }
+        let all = std::mem::replace(&mut limits[g], fewer);
+        let other = greedy(choices, &limits, cost, budget);
+        if cost.total(&other) <= budget && damage(&other) < damage(&best) {
+            best = other;
+        } else {
+            limits[g] = all;
+        }
+    }
+    best
+}
+
+/// Step by step, of each group at most as many as its limit.
+fn greedy(choices: &[Choice], limits: &[usize], cost: &impl Cost, budget: f64) -> Vec<usize> {
     let mut gone = vec![0; choices.len()];
     loop {
         let now = cost.total(&gone);
@@ -61,7 +86,7 @@ pub fn allocate(choices: &[Choice], cost: &impl Cost, budget: f64) -> Vec<usize>
         }
         let mut best: Option<(f64, usize, usize)> = None;
         for (g, choice) in choices.iter().enumerate() {
-            for stop in choice.stops().filter(|s| *s > gone[g]) {
+            for stop in choice.stops().filter(|s| *s > gone[g] && *s <= limits[g]) {
                 let saved = cost.saved(&gone, g, stop);
                 let price = (choice.damage(stop) - choice.damage(gone[g])).max(0.0) / saved.max(f64::MIN_POSITIVE);
                 if saved > 0.0 && best.is_none_or(|(least, ..)| price < least) {
@@ -119,6 +144,25 @@ mod tests {
         assert_eq!(allocate(&all, &Each, 6.5), [2, 2]);
         assert_eq!(allocate(&all, &Each, 0.0), [4, 4]);
         assert_eq!(allocate(&all, &Each, 10.0), [0, 0]);
+    }
+
+    #[test]
+    fn short_steps_of_several_groups_do_where_one_long_step_would_save_too_much() {
+        let order = Order { channels: (0..4).collect(), ..Order::default() };
+        let of = |damage, block| Choice { order: &order, damage, total: 5, block };
+        struct Each;
+        impl Cost for Each {
+            fn total(&self, gone: &[usize]) -> f64 {
+                1.0 - (0.1 * gone[0] as f64 + 0.04 * (gone[1] + gone[2]) as f64)
+            }
+            fn saved(&self, gone: &[usize], g: usize, stop: usize) -> f64 {
+                [0.1, 0.04, 0.04][g] * (stop as f64 - gone[g] as f64)
+            }
+        }
+        // All four of the first for 2 save 0.4 at 5 each; of the others each saves 0.04 for 0.4, at 10.
+        let all = [of(&[9.0, 9.0, 9.0, 2.0], 9), of(&[0.4, 0.8, 1.2, 1.6], 1), of(&[0.4, 0.8, 1.2, 1.6], 1)];
+        assert_eq!(allocate(&all, &Each, 0.93), [0, 2, 0]);
+        assert_eq!(allocate(&all, &Each, 0.62), [4, 0, 0]);
     }
 
     #[test]

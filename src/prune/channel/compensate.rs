@@ -6,10 +6,11 @@
 //! ```
 //!
 //! x' is what the pruned model reads once the layers before have been solved (the asymmetric target of He et al., "Channel Pruning for
-//! Accelerating Very Deep Neural Networks", ICCV 2017). λ is the one that serves batches best that were held back; a layer that no
+//! Accelerating Very Deep Neural Networks", ICCV 2017); for a layer that reads what it made before, whose weight the model uses again and
+//! again, what is left of x. λ is the one that serves batches best that were held back; a layer that no
 //! λ serves keeps its weights.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use faer::Mat;
 use rayon::prelude::*;
@@ -23,8 +24,9 @@ use crate::ops::{self, QuantRule};
 use crate::prune::exclude::Exclude;
 use crate::prune::shrink::{Kept, cut_value};
 use crate::second_order::moments::Centred;
+use crate::second_order::places::{self, Sums};
 use crate::second_order::rows::{Sought, Wanted, measure};
-use crate::second_order::{Contraction, Layer, Order, Solved, Walk};
+use crate::second_order::{Contraction, Layer, Moments, Order, Solved, Walk};
 
 const DAMPINGS: [f64; 7] = [1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0];
 /// Where no batch can be held back.
@@ -40,15 +42,23 @@ pub fn compensate(
     (kept, exclude): (&Kept, &Exclude),
     ground: Ground,
 ) -> Result<Vec<(NodeId, Outcome)>> {
-    let (mut layers, mut solved) = layers(model, pruned, (kept, exclude));
     let order = Order::of(model);
+    let (mut layers, mut solved) = layers(model, pruned, (kept, exclude));
     layers.sort_by_key(|l| order.place(l.node));
+    // What the float model feeds a layer that has all its inputs, its weights are best for.
+    let reads_less = |l: &Layer| kept.contains_key(&(l.contraction.weight, l.contraction.input_axis()));
+    layers.retain(|l| l.is_together(&order) || reads_less(l));
+    let mut early = early((model, kept), &layers, &order, ground)?;
     let mut walk = Walk::new((model, 2), &order, (ground.dataset, ground.runtime), ground.all())?;
     ground.progress.start("solving for what is left", layers.len() as u64);
     for layer in &layers {
         let Some(place) = order.place(layer.node) else { continue };
         walk.advance(&[model, pruned], place)?;
-        let outcome = match sums(model, pruned, layer, (&walk, &order), kept)? {
+        let seen = match early.remove(&layer.node) {
+            Some(seen) => Some(seen),
+            None => sums(model, pruned, layer, (&walk, &order), kept)?,
+        };
+        let outcome = match seen {
             Some([fit, judge]) => best(pruned, layer, fit, &judge),
             None => Err("its values have other shapes than its weight expects".into()),
         };
@@ -73,21 +83,63 @@ fn sums(
     (walk, order): (&Walk, &Order),
     kept: &Kept,
 ) -> Result<Option<[Vec<Centred>; 2]>> {
-    let Some(Ok(float)) = Contraction::of(model, layer.node) else { return Ok(None) };
-    let stays = kept.get(&(float.weight, float.channel_axis())).cloned().unwrap_or_default();
+    let float: Option<Vec<Contraction>> = layer.nodes().map(|n| Contraction::of(model, n)?.ok()).collect();
+    let Some(float) = float else { return Ok(None) };
+    let stays = |c: &Contraction| kept.get(&(c.weight, c.channel_axis())).cloned().unwrap_or_default();
     let beside = layer.beside(pruned, order);
     let cut = |t: &Tensor, v: ValueId| cut_value(t, v, kept);
-    let wanted = Wanted::of(model, &float, &beside).cut(stays, &cut);
+    let wanted = float.iter().zip(&beside).map(|(c, beside)| Wanted::of(model, c, beside).cut(stays(c), &cut));
     let batches = walk.batches();
-    let held = |i: usize| is_held(i, batches, HELD_OF_CHANNELS);
-    let sought = [Sought { layer, wanted: Some(wanted) }];
-    let found = measure((walk, model), &sought, SAMPLE, (2, &|i| usize::from(held(i))))?;
-    let mut parts = found.into_iter().flatten().map(|groups| {
-        let centred = groups.into_iter().map(|m| m.centred(layer.bias.is_some()));
-        centred.collect::<Vec<Centred>>()
-    });
-    let (fit, judge) = (parts.next(), parts.next());
-    Ok(fit.zip(judge).filter(|(fit, _)| fit.iter().any(|m| m.rows() > 0)).map(|(fit, judge)| [fit, judge]))
+    let sought = [Sought { read: layer.contractions().collect(), wanted: wanted.collect() }];
+    let found = measure((walk, model), &sought, SAMPLE, (2, &|i| part(i, batches)))?;
+    Ok(found.into_iter().next().and_then(|parts| halves(layer, parts)))
+}
+
+/// To which half a batch belongs: what layers are fitted to, or what is held back.
+fn part(i: usize, batches: usize) -> usize {
+    usize::from(is_held(i, batches, HELD_OF_CHANNELS))
+}
+
+/// Both halves; `None` where there is nothing to fit to.
+fn halves(layer: &Layer, parts: Vec<Vec<Moments>>) -> Option<[Vec<Centred>; 2]> {
+    let centred = |groups: Vec<Moments>| groups.into_iter().map(|m| m.centred(layer.bias.is_some())).collect();
+    let parts: [Vec<Centred>; 2] = parts.into_iter().map(centred).collect::<Vec<_>>().try_into().ok()?;
+    parts[0].iter().any(|m| m.rows() > 0).then_some(parts)
+}
+
+/// The moments of layers that read what they made before: those of the float model, as far as the layers still have them.
+fn early(
+    (model, kept): (&Model, &Kept),
+    layers: &[Layer],
+    order: &Order,
+    ground: Ground,
+) -> Result<BTreeMap<NodeId, [Vec<Centred>; 2]>> {
+    let mut found = BTreeMap::new();
+    let again = layers.iter().filter(|l| !l.is_together(order));
+    let again: Vec<Layer> = again.filter_map(|l| Layer::of(model, l.node)?.ok()).collect();
+    if again.is_empty() {
+        return Ok(found);
+    }
+    let mut walk = Walk::new((model, 1), order, (ground.dataset, ground.runtime), ground.all())?;
+    let batches = walk.batches();
+    let sums = Sums { sample: SAMPLE, outputs: true, parts: (2, &|i| part(i, batches)) };
+    let read: Vec<&Layer> = again.iter().collect();
+    places::each((model, &read), (&mut walk, order), &sums, |i, parts| {
+        let left = |groups| left(&again[i].contraction, groups, kept);
+        found.extend(halves(&again[i], parts).map(|parts| (again[i].node, parts.map(left))));
+    })?;
+    Ok(found)
+}
+
+/// What is left of the moments of a layer's groups.
+fn left(c: &Contraction, groups: Vec<Centred>, kept: &Kept) -> Vec<Centred> {
+    let stays = |axis: usize, all: usize| kept.get(&(c.weight, axis)).cloned().unwrap_or_else(|| vec![true; all]);
+    let inputs = stays(c.input_axis(), c.depth);
+    let each = c.depth / inputs.len().max(1);
+    let inputs: Vec<bool> = inputs.into_iter().flat_map(|stays| vec![stays; each]).collect();
+    let outputs = stays(c.channel_axis(), c.channels());
+    let groups = groups.into_iter().zip(outputs.chunks(c.outputs)).filter(|(_, outputs)| outputs.contains(&true));
+    groups.map(|(group, outputs)| group.part(&inputs, outputs)).collect()
 }
 
 /// The numbers that serve `judge` best, from all sums, and their damping.
@@ -149,25 +201,32 @@ fn best(
 /// The layers of the main graph whose input, as `kept` says, is not what it was; and those that cannot be solved for.
 fn layers(model: &Model, pruned: &Model, (kept, exclude): (&Kept, &Exclude)) -> (Vec<Layer>, Vec<(NodeId, Outcome)>) {
     let (mut layers, mut refused) = (Vec::new(), Vec::new());
-    let mut moved: BTreeSet<ValueId> = BTreeSet::new();
+    let moved = moved(model, pruned, kept);
     for id in pruned.graph(pruned.main()).nodes() {
-        let node = pruned.node(*id);
-        let layer = Layer::of(pruned, *id);
-        let reads_less = model.node(*id).inputs().iter().flatten().any(|v| summed_axis_cut(model, *id, *v, kept));
-        if !reads_less && !node.inputs().iter().flatten().any(|v| moved.contains(v)) {
-            continue;
-        }
-        moved.extend(node.outputs().iter().flatten());
-        match layer {
-            Some(Ok(layer)) => match exclude.node(pruned, *id) {
+        match Layer::of(pruned, *id) {
+            Some(Ok(layer)) if layer.nodes().any(|n| moved.contains(&n)) => match exclude.node(pruned, *id) {
                 Some(why) => refused.push((*id, Err(why))),
                 None => layers.push(layer),
             },
-            Some(Err(why)) => refused.push((*id, Err(why))),
-            None => {}
+            Some(Err(why)) if moved.contains(id) => refused.push((*id, Err(why))),
+            _ => {}
         }
     }
     (layers, refused)
+}
+
+/// The nodes that sum over less than they did, and all behind them.
+fn moved(model: &Model, pruned: &Model, kept: &Kept) -> BTreeSet<NodeId> {
+    let (mut nodes, mut values) = (BTreeSet::new(), BTreeSet::new());
+    for id in pruned.graph(pruned.main()).nodes() {
+        let reads_less = model.node(*id).inputs().iter().flatten().any(|v| summed_axis_cut(model, *id, *v, kept));
+        let node = pruned.node(*id);
+        if reads_less || node.inputs().iter().flatten().any(|v| values.contains(v)) {
+            nodes.insert(*id);
+            values.extend(node.outputs().iter().flatten().copied());
+        }
+    }
+    nodes
 }
 
 /// Whether the value is the node's weight and has lost positions of an axis that is summed over.

@@ -8,6 +8,8 @@
 //!
 //! So magnitude is the L1 norm of a channel's weights, l2 the square of their L2 norm, taylor Σ E|g·w|, fisher Σ mean(g²)·w².
 
+use std::collections::BTreeSet;
+
 use super::order::{Consumer, Gram};
 use crate::analysis::dependency::{Group, consumers, producers};
 use crate::error::{Error, Result};
@@ -92,9 +94,12 @@ pub fn by_weights(
     })?;
     let of_group = |group: &Group| {
         let mut sums = vec![0f64; group.stays.len()];
-        for reader in producers(model, group).into_iter().chain(consumers(model, group)) {
-            let Some(i) = tensors.iter().position(|t| t.value == reader.weight) else { continue };
-            let member = &group.members[reader.member];
+        let readers = producers(model, group).into_iter().chain(consumers(model, group));
+        // Nodes that share a weight read it once.
+        let weights: BTreeSet<_> = readers.map(|r| (r.weight, r.member)).collect();
+        for (weight, member) in weights {
+            let Some(i) = tensors.iter().position(|t| t.value == weight) else { continue };
+            let member = &group.members[member];
             let inner: usize = tensors[i].shape[member.axis + 1..].iter().product();
             for (at, score) in scores[i].iter().enumerate() {
                 sums[member.channels[at / inner % member.channels.len()]] += f64::from(*score);

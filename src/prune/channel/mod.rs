@@ -90,7 +90,7 @@ pub struct ChannelPlan {
     cut: Cut,
 }
 
-/// A share that is this much smaller than the one asked for is told.
+/// A share that is this much smaller than the one asked for is told, where no other choice costs less.
 const FURTHER: f64 = 0.02;
 
 impl ChannelPlan {
@@ -109,7 +109,7 @@ impl ChannelPlan {
         };
         let why = match left - wanted {
             over if over > 1e-3 => "the other groups keep their channels",
-            over if over < -FURTHER => "channels go in blocks, and the next larger choice leaves more than was wanted",
+            over if over < -FURTHER => "channels go in blocks, and no choice nearer to that costs the outputs less",
             _ => return None,
         };
         let (asked, left) = (100.0 * wanted, 100.0 * left);

@@ -1,4 +1,4 @@
-//! What layers read, of a model walked through once.
+//! What layers read, at all their places, of a model walked through once.
 
 use std::sync::Arc;
 
@@ -6,7 +6,8 @@ use super::Ground;
 use super::order::Gram;
 use crate::error::Result;
 use crate::ir::Model;
-use crate::second_order::rows::{Sample, Sought, measure};
+use crate::second_order::places::{self, Sums};
+use crate::second_order::rows::Sample;
 use crate::second_order::{Layer, Moments, Order, Walk};
 
 pub const SAMPLE: Sample = Sample { each: 64, least: 1 << 15, most: 1 << 17 };
@@ -23,29 +24,27 @@ pub fn inputs(
 ) -> Result<()> {
     let order = Order::of(model);
     let mut walk = Walk::new((model, 1), &order, (ground.dataset, ground.runtime), ground.fitted(SAMPLES))?;
-    let mut places: Vec<(usize, usize, &Layer)> =
-        layers.iter().filter_map(|(i, l)| Some((order.place(l.node)?, *i, *l))).collect();
-    places.sort_unstable_by_key(|(place, i, _)| (*place, *i));
-    ground.progress.start("reading layers", layers.len() as u64);
-    let mut last: Option<(&Layer, Arc<[Gram]>)> = None;
-    for (place, i, layer) in places {
-        ground.progress.step(1);
-        let alike = |(other, _): &(&Layer, Arc<[Gram]>)| {
-            other.contraction.reads_as(&layer.contraction) && other.bias.is_some() == layer.bias.is_some()
+    // Those that read the same are read for once.
+    let mut alike: Vec<(&Layer, Vec<usize>)> = Vec::new();
+    for (i, layer) in layers {
+        let same = |(other, _): &&mut (&Layer, Vec<usize>)| {
+            other.reads_as(layer) && other.bias.is_some() == layer.bias.is_some()
         };
-        // Those that read the same come one after the other, mostly.
-        let grams = match last.take().filter(alike) {
-            Some((_, grams)) => grams,
-            None => {
-                walk.advance(&[model], place)?;
-                let sums = measure((&walk, model), &[Sought { layer, wanted: None }], SAMPLE, (1, &|_| 0))?;
-                let gram = |m: Moments| Gram { sums: m.gram(layer.bias.is_some()), variance: m.variance() };
-                sums.into_iter().flatten().flatten().map(gram).collect()
-            }
-        };
-        see(i, grams.clone());
-        last = Some((layer, grams));
+        match alike.iter_mut().find(same) {
+            Some((_, numbers)) => numbers.push(*i),
+            None => alike.push((layer, vec![*i])),
+        }
     }
+    let read: Vec<&Layer> = alike.iter().map(|(layer, _)| *layer).collect();
+    ground.progress.start("reading layers", layers.len() as u64);
+    let sums = Sums { sample: SAMPLE, outputs: false, parts: (1, &|_| 0) };
+    places::each((model, &read), (&mut walk, &order), &sums, |i, found| {
+        let (layer, numbers) = &alike[i];
+        let gram = |m: Moments| Gram { sums: m.gram(layer.bias.is_some()), variance: m.variance() };
+        let grams: Arc<[Gram]> = found.into_iter().flatten().map(gram).collect();
+        numbers.iter().for_each(|i| see(*i, grams.clone()));
+        ground.progress.step(numbers.len() as u64);
+    })?;
     ground.progress.finish();
     Ok(())
 }
