@@ -245,8 +245,12 @@ fn keeps_promise(o: &Optimize, report: &Report) -> bool {
     told.is_none_or(|proof| promise.holds(proof.task.as_ref(), &proof.outputs))
 }
 
+/// What integers must bring, faster or smaller, where nodes that would lose went back to float.
+const LEAST_SPEEDUP: f64 = 1.05;
+const LEAST_SHRINK: f64 = 1.02;
+
 /// The plan with all nodes in float, where the proof leaves no doubt that the target still runs the result slower than the original, in the
-/// form that is the target's own.
+/// form that is the target's own, or where what is left in integers makes it neither faster nor smaller.
 fn given_up(o: &Optimize, float: &Model, report: &Report) -> Result<Option<QuantPlan>> {
     let (Some(plan), Some(latency)) = (&report.plan, report.validation.as_ref().and_then(|v| v.latency.as_ref()))
     else {
@@ -255,10 +259,14 @@ fn given_up(o: &Optimize, float: &Model, report: &Report) -> Result<Option<Quant
     let options = &plan.options;
     let own = options.effective_format().name() == target::find(&options.target)?.format;
     let wanted = options.tune != Switch::Off && own && o.runtime.name() == options.target;
-    if !wanted || latency.speedup_high >= 1.0 || plan.quantized() == 0 {
+    let smaller = report.sizes.is_none_or(|(before, after)| before.bytes as f64 >= LEAST_SHRINK * after.bytes as f64);
+    let useless = !smaller && latency.speedup < LEAST_SPEEDUP && o.job.prune.is_none();
+    if !wanted || plan.quantized() == 0 || latency.speedup_high >= 1.0 && !useless {
         return Ok(None);
     }
-    let reason = format!("with nodes in integers the whole runs at {:.2}× in {}", latency.speedup, latency.runtime);
+    let no_smaller = if smaller { "" } else { ", and the file is no smaller" };
+    let reason =
+        format!("with nodes in integers the whole runs at {:.2}× in {}{no_smaller}", latency.speedup, latency.runtime);
     let mut floats = quantize::without(float, plan, &(0..plan.nodes.len()).map(|i| (i, reason.clone())).collect())?;
     floats.notes.push(format!("left in float: {reason}"));
     Ok(Some(floats))

@@ -10,6 +10,7 @@
 //! Where values of hundreds meet values below one, an error over all of them tells of the large ones alone.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use super::{infer, shape_of};
 use crate::ir::{Dim, GraphEdit, Model, NodeId, ValueId};
@@ -26,6 +27,23 @@ pub struct Joined {
     pub axis: usize,
     /// The first position behind each part.
     pub ends: Vec<usize>,
+}
+
+impl Joined {
+    /// The part and the place of each run of numbers in a tensor of this shape, in the order in which they lie; none where it is another.
+    pub fn runs(&self, shape: &[usize]) -> impl Iterator<Item = (usize, Range<usize>)> {
+        let (outer, inner) = match shape.get(self.axis) == self.ends.last() {
+            true => (shape[..self.axis].iter().product(), shape[self.axis + 1..].iter().product::<usize>()),
+            false => (0, 0),
+        };
+        let row = self.ends.last().map_or(0, |end| end * inner);
+        let begins = std::iter::once(0).chain(self.ends.iter().copied());
+        let parts: Vec<(usize, Range<usize>)> =
+            begins.zip(&self.ends).map(|(begin, end)| begin * inner..end * inner).enumerate().collect();
+        (0..outer).flat_map(move |o| {
+            parts.clone().into_iter().map(move |(p, run)| (p, o * row + run.start..o * row + run.end))
+        })
+    }
 }
 
 /// The outputs of a model that join several values, by name.
@@ -118,6 +136,9 @@ mod tests {
                 u = Concat <axis = -1> (p, q)  v = Add (p, q) }"#;
         let found = joined(&text::parse(source).unwrap());
         let of = |axis, ends: &[usize]| Joined { axis, ends: ends.to_vec() };
+        let runs: Vec<_> = of(1, &[2, 3]).runs(&[2, 3, 4]).collect();
+        assert_eq!(runs, [(0, 0..8), (1, 8..12), (0, 12..20), (1, 20..24)]);
+        assert_eq!(of(1, &[2, 3]).runs(&[2, 4]).count(), 0);
         let wanted = [("u", of(1, &[2, 4])), ("y", of(1, &[4, 7])), ("z", of(2, &[4, 7]))];
         assert_eq!(found, wanted.map(|(name, j)| (name.to_string(), j)).into());
     }

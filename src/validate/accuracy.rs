@@ -190,7 +190,7 @@ impl Output {
     fn add(&mut self, (r, q): (&Tensor, &Tensor), labels: Option<&[i64]>, (classes, joined): (bool, Option<&Joined>)) {
         let (Some(rv), Some(qv)) = (r.to_f32(), q.to_f32()) else { return };
         let alike = r.shape() == q.shape();
-        if let Some(joined) = joined.filter(|j| alike && r.shape().get(j.axis) == j.ends.last()) {
+        if let Some(joined) = joined.filter(|_| alike) {
             self.add_parts(joined, r.shape(), (&rv, &qv));
         }
         self.float = r.dtype().is_float();
@@ -225,15 +225,7 @@ impl Output {
 
     fn add_parts(&mut self, joined: &Joined, shape: &[usize], (r, q): (&[f32], &[f32])) {
         self.parts.resize(joined.ends.len(), Sums::default());
-        let inner: usize = shape[joined.axis + 1..].iter().product();
-        let row = (shape[joined.axis] * inner).max(1);
-        for (r, q) in r.chunks(row).zip(q.chunks(row)) {
-            let mut begin = 0;
-            for (part, end) in self.parts.iter_mut().zip(&joined.ends) {
-                part.add(&r[begin..end * inner], &q[begin..end * inner]);
-                begin = end * inner;
-            }
-        }
+        joined.runs(shape).for_each(|(part, run)| self.parts[part].add(&r[run.clone()], &q[run]));
     }
 
     fn merge(&mut self, o: &Output) {

@@ -34,7 +34,7 @@ use crate::quantize::algorithm::{self, ByData};
 use crate::quantize::chain::settled;
 use crate::quantize::plan::QuantPlan;
 use crate::quantize::{QuantOptions, Switch, plan};
-use crate::runtime::{Runtime, Score, Shaped};
+use crate::runtime::{EXACT_DB, Runtime, Score, Shaped};
 
 /// So many of the first alternatives are a rule for all values alike.
 const PLAIN: usize = 3;
@@ -223,7 +223,11 @@ impl Trial<'_> {
             false if self.worth().is_some() => "calibration batch, to which it was fitted",
             false => "calibration batch, to which it was fitted; biases are not corrected without more",
         };
-        format!("SQNR of the outputs on {} {kind}: {:.1} dB", self.judge.batches(), score.sqnr)
+        let count = self.judge.batches();
+        match score.sqnr < EXACT_DB {
+            true => format!("SQNR of the outputs on {count} {kind}: {:.1} dB", score.sqnr),
+            false => format!("no output of floats moved on {count} {kind}"),
+        }
     }
 }
 
