@@ -45,7 +45,7 @@ pub fn compensate(
     let order = Order::of(model);
     let (mut layers, mut solved) = layers(model, pruned, (kept, exclude));
     layers.sort_by_key(|l| order.place(l.node));
-    // What the float model feeds a layer that has all its inputs, its weights are best for.
+    // For what the float model feeds them its weights are the best, unless they have lost inputs.
     let reads_less = |l: &Layer| kept.contains_key(&(l.contraction.weight, l.contraction.input_axis()));
     layers.retain(|l| l.is_together(&order) || reads_less(l));
     let mut early = early((model, kept), &layers, &order, ground)?;
