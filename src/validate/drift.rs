@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::accuracy::Sums;
+use super::sums::Sums;
 use crate::analysis::value_bytes;
 use crate::data::Dataset;
 use crate::error::Result;

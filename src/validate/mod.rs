@@ -1,6 +1,7 @@
 //! Proof: original and rewritten model on the same data, in the same runtime, in one run.
 //!
-//! - [`accuracy`]: how far the outputs moved, and whether answers changed
+//! - [`sums`]: how far numbers moved
+//! - [`accuracy`]: how far outputs did, and whether answers changed
 //! - [`paired`]: whether a difference of accuracies is more than chance
 //! - [`drift`]: where inside the model the error is born
 //! - [`latency`]: interleaved timing
@@ -25,6 +26,7 @@ pub mod paired;
 pub mod ran;
 mod run;
 pub mod size;
+pub mod sums;
 pub mod tune;
 pub mod within;
 

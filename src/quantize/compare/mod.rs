@@ -82,9 +82,9 @@ impl Ground<'_> {
         all + all.min(PART)
     }
 
-    /// What one run of a part is taken to hold beside these: all there is room for, where the values alone fill it.
+    /// What one run of a part is taken to hold beside these: where the values alone fill the room, two go on at a time.
     fn beside<'n>(&self, names: impl Iterator<Item = &'n String>) -> usize {
-        if self.held(names) > ROOM { ROOM } else { PART }
+        if self.held(names) > ROOM { ROOM / 2 } else { PART }
     }
 
     /// Numbers of `names`, in groups of neighbours whose values together take little memory.
