@@ -65,14 +65,14 @@ impl<'a> Judge<'a> {
 
 /// The squared norm of `a`, and of its distance from `b`.
 pub(super) fn energies(a: &Tensor, b: &Tensor) -> Option<(f64, f64)> {
-    let (x, y) = floats(a, b)?;
+    let [x, y] = floats(a, b)?;
     Some(norms(&x, &y))
 }
 
 /// Those of each part.
 fn parts(joined: &Joined, a: &Tensor, b: &Tensor) -> Energies {
     let mut found = vec![None; joined.ends.len()];
-    let Some((x, y)) = floats(a, b) else { return found };
+    let Some([x, y]) = floats(a, b) else { return found };
     for (part, run) in joined.runs(a.shape()) {
         let (energy, error) = norms(&x[run.clone()], &y[run]);
         let sum: &mut (f64, f64) = found[part].get_or_insert_default();
@@ -82,9 +82,9 @@ fn parts(joined: &Joined, a: &Tensor, b: &Tensor) -> Energies {
 }
 
 /// As many of both.
-fn floats<'a>(a: &'a Tensor, b: &'a Tensor) -> Option<(Cow<'a, [f32]>, Cow<'a, [f32]>)> {
+fn floats<'a>(a: &'a Tensor, b: &'a Tensor) -> Option<[Cow<'a, [f32]>; 2]> {
     let (x, y) = a.to_f32().filter(|_| a.dtype().is_float()).zip(b.to_f32())?;
-    (x.len() == y.len()).then_some((x, y))
+    (x.len() == y.len()).then_some([x, y])
 }
 
 fn norms(x: &[f32], y: &[f32]) -> (f64, f64) {
