@@ -124,7 +124,7 @@ pub fn optimize(o: &Optimize, open: impl FnOnce(&Model) -> Result<Data>, progres
     }
     onnx::install(written, o.output)?;
     if let (Some(plan), None) = (&mut report.plan, &o.validate) {
-        plan.notes.extend(untimed::slower(&original, &onnx::load(o.output)?, plan, calibration));
+        plan.notes.extend(untimed::slower((o.job.model, &original), o.output, plan, calibration));
     }
     if let (Some(dataset), Some(how)) = (validation, &o.validate) {
         look_closer(o, &original, (dataset, how), &mut report, progress)?;

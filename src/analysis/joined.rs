@@ -12,7 +12,8 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::{infer, shape_of};
+use super::{infer, permutation, shape_of};
+use crate::ir::shape::axis_of;
 use crate::ir::{Dim, GraphEdit, Model, NodeId, ValueId};
 
 /// More parts than these are no kinds of numbers.
@@ -65,11 +66,8 @@ fn parts(model: &Model, value: ValueId, depth: usize) -> Option<Joined> {
     let node = model.node(id);
     let inner = || parts(model, node.input(0)?, depth - 1);
     if node.is("Transpose") {
-        let rank = model.tensor_type(value).rank()?;
-        let reversed = (0..rank as i64).rev().collect();
-        let order = node.ints("perm").map_or(reversed, <[i64]>::to_vec);
         let Joined { axis, ends } = inner()?;
-        return Some(Joined { axis: order.iter().position(|p| *p == axis as i64)?, ends });
+        return Some(Joined { axis: permutation(model, id)?.iter().position(|p| *p == axis as i64)?, ends });
     }
     if node.is("Reshape") {
         let Joined { axis, ends } = inner()?;
@@ -80,31 +78,24 @@ fn parts(model: &Model, value: ValueId, depth: usize) -> Option<Joined> {
     }
     let inputs: Vec<ValueId> = node.inputs().iter().flatten().copied().collect();
     let within: Option<Vec<Joined>> = inputs.iter().map(|v| parts(model, *v, depth - 1)).collect();
-    let rank = model.tensor_type(value).rank()? as i64;
-    let axis = node.int("axis").map(|a| if a < 0 { a + rank } else { a })?;
+    let axis = axis_of(node.int("axis")?, model.tensor_type(value).rank()?)?;
     // The same at every scale, of which there are several.
     if let Some([first, others @ ..]) = within.as_deref()
         && others.iter().all(|o| o == first)
-        && first.axis as i64 != axis
+        && first.axis != axis
     {
         return Some(first.clone());
     }
-    let axis = usize::try_from(axis).ok()?;
     let size = |v: &ValueId| match model.tensor_type(*v).shape?.get(axis)? {
         Dim::Known(n) => usize::try_from(*n).ok(),
         _ => None,
     };
-    let mut end = 0;
-    let ends: Option<Vec<usize>> = inputs
-        .iter()
-        .map(|v| {
-            size(v).map(|n| {
-                end += n;
-                end
-            })
-        })
-        .collect();
-    Some(Joined { axis, ends: ends.filter(|e| (2..=MOST).contains(&e.len()))? })
+    let sizes = inputs.iter().map(size).collect::<Option<Vec<usize>>>().filter(|s| (2..=MOST).contains(&s.len()))?;
+    let end = |end: &mut usize, size: usize| {
+        *end = end.checked_add(size)?;
+        Some(*end)
+    };
+    Some(Joined { axis, ends: sizes.into_iter().scan(0, end).collect() })
 }
 
 /// Where a Reshape leaves an axis: all axes up to it, or from it on, stay.
@@ -114,9 +105,9 @@ fn reshaped(model: &Model, node: NodeId, axis: usize) -> Option<usize> {
     if from.get(..=axis) == to.get(..=axis) {
         return Some(axis);
     }
-    let behind = from.len() - axis;
-    let place = to.len().checked_sub(behind)?;
-    (from[axis..] == to[place..]).then_some(place)
+    let behind = from.get(axis..)?;
+    let place = to.len().checked_sub(behind.len())?;
+    (*behind == to[place..]).then_some(place)
 }
 
 #[cfg(test)]

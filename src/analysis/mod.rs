@@ -9,6 +9,7 @@ pub mod dependency;
 mod dequantized;
 mod infer;
 mod joined;
+mod permutation;
 
 pub use angles::makes_angles;
 pub use arity::arity;
@@ -18,3 +19,4 @@ pub use cost::{Costs, macs};
 pub use dequantized::dequantized;
 pub use infer::{Values, declarable, infer, shape_of};
 pub use joined::{Joined, joined};
+pub use permutation::permutation;

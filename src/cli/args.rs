@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::interrupt;
-use crate::data::{DataOptions, Dataset, InputSpec};
+use crate::data::{DataOptions, Dataset, InputSpec, is_made_up};
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::{destination, folder_of};
 use crate::ir::Model;
@@ -74,7 +74,7 @@ impl DataArgs {
     /// Adds to what a runtime refuses that the sizes may be at fault, where they were made up.
     pub fn explain(&self, error: Error) -> Error {
         // Where none are named, none are run, or some are made up.
-        let made_up = self.data.as_ref().is_none_or(|d| d.starts_with("random:"));
+        let made_up = is_made_up(self.data.as_deref());
         match made_up && error.kind() == ErrorKind::Runtime {
             true => error.with_advice(
                 "random data made sizes up where the model leaves them open: --shape NAME=DIMS gives them",

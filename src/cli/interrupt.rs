@@ -18,7 +18,8 @@ pub fn sweeps(folder: &Path) {
     std::thread::spawn(move || {
         if signals.forever().next().is_some() {
             crate::files::sweep(&folder);
-            std::process::exit(INTERRUPTED);
+            // At once: what a runtime tears down at a usual exit, its threads still use.
+            signal_hook::low_level::exit(INTERRUPTED);
         }
     });
 }

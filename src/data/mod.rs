@@ -39,6 +39,7 @@ use std::sync::Arc;
 use part::Part;
 pub use preprocess::Preprocess;
 pub(crate) use rng::Rng;
+pub use source::is_made_up;
 pub use split::{HELD_OF_CHANNELS, HELD_OF_TRAINING, HELD_TO_CHOOSE, Split, is_held};
 
 use crate::error::Result;

@@ -45,9 +45,17 @@ pub(super) fn open(options: &DataOptions, inputs: &[InputSpec]) -> Result<Datase
     Ok(Dataset { source, random: false })
 }
 
+/// How a spec begins that makes data up.
+const RANDOM: &str = "random:";
+
+/// Whether inputs are made up for this spec, as they are where there is none.
+pub fn is_made_up(spec: Option<&str>) -> bool {
+    spec.is_none_or(|spec| spec.starts_with(RANDOM))
+}
+
 /// N of `random:N`.
 fn random_count(spec: &str) -> Result<Option<usize>> {
-    let Some(count) = spec.strip_prefix("random:") else { return Ok(None) };
+    let Some(count) = spec.strip_prefix(RANDOM) else { return Ok(None) };
     match count.parse() {
         Ok(n) if n > 0 => Ok(Some(n)),
         _ => Err(Error::usage(format!("\"{spec}\": random: takes a number of samples, as in random:8"))),

@@ -12,6 +12,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::load;
+use crate::data::is_made_up;
 use crate::error::{Error, Result};
 use crate::ir::Model;
 use crate::onnx;
@@ -110,8 +111,11 @@ fn checked(wanted: &Clean, original: &Model, result: Model, done: &mut Cleaned) 
             "{off}: nothing is written (--no-check writes all the same, --skip PASS leaves a pass out)"
         )));
     };
-    let made_up = wanted.inputs.data.is_none_or(|d| d.starts_with("random:"));
-    let off = if made_up { format!("{off}, on made-up inputs (--data may tell otherwise)") } else { off };
+    let off = if is_made_up(wanted.inputs.data) {
+        format!("{off}, on made-up inputs (--data may tell otherwise)")
+    } else {
+        off
+    };
     (done.left_out, done.simplify, done.check) = (Some((less.left_out, off)), less.report, last);
     Ok(less.model)
 }

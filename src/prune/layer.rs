@@ -102,15 +102,15 @@ impl<'a> Measure<'a> {
         Ok(Measure { model, sums, early })
     }
 
-    /// Moments of each layer of a step, by group.
+    /// Moments of each layer of a step, by group; each step comes once.
     ///
     /// # Errors
     /// What the data refuse, and io.
-    pub fn of(&self, walk: &Walk, step: &[&Layer]) -> Result<Vec<Vec<Centred>>> {
+    pub fn of(&mut self, walk: &Walk, step: &[&Layer]) -> Result<Vec<Vec<Centred>>> {
         if let [layer] = step
-            && let Some(moments) = self.early.get(&layer.tensor)
+            && let Some(moments) = self.early.remove(&layer.tensor)
         {
-            return Ok(vec![moments.clone()]);
+            return Ok(vec![moments]);
         }
         let sought: Vec<Sought> = step.iter().map(|l| self.sought(l)).collect();
         let sums = rows::measure((walk, self.model), &sought, SAMPLE, (1, &|_| 0))?;

@@ -61,7 +61,7 @@ pub(super) fn resolve(
     let steps = steps(&order, layers);
     // The mean of what went is all that a bias makes up for.
     let sums = if algorithm.solves { Sums::All } else { Sums::Means };
-    let measure = Measure::new((model, layers), &order, (data, batches), sums)?;
+    let mut measure = Measure::new((model, layers), &order, (data, batches), sums)?;
     progress.start("solving layers", layers.len() as u64);
     for (place, step) in &steps {
         walk.advance(&[model, &changed], *place)?;

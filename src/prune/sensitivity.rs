@@ -127,7 +127,7 @@ pub(super) fn damages(
     let order = Order::of(model);
     let layers = Layer::all(model, &order, tensors).0;
     let fed: &[Layer] = if algorithm.solves { &layers } else { &[] };
-    let measure = Measure::new((model, fed), &order, (data, &fitted), Sums::All)?;
+    let mut measure = Measure::new((model, fed), &order, (data, &fitted), Sums::All)?;
     let mut walk = Walk::new((model, 1), &order, (data.dataset, data.runtime), fitted)?;
     let mut judged = judge.floats.walk(model, &order)?;
     let mut found = Vec::new();

@@ -81,7 +81,7 @@ fn activations(
     let order = Order::of(model);
     let layers: Vec<Layer> = Layer::all(model, &order, tensors).0;
     let batches = data.dataset.some(WALKED);
-    let measure = Measure::new((model, &layers), &order, (data, &batches), Sums::Inputs)?;
+    let mut measure = Measure::new((model, &layers), &order, (data, &batches), Sums::Inputs)?;
     let mut walk = Walk::new((model, 1), &order, (data.dataset, data.runtime), batches)?;
     progress.start("observing layers", layers.len() as u64);
     for (place, step) in steps(&order, &layers) {

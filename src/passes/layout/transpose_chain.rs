@@ -9,8 +9,9 @@
 //! An inverse pair becomes the Transpose in present order, which `eliminate-identity` bypasses. A
 //! reversing Transpose (without `perm`) of unknown rank is no match.
 
+use crate::analysis::permutation;
 use crate::error::Result;
-use crate::ir::{GraphEdit, Model, NodeId};
+use crate::ir::GraphEdit;
 use crate::passes::support::producer_of;
 use crate::passes::{Outcome, Pass, PassReport, for_each};
 
@@ -30,13 +31,4 @@ fn run(edit: &mut GraphEdit) -> Result<PassReport> {
         edit.set_input(node, 0, x);
         Ok(Outcome::Applied)
     })
-}
-
-/// The order of the axes, from the attribute or reversed where the rank is known.
-pub(in crate::passes) fn permutation(model: &Model, node: NodeId) -> Option<Vec<i64>> {
-    let n = model.node(node);
-    match n.ints("perm") {
-        Some(perm) => Some(perm.to_vec()),
-        None => Some((0..model.tensor_type(n.input(0)?).rank()? as i64).rev().collect()),
-    }
 }

@@ -6,7 +6,7 @@
 //!
 //! The same for B. Other readers of the transposed matrix keep it.
 
-use super::transpose_chain::permutation;
+use crate::analysis::permutation;
 use crate::error::Result;
 use crate::ir::GraphEdit;
 use crate::passes::support::producer_of;

@@ -7,8 +7,7 @@
 //! The elements keep their order because the axes that hold more than one keep theirs. A Transpose without a
 //! reshape beside it is left alone: nothing would be won. No match where two sizes are unknown or one is 0.
 
-use super::transpose_chain::permutation;
-use crate::analysis::shape_of;
+use crate::analysis::{permutation, shape_of};
 use crate::error::Result;
 use crate::ir::{Dim, GraphEdit, Model, NodeId, Tensor};
 use crate::passes::support::{RESHAPES, producer_of};

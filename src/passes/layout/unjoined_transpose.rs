@@ -10,8 +10,7 @@
 //! The parts are the axes that both sides of the first Reshape are made of; those that were joined move together, in their order. PyTorch's
 //! exporter writes attention so. No match where sizes are not known to be the same on both sides, or another reads what lies between.
 
-use super::transpose_chain::permutation;
-use crate::analysis::shape_of;
+use crate::analysis::{permutation, shape_of};
 use crate::error::Result;
 use crate::ir::{Dim, GraphEdit, Model, NewNode, NodeId, Place, ValueId};
 use crate::passes::support::{ints, made, producer_of};

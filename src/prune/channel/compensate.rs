@@ -46,8 +46,7 @@ pub fn compensate(
     let (mut layers, mut solved) = layers(model, pruned, (kept, exclude));
     layers.sort_by_key(|l| order.place(l.node));
     // For what the float model feeds them its weights are the best, unless they have lost inputs.
-    let reads_less = |l: &Layer| kept.contains_key(&(l.contraction.weight, l.contraction.input_axis()));
-    layers.retain(|l| l.is_together(&order) || reads_less(l));
+    layers.retain(|l| l.is_together(&order) || summed_axis_cut(model, l.node, l.contraction.weight, kept));
     let mut early = early((model, kept), &layers, &order, ground)?;
     let mut walk = Walk::new((model, 2), &order, (ground.dataset, ground.runtime), ground.all())?;
     ground.progress.start("solving for what is left", layers.len() as u64);

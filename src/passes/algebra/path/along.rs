@@ -10,10 +10,9 @@
 use std::collections::HashSet;
 
 use super::super::affine::{Affine, Channels};
-use crate::analysis::shape_of;
+use crate::analysis::{permutation, shape_of};
 use crate::ir::shape::axis_of;
 use crate::ir::{Dim, Model, NodeId, ValueId};
-use crate::passes::layout::transpose_chain::permutation;
 use crate::passes::support::length;
 
 /// Operators that take part of their input along an axis.

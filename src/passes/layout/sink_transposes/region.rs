@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::carry::{Carry, Layout, Side, carry, inverse, is_identity};
 use super::cut::{Cut, MOVES, STAYS};
+use crate::analysis::permutation;
 use crate::ir::{GraphId, Model, NodeId, Origin, Use, ValueId};
-use crate::passes::layout::transpose_chain::permutation;
 use crate::passes::layout::transpose_rows;
 
 /// One Transpose, to which the elements that it moves are added: fewer come first, then smaller.
